@@ -1,0 +1,176 @@
+"""What a kernel can do, as frozen values: the events that `jupyter` reads out of its messages.
+
+Floor 1. Source: "Messaging in Jupyter" 5.3 and later. `execution_id` is the id of the request
+an event answers (we send our execution id as the request's msg_id); None when the kernel named
+no request of ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = [
+    "Busy",
+    "ClearOutput",
+    "CompleteReply",
+    "DisplayData",
+    "ErrorOutput",
+    "ExecuteInput",
+    "ExecuteReply",
+    "ExecuteResult",
+    "Idle",
+    "InputRequest",
+    "InspectReply",
+    "KernelEvent",
+    "KernelInfo",
+    "OutputEvent",
+    "Stream",
+    "UpdateDisplay",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """status: busy."""
+
+    execution_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """status: idle. Every output of the request was sent before it (on the same socket)."""
+
+    execution_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecuteInput:
+    """The kernel begins to run the request; its execution count."""
+
+    execution_id: str | None
+    execution_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Text written to `stdout` or `stderr`."""
+
+    execution_id: str | None
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DisplayData:
+    """A MIME bundle to show; `display_id` names it for later updates."""
+
+    execution_id: str | None
+    data: dict[str, Any]
+    metadata: dict[str, Any]
+    display_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecuteResult:
+    """The value of the last expression."""
+
+    execution_id: str | None
+    data: dict[str, Any]
+    metadata: dict[str, Any]
+    execution_count: int
+    display_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateDisplay:
+    """A new bundle for every output shown under `display_id`."""
+
+    execution_id: str | None
+    data: dict[str, Any]
+    metadata: dict[str, Any]
+    display_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClearOutput:
+    """Clear the outputs: at once, or (`wait`) when the next one comes."""
+
+    execution_id: str | None
+    wait: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorOutput:
+    """An exception, with its traceback as lines (with ANSI colours)."""
+
+    execution_id: str | None
+    name: str
+    value: str
+    traceback: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExecuteReply:
+    """The kernel's answer to an execute request. `status`: ok, error or aborted."""
+
+    execution_id: str
+    status: str
+    execution_count: int | None
+    error_name: str | None = None
+    error_value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InputRequest:
+    """The kernel asks for a line of text."""
+
+    execution_id: str | None
+    prompt: str
+    password: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KernelInfo:
+    """What the kernel says of itself; `language_info` as in notebook metadata."""
+
+    language: str
+    language_info: dict[str, Any] = field(default_factory=dict)
+    protocol_version: str = ""
+    banner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteReply:
+    """An answer to a completion request; positions in code points."""
+
+    request_id: str
+    matches: tuple[str, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class InspectReply:
+    """An answer to an inspection request."""
+
+    request_id: str
+    found: bool
+    data: dict[str, Any]
+
+
+OutputEvent = (
+    Stream | DisplayData | ExecuteResult | UpdateDisplay | ClearOutput | ErrorOutput
+)
+
+KernelEvent = (
+    Busy
+    | Idle
+    | ExecuteInput
+    | OutputEvent
+    | ExecuteReply
+    | InputRequest
+    | KernelInfo
+    | CompleteReply
+    | InspectReply
+)

@@ -1,0 +1,245 @@
+"""Everything a room can ask for, as frozen values, in one ordered list per input.
+
+Floor 3. The order is the promise: an effect is begun only after those before it. None is awaited
+by the room; what takes time answers later as an input with the same token or incarnation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from headway.errors import HeadwayError
+from headway.ids import DocumentId, ExecutionId
+
+__all__ = [
+    "Answer",
+    "AskKernel",
+    "BlobReference",
+    "Close",
+    "CompleteRequest",
+    "Effect",
+    "ExecuteRequest",
+    "ExecutionAccepted",
+    "ExecutionFinished",
+    "FileRecorded",
+    "InspectRequest",
+    "InterruptKernel",
+    "KernelRequest",
+    "Persist",
+    "Record",
+    "Refuse",
+    "RuntimeReplaced",
+    "Send",
+    "StartKernel",
+    "StopKernel",
+    "StoreBlob",
+    "UpdateStored",
+    "WriteFile",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Put these frames on a peer's outbox, in order. A full outbox ends that connection."""
+
+    peer: int
+    frames: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """End a peer's connection with a WebSocket close code and reason."""
+
+    peer: int
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateStored:
+    """An update of a document, as the daemon itself exported it."""
+
+    document: DocumentId
+    update: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeReplaced:
+    """`runtime` begins with `snapshot` and takes the place of the notebook's earlier one."""
+
+    notebook: DocumentId
+    runtime: DocumentId
+    snapshot: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionAccepted:
+    """An execution id is taken. `runs_as` names the execution that answers for it."""
+
+    notebook: DocumentId
+    execution_id: ExecutionId
+    runs_as: ExecutionId
+    cell_id: str
+    source_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionFinished:
+    """An execution's terminal record, outputs included, as JSON."""
+
+    notebook: DocumentId
+    execution_id: ExecutionId
+    record: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecorded:
+    """The notebook's file holds these bytes: the base of the next three-way merge."""
+
+    notebook: DocumentId
+    path: str
+    sha256: str
+    content: bytes
+
+
+Record = UpdateStored | RuntimeReplaced | ExecutionAccepted | ExecutionFinished | FileRecorded
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    """Make these records durable, all or none, after every earlier one. Answered by `Persisted`
+    or `PersistFailed`."""
+
+    token: int
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreBlob:
+    """Make a blob durable before any later `Persist` is."""
+
+    sha256: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The result of a request."""
+
+    token: int
+    result: msgspec.Struct
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The error that answers a request."""
+
+    token: int
+    error: HeadwayError
+
+
+@dataclass(frozen=True, slots=True)
+class StartKernel:
+    """Start a kernel. Answered by `KernelReady` or `KernelFailed`."""
+
+    incarnation: int
+    name: str | None
+    """A kernelspec's name; None for the default."""
+    language: str | None
+    """The notebook's language, to choose by when `name` is not installed and not asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecuteRequest:
+    """execute_request with msg_id `execution_id`."""
+
+    execution_id: ExecutionId
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteRequest:
+    """complete_request with msg_id `request_id`; `cursor` in code points."""
+
+    request_id: str
+    code: str
+    cursor: int
+
+
+@dataclass(frozen=True, slots=True)
+class InspectRequest:
+    """inspect_request with msg_id `request_id`; `cursor` in code points."""
+
+    request_id: str
+    code: str
+    cursor: int
+    detail: int
+
+
+KernelRequest = ExecuteRequest | CompleteRequest | InspectRequest
+
+
+@dataclass(frozen=True, slots=True)
+class AskKernel:
+    """Send a request to the kernel."""
+
+    incarnation: int
+    request: KernelRequest
+
+
+@dataclass(frozen=True, slots=True)
+class InterruptKernel:
+    """Interrupt what the kernel runs."""
+
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopKernel:
+    """End the kernel: ask, TERM, KILL. No `KernelEnded` follows for this incarnation."""
+
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlobReference:
+    """Stands in a `WriteFile` notebook where a blob's content belongs.
+
+    `media_type` decides how the bytes become a JSON value (base64, text or JSON).
+    """
+
+    sha256: str
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFile:
+    """Write the notebook to `path`, whole or not at all, if the file still is what we know.
+
+    `notebook` is nbformat JSON with `BlobReference`s to resolve. `expected_sha256` is of the
+    bytes we last wrote or read there; None when there must be no file. A file that is neither
+    is left alone and answered with FileChanged.
+    """
+
+    token: int
+    path: str
+    notebook: dict[str, Any]
+    expected_sha256: str | None
+
+
+Effect = (
+    Send
+    | Close
+    | Persist
+    | StoreBlob
+    | Answer
+    | Refuse
+    | StartKernel
+    | AskKernel
+    | InterruptKernel
+    | StopKernel
+    | WriteFile
+)

@@ -1,0 +1,168 @@
+"""Everything that can happen to a room, as frozen values.
+
+Floor 3. A reader who knows this file and `effects` knows what a room does.
+Tokens are given out by whoever asks: request tokens by the daemon, the others by the room.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headway.core.kernel.events import KernelEvent, KernelInfo
+from headway.core.wire.messages import Message
+from headway.core.wire.rpc import RoomParams
+from headway.errors import HeadwayError
+
+__all__ = [
+    "FileWriteFailed",
+    "FileWritten",
+    "Input",
+    "KernelEnded",
+    "KernelFailed",
+    "KernelReady",
+    "KernelSaid",
+    "PeerArrived",
+    "PeerGone",
+    "PersistFailed",
+    "Persisted",
+    "Received",
+    "RequestAbandoned",
+    "Requested",
+    "Tick",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerArrived:
+    """A connection exists that may join this room. `peer` is the connection's number."""
+
+    peer: int
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerGone:
+    """The connection ended, for whatever reason. Idempotent."""
+
+    peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message for this room's documents or presence."""
+
+    peer: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """A command. Answered by exactly one `Answer` or `Refuse` with the same token.
+
+    `peer` is None for a plain HTTP request. `deadline_s` is monotonic.
+    """
+
+    token: int
+    peer: int | None
+    params: RoomParams
+    deadline_s: float
+    asked_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAbandoned:
+    """Nobody waits for this answer any more; an accepted execution goes on."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Persisted:
+    """The records of `Persist(token)` are on the disk, and all of earlier tokens too."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class PersistFailed:
+    """The store could not keep its promise. The room confirms nothing from here on."""
+
+    token: int
+    error: HeadwayError
+
+
+@dataclass(frozen=True, slots=True)
+class KernelReady:
+    """The kernel of `StartKernel(incarnation)` answers."""
+
+    incarnation: int
+    info: KernelInfo
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class KernelFailed:
+    """The kernel of `StartKernel(incarnation)` could not be started."""
+
+    incarnation: int
+    error: HeadwayError
+
+
+@dataclass(frozen=True, slots=True)
+class KernelSaid:
+    """Events of one kernel, in the order it sent them."""
+
+    incarnation: int
+    events: tuple[KernelEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KernelEnded:
+    """The kernel's process ended. `reason` is a clause: "it was killed by signal 9"."""
+
+    incarnation: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileWritten:
+    """The file of `WriteFile(token)` holds the notebook; `sha256` is of the whole file."""
+
+    token: int
+    path: str
+    sha256: str
+    changed: bool
+    content: bytes
+    """The bytes of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileWriteFailed:
+    """The file of `WriteFile(token)` was not written and is as it was."""
+
+    token: int
+    error: HeadwayError
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed; sent at or after `Room.next_deadline()`."""
+
+
+Input = (
+    PeerArrived
+    | PeerGone
+    | Received
+    | Requested
+    | RequestAbandoned
+    | Persisted
+    | PersistFailed
+    | KernelReady
+    | KernelFailed
+    | KernelSaid
+    | KernelEnded
+    | FileWritten
+    | FileWriteFailed
+    | Tick
+)

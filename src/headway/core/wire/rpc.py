@@ -1,0 +1,388 @@
+"""The commands, declared once: parameters and results of every method.
+
+Floor 1. Served as JSON-RPC 2.0 in frames on the sync socket and as POST /api/v1/METHOD.
+Heads travel as standard base64 (`ids.heads_to_text`). Times are seconds since 1970, UTC.
+A request that reads a document carries `required_heads`; the daemon answers only from a copy
+that contains them, or refuses with HEADS_TIMEOUT.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+__all__ = [
+    "METHODS",
+    "REQUEST_TIMEOUT_S",
+    "Accepted",
+    "AcceptedAll",
+    "Cancel",
+    "Cancelled",
+    "Close",
+    "Closed",
+    "Complete",
+    "Completions",
+    "Create",
+    "DaemonStatus",
+    "Execute",
+    "ExecuteAll",
+    "ExecutionOutcome",
+    "GetExecution",
+    "Inspect",
+    "Inspection",
+    "Interrupt",
+    "Interrupted",
+    "KernelState",
+    "List",
+    "Notebooks",
+    "NotebookSummary",
+    "Open",
+    "Opened",
+    "Params",
+    "RestartKernel",
+    "RoomParams",
+    "Save",
+    "Saved",
+    "ShutdownKernel",
+    "StartKernel",
+    "Status",
+    "Stop",
+    "Stopping",
+]
+
+REQUEST_TIMEOUT_S = 30.0
+"""How long the daemon tries when a request names no time-out."""
+
+
+class Params(msgspec.Struct, kw_only=True, frozen=True):
+    """What every request may carry."""
+
+    method: ClassVar[str]
+    result: ClassVar[type[Any]]
+
+    timeout_s: float = REQUEST_TIMEOUT_S
+
+
+class RoomParams(Params, kw_only=True, frozen=True):
+    """A request to one notebook."""
+
+    document: str
+    """The notebook's document id."""
+    required_heads: str | None = None
+    """The heads that the daemon's copy must contain first."""
+
+
+class KernelState(msgspec.Struct, kw_only=True, frozen=True):
+    """A notebook's kernel as it is now."""
+
+    name: str | None
+    status: str
+    incarnation: int
+    reason: str | None = None
+    language: str | None = None
+
+
+class Opened(msgspec.Struct, kw_only=True, frozen=True):
+    """An open notebook."""
+
+    document: str
+    runtime: str
+    path: str | None
+    created: bool
+    kernel: KernelState
+
+
+class Open(Params, kw_only=True, frozen=True):
+    """Open the notebook at `path` (made if absent and `create`), or one known by `document`."""
+
+    method: ClassVar[str] = "open"
+    result: ClassVar[type[Any]] = Opened
+
+    path: str | None = None
+    document: str | None = None
+    create: bool = True
+
+
+class Create(Params, kw_only=True, frozen=True):
+    """A new notebook: at `path`, where nothing may be yet, or untitled (no file) without one."""
+
+    method: ClassVar[str] = "create"
+    result: ClassVar[type[Any]] = Opened
+
+    path: str | None = None
+
+
+class NotebookSummary(msgspec.Struct, kw_only=True, frozen=True):
+    """One line of a list of notebooks."""
+
+    document: str
+    runtime: str
+    path: str | None
+    peers: int
+    cells: int
+    kernel: KernelState
+    queued: int
+    saved: bool
+
+
+class Notebooks(msgspec.Struct, kw_only=True, frozen=True):
+    """The open notebooks."""
+
+    notebooks: list[NotebookSummary]
+
+
+class List(Params, kw_only=True, frozen=True):
+    """The notebooks that are open now."""
+
+    method: ClassVar[str] = "list"
+    result: ClassVar[type[Any]] = Notebooks
+
+
+class Closed(msgspec.Struct, kw_only=True, frozen=True):
+    """The notebook is closed: saved, its kernel shut down, its room ended."""
+
+    document: str
+
+
+class Close(RoomParams, kw_only=True, frozen=True):
+    """Save the notebook, shut its kernel down and end its room."""
+
+    method: ClassVar[str] = "close"
+    result: ClassVar[type[Any]] = Closed
+
+
+class Saved(msgspec.Struct, kw_only=True, frozen=True):
+    """What the file holds now. `changed` is False when its bytes were right already."""
+
+    path: str
+    heads: str
+    sha256: str
+    changed: bool
+
+
+class Save(RoomParams, kw_only=True, frozen=True):
+    """Write the notebook to its file, or to `path` (which becomes its file)."""
+
+    method: ClassVar[str] = "save"
+    result: ClassVar[type[Any]] = Saved
+
+    path: str | None = None
+
+
+class Accepted(msgspec.Struct, kw_only=True, frozen=True):
+    """The execution is durable and will end in exactly one terminal status.
+
+    `execution_id` differs from the one asked for when the same source of the same cell was
+    queued already: then that execution answers for both.
+    """
+
+    execution_id: str
+    cell_id: str
+    source_sha256: str
+    heads: str
+
+
+class Execute(RoomParams, kw_only=True, frozen=True):
+    """Run a cell. An id is accepted once; a repeat gets the first answer again."""
+
+    method: ClassVar[str] = "execute"
+    result: ClassVar[type[Any]] = Accepted
+
+    cell_id: str
+    execution_id: str
+    source: Literal["confirmed", "latest"] = "confirmed"
+    """`confirmed`: as it stood at `required_heads`; `latest`: as the daemon has it."""
+
+
+class AcceptedAll(msgspec.Struct, kw_only=True, frozen=True):
+    """The executions of one admission, in order."""
+
+    batch_id: str
+    executions: list[Accepted]
+
+
+class ExecuteAll(RoomParams, kw_only=True, frozen=True):
+    """Run the code cells (all, or `cells` in that order) as one admission: all or none.
+
+    The execution ids follow from `batch_id` and the cell ids, so a repeat runs nothing twice.
+    """
+
+    method: ClassVar[str] = "execute_all"
+    result: ClassVar[type[Any]] = AcceptedAll
+
+    batch_id: str
+    cells: list[str] | None = None
+    allow_errors: bool = False
+    source: Literal["confirmed", "latest"] = "confirmed"
+
+
+class ExecutionOutcome(msgspec.Struct, kw_only=True, frozen=True):
+    """An execution as it stands: its record, with outputs as in the runtime document."""
+
+    execution_id: str
+    document: str
+    record: dict[str, Any]
+
+
+class GetExecution(RoomParams, kw_only=True, frozen=True):
+    """An execution by id; with `wait`, only once it is terminal.
+
+    `document` may be empty: the id alone is enough.
+    """
+
+    method: ClassVar[str] = "get_execution"
+    result: ClassVar[type[Any]] = ExecutionOutcome
+
+    document: str = ""
+    execution_id: str
+    wait: bool = False
+
+
+class Cancelled(msgspec.Struct, kw_only=True, frozen=True):
+    """`cancelled` is False when it was terminal already; a running one is interrupted."""
+
+    execution_id: str
+    cancelled: bool
+
+
+class Cancel(RoomParams, kw_only=True, frozen=True):
+    """End one execution: a queued one never runs, a running one is interrupted."""
+
+    method: ClassVar[str] = "cancel"
+    result: ClassVar[type[Any]] = Cancelled
+
+    execution_id: str
+
+
+class Interrupted(msgspec.Struct, kw_only=True, frozen=True):
+    """How many executions the interrupt ended, and whether one was running."""
+
+    cancelled: int
+    interrupted: bool
+
+
+class Interrupt(RoomParams, kw_only=True, frozen=True):
+    """End every execution admitted before this request, and none admitted after."""
+
+    method: ClassVar[str] = "interrupt"
+    result: ClassVar[type[Any]] = Interrupted
+
+
+class StartKernel(RoomParams, kw_only=True, frozen=True):
+    """Start the kernel (`name`, or the notebook's own); running already is success."""
+
+    method: ClassVar[str] = "start_kernel"
+    result: ClassVar[type[Any]] = KernelState
+
+    name: str | None = None
+
+
+class RestartKernel(RoomParams, kw_only=True, frozen=True):
+    """A fresh kernel in place of this one; what ran or waited ends."""
+
+    method: ClassVar[str] = "restart_kernel"
+    result: ClassVar[type[Any]] = KernelState
+
+    name: str | None = None
+
+
+class ShutdownKernel(RoomParams, kw_only=True, frozen=True):
+    """End the kernel; what ran or waited ends."""
+
+    method: ClassVar[str] = "shutdown_kernel"
+    result: ClassVar[type[Any]] = KernelState
+
+
+class Completions(msgspec.Struct, kw_only=True, frozen=True):
+    """Completions of `code[start:end]`; positions in Unicode code points."""
+
+    matches: list[str]
+    start: int
+    end: int
+
+
+class Complete(RoomParams, kw_only=True, frozen=True):
+    """What the kernel would put at `cursor` (code points) in `code`."""
+
+    method: ClassVar[str] = "complete"
+    result: ClassVar[type[Any]] = Completions
+
+    code: str
+    cursor: int
+
+
+class Inspection(msgspec.Struct, kw_only=True, frozen=True):
+    """What the kernel knows of a name, as a MIME bundle."""
+
+    found: bool
+    data: dict[str, Any]
+
+
+class Inspect(RoomParams, kw_only=True, frozen=True):
+    """What the kernel knows of the name at `cursor` (code points) in `code`."""
+
+    method: ClassVar[str] = "inspect"
+    result: ClassVar[type[Any]] = Inspection
+
+    code: str
+    cursor: int
+    detail: int = 0
+
+
+class DaemonStatus(msgspec.Struct, kw_only=True, frozen=True):
+    """The daemon as it is now."""
+
+    pid: int
+    version: str
+    home: str
+    socket: str
+    http: str | None
+    started_s: float
+    notebooks: int
+    peers: int
+    kernels: int
+
+
+class Status(Params, kw_only=True, frozen=True):
+    """Who are you, and how are you?"""
+
+    method: ClassVar[str] = "status"
+    result: ClassVar[type[Any]] = DaemonStatus
+
+
+class Stopping(msgspec.Struct, kw_only=True, frozen=True):
+    """The daemon saves everything and ends."""
+
+    pid: int
+
+
+class Stop(Params, kw_only=True, frozen=True):
+    """End the daemon: save, shut kernels down, exit."""
+
+    method: ClassVar[str] = "stop"
+    result: ClassVar[type[Any]] = Stopping
+
+
+METHODS: dict[str, type[Params]] = {
+    declared.method: declared
+    for declared in (
+        Open,
+        Create,
+        List,
+        Close,
+        Save,
+        Execute,
+        ExecuteAll,
+        GetExecution,
+        Cancel,
+        Interrupt,
+        StartKernel,
+        RestartKernel,
+        ShutdownKernel,
+        Complete,
+        Inspect,
+        Status,
+        Stop,
+    )
+}

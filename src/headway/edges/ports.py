@@ -1,0 +1,199 @@
+"""The ports: what the daemon needs of the outside world, one protocol per outside thing.
+
+Floor 4. Each has an in-memory implementation (`memory`), a real one in a file of its own, and
+one conformance suite (`tests/edges`) that both must pass. Foreign exceptions end at the port:
+what comes out is of the tree in `headway.errors`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from headway.core.kernel.events import KernelEvent, KernelInfo
+from headway.core.room.effects import ExecutionAccepted, KernelRequest, Record
+from headway.ids import DocumentId, ExecutionId
+from headway.moments import Moment
+
+__all__ = [
+    "Blobs",
+    "Clock",
+    "FileContent",
+    "Files",
+    "Kernel",
+    "KernelSink",
+    "Kernels",
+    "KnownNotebook",
+    "Store",
+    "StoredExecution",
+    "StoredNotebook",
+]
+
+
+class Clock(Protocol):
+    """The time."""
+
+    def now(self) -> Moment:
+        """This instant."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredExecution:
+    """An execution as the store has it. `record` is None while it is not terminal."""
+
+    accepted: ExecutionAccepted
+    record: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownNotebook:
+    """A notebook that the store knows: its identity and where its file was."""
+
+    document: DocumentId
+    path: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredNotebook:
+    """Everything stored of one notebook. `snapshot` is None when there are only updates."""
+
+    document: DocumentId
+    path: str | None
+    file_sha256: str | None
+    file_content: bytes | None
+    """The bytes last written to, or read from, the file."""
+    snapshot: bytes | None
+    updates: tuple[bytes, ...]
+    runtime: DocumentId | None
+    runtime_snapshot: bytes | None
+    runtime_updates: tuple[bytes, ...]
+    unfinished: tuple[ExecutionAccepted, ...] = field(default=())
+    """Accepted and not terminal when the store was last written."""
+
+
+class Store(Protocol):
+    """Durable state. Nothing it has confirmed is lost by a crash of this process."""
+
+    def append(self, records: Sequence[Record]) -> asyncio.Future[None]:
+        """Append records, all or none, after everything appended before; never blocks.
+
+        The future is done once they are on the disk (one fsync may serve many appends), or
+        fails with StoreFailed; after a failure every later append fails too.
+        """
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes appended and not yet durable."""
+
+    async def create(self, document: DocumentId, path: str | None) -> None:
+        """Note a new notebook; durable on return. A path belongs to one notebook at a time."""
+
+    async def load(self, document: DocumentId) -> StoredNotebook | None:
+        """Everything of one notebook, or None."""
+
+    async def find_path(self, path: str) -> DocumentId | None:
+        """The notebook whose file is at `path` (absolute, resolved)."""
+
+    async def set_path(self, document: DocumentId, path: str | None) -> None:
+        """The notebook's file is there now; durable on return."""
+
+    async def find_execution(self, execution_id: ExecutionId) -> StoredExecution | None:
+        """An execution by id, whichever notebook it belongs to."""
+
+    async def known(self) -> list[KnownNotebook]:
+        """Every notebook of the store."""
+
+    async def find_runtime(self, runtime: DocumentId) -> DocumentId | None:
+        """The notebook whose current runtime document this is."""
+
+    async def compact(self, document: DocumentId, snapshot: bytes) -> None:
+        """Replace what is stored of a notebook or runtime document by a full snapshot.
+
+        The snapshot must contain every update whose append is durable or under way.
+        """
+
+    async def close(self) -> None:
+        """Make everything appended durable and let go of the files."""
+
+
+class Blobs(Protocol):
+    """Content-addressed bytes."""
+
+    async def put(self, sha256: str, data: bytes) -> None:
+        """Store `data`; durable on return. Putting the same again is a no-op."""
+
+    async def get(self, sha256: str) -> bytes | None:
+        """The bytes, or None. A blob whose bytes do not match its name is None."""
+
+    async def size(self, sha256: str) -> int | None:
+        """The length in bytes, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """A file as it was read."""
+
+    content: bytes
+    sha256: str
+
+
+class Files(Protocol):
+    """Notebook files on the user's disk."""
+
+    async def read(self, path: str) -> FileContent | None:
+        """The file's bytes; None if there is none; NotebookUnreadable if it cannot be read."""
+
+    async def replace(self, path: str, content: bytes, expected_sha256: str | None) -> bool:
+        """Make the file hold `content`, whole or not at all, durable on return.
+
+        Gives False, and touches nothing, when its bytes are `content` already. Raises FileChanged
+        when the bytes there are neither `content` nor those of `expected_sha256` (None: there
+        must be no file), FileNotWritable when the folder or disk refuses.
+        """
+
+
+KernelSink = Callable[[tuple[KernelEvent, ...]], None]
+"""Takes the events of one kernel, in order. Called on the event loop; must not block."""
+
+
+class Kernel(Protocol):
+    """One running kernel process."""
+
+    name: str
+    info: KernelInfo
+
+    def ask(self, request: KernelRequest) -> None:
+        """Send a request; never blocks."""
+
+    async def interrupt(self) -> None:
+        """Interrupt what runs, as its kernelspec says (signal or message)."""
+
+    async def stop(self) -> None:
+        """Ask it to end, then TERM, then KILL; its process is gone on return."""
+
+
+class Kernels(Protocol):
+    """The kernels that can be started here."""
+
+    def installed(self) -> dict[str, dict[str, Any]]:
+        """Kernelspec name -> {"display_name": ..., "language": ...}."""
+
+    async def start(
+        self,
+        name: str | None,
+        language: str | None,
+        folder: str,
+        events: KernelSink,
+        ended: Callable[[str], None],
+    ) -> Kernel:
+        """Start a kernel in `folder` and wait until it answers kernel_info.
+
+        `name` None: the kernelspec of `language`, or the default one. `ended` is called once
+        with the reason if the process ends and `Kernel.stop` was not called. Raises
+        KernelNotFound or KernelStartFailed (with the tail of its stderr).
+        """
+
+    async def close(self) -> None:
+        """Stop every kernel that was started and not stopped."""

@@ -1,0 +1,370 @@
+"""The errors of Headway, one tree.
+
+    HeadwayError
+    ├── EditError                    the edit makes no sense; nothing was changed
+    │   ├── CellNotFound
+    │   └── InvalidEdit
+    ├── DocumentError                bytes or a version the document cannot take
+    │   ├── InvalidUpdate
+    │   ├── UpdateTooLarge
+    │   ├── MissingChanges           a gap: the update builds on changes we do not have
+    │   ├── HeadsUnknown
+    │   ├── HeadsTooOld
+    │   └── EngineFailure            the engine broke; the document must be rebuilt
+    ├── MalformedFrame               bytes that are not the protocol
+    ├── NotConfirmed
+    │   ├── ConfirmTimeout
+    │   └── UpdateRejected
+    ├── ConnectionFailed
+    │   ├── ConnectionLost
+    │   ├── DaemonUnavailable
+    │   └── AlreadyRunning           a second daemon for one home
+    ├── RequestFailed                the daemon's typed answer to a request
+    │   ├── BadRequest
+    │   ├── UnknownMethod
+    │   ├── DeadlineExceeded
+    │   ├── Busy
+    │   ├── HeadsTimeout
+    │   ├── NotExecutable
+    │   ├── NotebookNotFound
+    │   ├── ExecutionNotFound
+    │   ├── KernelNotFound
+    │   ├── KernelStartFailed
+    │   ├── KernelDied
+    │   └── NotPermitted
+    ├── FileError
+    │   ├── NotebookUnreadable
+    │   ├── FileNotWritable
+    │   └── FileChanged              another program wrote the file since we last did
+    ├── StoreError
+    │   ├── StoreFailed
+    │   └── StoreTooNew
+    └── WrongThread                  a waiting call made on the thread that would serve it
+
+Every error has a stable `code`, a sentence for a person (`str(error)`), and `data`, which holds
+what a program needs. `to_wire` and `from_wire` carry it over a connection unchanged.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+__all__ = [
+    "AlreadyRunning",
+    "BadRequest",
+    "Busy",
+    "CellNotFound",
+    "ConfirmTimeout",
+    "ConnectionFailed",
+    "ConnectionLost",
+    "DaemonUnavailable",
+    "DeadlineExceeded",
+    "DocumentError",
+    "EditError",
+    "EngineFailure",
+    "ExecutionNotFound",
+    "FileChanged",
+    "FileError",
+    "FileNotWritable",
+    "HeadsTimeout",
+    "HeadsTooOld",
+    "HeadsUnknown",
+    "HeadwayError",
+    "InvalidEdit",
+    "InvalidUpdate",
+    "KernelDied",
+    "KernelNotFound",
+    "KernelStartFailed",
+    "MalformedFrame",
+    "MissingChanges",
+    "NotConfirmed",
+    "NotExecutable",
+    "NotPermitted",
+    "NotebookNotFound",
+    "NotebookUnreadable",
+    "RequestFailed",
+    "StoreError",
+    "StoreFailed",
+    "StoreTooNew",
+    "UnknownMethod",
+    "UpdateRejected",
+    "UpdateTooLarge",
+    "WrongThread",
+]
+
+
+class HeadwayError(Exception):
+    """The root of the tree. Holds a sentence and data; subclasses fix the code."""
+
+    code: ClassVar[str] = "ERROR"
+    exit_status: ClassVar[int] = 1
+    """What the command line exits with when this error ends a command."""
+
+    def __init__(self, message: str, **data: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.data = data
+
+    def __str__(self) -> str:
+        return self.message
+
+    def to_wire(self) -> dict[str, Any]:
+        """The error as JSON-ready values: code, message and data."""
+        return {"code": self.code, "message": self.message, "data": self.data}
+
+    @staticmethod
+    def from_wire(code: str, message: str, data: dict[str, Any] | None = None) -> HeadwayError:
+        """The error that `to_wire` was made from; an unknown code gives a RequestFailed."""
+        kind = _by_code().get(code)
+        error = (kind or RequestFailed)(message, **(data or {}))
+        if kind is None:
+            error.data.setdefault("code", code)
+        return error
+
+
+def _by_code() -> dict[str, type[HeadwayError]]:
+    found: dict[str, type[HeadwayError]] = {}
+    pending: list[type[HeadwayError]] = [HeadwayError]
+    while pending:
+        kind = pending.pop()
+        found[kind.code] = kind
+        pending.extend(kind.__subclasses__())
+    return found
+
+
+class EditError(HeadwayError):
+    """An edit that makes no sense on this document; nothing was changed."""
+
+    code = "EDIT_ERROR"
+
+
+class CellNotFound(EditError):
+    """No such cell, or it was deleted. `data["cell_id"]`."""
+
+    code = "CELL_NOT_FOUND"
+
+
+class InvalidEdit(EditError):
+    """A value or position out of range, or over a limit."""
+
+    code = "INVALID_EDIT"
+
+
+class DocumentError(HeadwayError):
+    """The document cannot take these bytes or this version."""
+
+    code = "DOCUMENT_ERROR"
+
+
+class InvalidUpdate(DocumentError):
+    """Bytes that are no update of this kind of document."""
+
+    code = "INVALID_UPDATE"
+
+
+class UpdateTooLarge(DocumentError):
+    """Over a limit of bytes or operations. `data["limit"]`, `data["actual"]`."""
+
+    code = "UPDATE_TOO_LARGE"
+
+
+class MissingChanges(DocumentError):
+    """The update builds on changes that this replica does not have."""
+
+    code = "MISSING_CHANGES"
+
+
+class HeadsUnknown(DocumentError):
+    """These heads name changes that this replica does not have."""
+
+    code = "HEADS_UNKNOWN"
+
+
+class HeadsTooOld(DocumentError):
+    """The heads lie too far back to reconstruct the source. `data["distance"]`, `data["limit"]`."""
+
+    code = "HEADS_TOO_OLD"
+
+
+class EngineFailure(DocumentError):
+    """The engine failed in a way that leaves the replica unsound: rebuild it."""
+
+    code = "ENGINE_FAILURE"
+
+
+class MalformedFrame(HeadwayError):
+    """Bytes of a known message that do not have its form."""
+
+    code = "MALFORMED_FRAME"
+
+
+class NotConfirmed(HeadwayError):
+    """The daemon has not acknowledged every change."""
+
+    code = "NOT_CONFIRMED"
+
+
+class ConfirmTimeout(NotConfirmed):
+    """The deadline passed first. `data["missing"]` holds the heads still unacknowledged (text)."""
+
+    code = "CONFIRM_TIMEOUT"
+    exit_status = 124
+
+
+class UpdateRejected(NotConfirmed):
+    """The daemon refused an update batch. `data["status"]` names the reason."""
+
+    code = "UPDATE_REJECTED"
+
+
+class ConnectionFailed(HeadwayError):
+    """Something between here and the daemon."""
+
+    code = "CONNECTION_FAILED"
+
+
+class ConnectionLost(ConnectionFailed):
+    """The connection ended before the answer came."""
+
+    code = "CONNECTION_LOST"
+
+
+class DaemonUnavailable(ConnectionFailed):
+    """No daemon could be reached or started."""
+
+    code = "DAEMON_UNAVAILABLE"
+
+
+class AlreadyRunning(ConnectionFailed):
+    """Another daemon owns this home. `data["pid"]`."""
+
+    code = "ALREADY_RUNNING"
+
+
+class RequestFailed(HeadwayError):
+    """The daemon's typed answer to a request it could not do."""
+
+    code = "REQUEST_FAILED"
+
+
+class BadRequest(RequestFailed):
+    """The request's parameters have the wrong form."""
+
+    code = "BAD_REQUEST"
+    exit_status = 2
+
+
+class UnknownMethod(RequestFailed):
+    """No such method."""
+
+    code = "UNKNOWN_METHOD"
+
+
+class DeadlineExceeded(RequestFailed):
+    """The request's deadline passed."""
+
+    code = "DEADLINE_EXCEEDED"
+    exit_status = 124
+
+
+class Busy(RequestFailed):
+    """A bound is reached; try again. `data["limit"]`."""
+
+    code = "BUSY"
+
+
+class HeadsTimeout(RequestFailed):
+    """The required heads did not arrive at the daemon before the deadline."""
+
+    code = "HEADS_TIMEOUT"
+    exit_status = 124
+
+
+class NotExecutable(RequestFailed):
+    """The cell is not a code cell. `data["cell_id"]`, `data["cell_type"]`."""
+
+    code = "NOT_EXECUTABLE"
+
+
+class NotebookNotFound(RequestFailed):
+    """The daemon has no such notebook or document."""
+
+    code = "NOTEBOOK_NOT_FOUND"
+
+
+class ExecutionNotFound(RequestFailed):
+    """No execution of that id."""
+
+    code = "EXECUTION_NOT_FOUND"
+
+
+class KernelNotFound(RequestFailed):
+    """No kernelspec of that name. `data["name"]`, `data["installed"]`."""
+
+    code = "KERNEL_NOT_FOUND"
+
+
+class KernelStartFailed(RequestFailed):
+    """The kernel's process ended, or said nothing, before it was ready. `data["stderr"]`."""
+
+    code = "KERNEL_START_FAILED"
+
+
+class KernelDied(RequestFailed):
+    """The kernel ended while it was needed. `data["reason"]`."""
+
+    code = "KERNEL_DIED"
+
+
+class NotPermitted(RequestFailed):
+    """This peer may not do that."""
+
+    code = "NOT_PERMITTED"
+
+
+class FileError(HeadwayError):
+    """Something about an `.ipynb` file. `data["path"]`."""
+
+    code = "FILE_ERROR"
+
+
+class NotebookUnreadable(FileError):
+    """The file cannot be read as a notebook; it is left as it is."""
+
+    code = "NOTEBOOK_UNREADABLE"
+
+
+class FileNotWritable(FileError):
+    """The file or its folder cannot be written."""
+
+    code = "FILE_NOT_WRITABLE"
+
+
+class FileChanged(FileError):
+    """Another program wrote the file since Headway last did; nothing was overwritten."""
+
+    code = "FILE_CHANGED"
+
+
+class StoreError(HeadwayError):
+    """Something about the daemon's own storage."""
+
+    code = "STORE_ERROR"
+
+
+class StoreFailed(StoreError):
+    """A write could not be made durable; nothing that waited for it is confirmed."""
+
+    code = "STORE_FAILED"
+
+
+class StoreTooNew(StoreError):
+    """A newer Headway wrote this store; it was not touched."""
+
+    code = "STORE_TOO_NEW"
+
+
+class WrongThread(HeadwayError):
+    """A synchronous call made on the event loop's own thread would wait on itself."""
+
+    code = "WRONG_THREAD"
