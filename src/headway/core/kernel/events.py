@@ -159,9 +159,7 @@ class InspectReply:
     data: dict[str, Any]
 
 
-OutputEvent = (
-    Stream | DisplayData | ExecuteResult | UpdateDisplay | ClearOutput | ErrorOutput
-)
+OutputEvent = Stream | DisplayData | ExecuteResult | UpdateDisplay | ClearOutput | ErrorOutput
 
 KernelEvent = (
     Busy

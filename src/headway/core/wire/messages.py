@@ -169,6 +169,4 @@ class Ack:
     status: UpdateStatus
 
 
-Message = (
-    Join | Joined | JoinError | Update | FragmentHeader | Fragment | RoomError | Leave | Ack
-)
+Message = Join | Joined | JoinError | Update | FragmentHeader | Fragment | RoomError | Leave | Ack

@@ -1,0 +1,1 @@
+"""The Python client: pumps a session. Floor 5."""

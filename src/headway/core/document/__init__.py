@@ -1,0 +1,1 @@
+"""What a notebook is: the two documents, over the engine. Floor 1."""

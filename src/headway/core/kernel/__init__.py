@@ -1,0 +1,1 @@
+"""What kernels say, and how they live. Floor 1."""

@@ -1,0 +1,1 @@
+"""The daemon's side of one notebook, as a machine. Floor 3."""

@@ -1,0 +1,1 @@
+"""The client's side of one notebook, as a machine. Floor 3."""

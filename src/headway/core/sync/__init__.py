@@ -1,0 +1,1 @@
+"""How replicas come together: joining, acknowledgement, fan-out, presence. Floor 2."""

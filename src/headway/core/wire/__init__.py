@@ -1,0 +1,1 @@
+"""What peers say: messages, commands, and their bytes. Floor 1."""

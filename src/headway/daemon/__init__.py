@@ -1,0 +1,1 @@
+"""The daemon: pumps rooms. Floor 5."""

@@ -1,0 +1,1 @@
+"""One file per outside thing: performs, never decides. Floor 4."""
