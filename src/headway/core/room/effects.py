@@ -110,8 +110,10 @@ Record = UpdateStored | RuntimeReplaced | ExecutionAccepted | ExecutionFinished 
 
 @dataclass(frozen=True, slots=True)
 class Persist:
-    """Make these records durable, all or none, after every earlier one. Answered by `Persisted`
-    or `PersistFailed`."""
+    """Make these records durable, all or none, after every earlier one.
+
+    Answered by `Persisted` or `PersistFailed`.
+    """
 
     token: int
     records: tuple[Record, ...]
