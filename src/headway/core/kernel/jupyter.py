@@ -1,0 +1,290 @@
+"""Jupyter's messages: read into kernel events, and written from requests.
+
+Floor 1. No sockets and no signatures: messages are dicts as `jupyter_client` parses them.
+Source: "Messaging in Jupyter", protocol 5.3 and later.
+
+A kernel is a foreign program, so reading is tolerant: a message of an unknown type, or one of a
+known type without its form, gives no events, and nothing here raises. What is given is clean:
+every string is valid Unicode (lone surrogates become U+FFFD) and every number is finite (NaN and
+the infinities become None), so that it fits a document and JSON.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Final
+
+from headway.core.kernel.events import (
+    Busy,
+    ClearOutput,
+    CompleteReply,
+    DisplayData,
+    ErrorOutput,
+    ExecuteInput,
+    ExecuteReply,
+    ExecuteResult,
+    Idle,
+    InputRequest,
+    InspectReply,
+    KernelEvent,
+    KernelInfo,
+    Stream,
+    UpdateDisplay,
+)
+
+__all__ = [
+    "PREPARE_IPYKERNEL",
+    "complete_request",
+    "execute_request",
+    "inspect_request",
+    "is_ipykernel",
+    "parent_id",
+    "prepare_request",
+    "read_message",
+]
+
+Message = dict[str, Any]
+
+PREPARE_IPYKERNEL: Final = (
+    "(lambda out, err, kernel, zmq: ("
+    "setattr(out, 'flush_interval', 0.02), setattr(err, 'flush_interval', 0.02), "
+    "kernel.iopub_thread.schedule("
+    "lambda: kernel.iopub_thread.socket.setsockopt(zmq.SNDHWM, 0))))"
+    "(__import__('sys').stdout, __import__('sys').stderr,"
+    " get_ipython().kernel, __import__('zmq'))"
+)
+"""One expression that leaves no name behind in the user's namespace. It makes ipykernel
+
+*   show what is printed within 20 ms instead of 200 (its `OutStream.flush_interval`), and
+*   keep, instead of silently drop, messages beyond its socket's default high-water mark of 1000
+    when the reader lags; set in the thread that owns the socket.
+"""
+
+
+def execute_request(code: str) -> Message:
+    """The content that runs `code`.
+
+    `stop_on_error` is off: what an error stops is decided by our own queue. `allow_stdin` is
+    off: `input()` fails at once instead of waiting for somebody who may not be there.
+    """
+    return {
+        "code": code,
+        "silent": False,
+        "store_history": True,
+        "user_expressions": {},
+        "allow_stdin": False,
+        "stop_on_error": False,
+    }
+
+
+def prepare_request() -> Message:
+    """The content that prepares an ipykernel: silent, without history or an execution count."""
+    return execute_request(PREPARE_IPYKERNEL) | {"silent": True, "store_history": False}
+
+
+def complete_request(code: str, cursor: int) -> Message:
+    """The content that asks what fits at `cursor` (code points)."""
+    return {"code": code, "cursor_pos": cursor}
+
+
+def inspect_request(code: str, cursor: int, detail: int) -> Message:
+    """The content that asks about the name at `cursor` (code points); `detail` is 0 or 1."""
+    return {"code": code, "cursor_pos": cursor, "detail_level": detail}
+
+
+def is_ipykernel(message: Message) -> bool:
+    """Whether this kernel_info_reply is that of ipykernel, which `PREPARE_IPYKERNEL` is for."""
+    content = message.get("content")
+    return isinstance(content, dict) and content.get("implementation") == "ipython"
+
+
+def parent_id(message: Message) -> str | None:
+    """The id of the request that a message answers, or None."""
+    parent = message.get("parent_header")
+    found = parent.get("msg_id") if isinstance(parent, dict) else None
+    return found if isinstance(found, str) and found else None
+
+
+def read_message(message: Message) -> tuple[KernelEvent, ...]:
+    """The events in one message of any channel; () if it holds none that we know. Never raises."""
+    header, content = message.get("header"), message.get("content")
+    if not isinstance(header, dict) or not isinstance(content, dict):
+        return ()
+    kind = header.get("msg_type")
+    reader = _READERS.get(kind) if isinstance(kind, str) else None
+    if reader is None:
+        return ()
+    try:
+        return reader(parent_id(message), content)
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return ()
+
+
+def _status(parent: str | None, content: Message) -> tuple[KernelEvent, ...]:
+    match content["execution_state"]:
+        case "busy":
+            return (Busy(parent),)
+        case "idle":
+            return (Idle(parent),)
+        case _:
+            return ()
+
+
+def _execute_input(parent: str | None, content: Message) -> tuple[KernelEvent, ...]:
+    return (ExecuteInput(parent, _count(content["execution_count"])),)
+
+
+def _stream(parent: str | None, content: Message) -> tuple[KernelEvent, ...]:
+    name = "stderr" if content.get("name") == "stderr" else "stdout"
+    return (Stream(parent, name, _text(content["text"])),)
+
+
+def _display_data(parent: str | None, content: Message) -> tuple[KernelEvent, ...]:
+    data, metadata = _bundle(content)
+    return (DisplayData(parent, data, metadata, _display_id(content)),)
+
+
+def _execute_result(parent: str | None, content: Message) -> tuple[KernelEvent, ...]:
+    data, metadata = _bundle(content)
+    count = _count(content["execution_count"])
+    return (ExecuteResult(parent, data, metadata, count, _display_id(content)),)
+
+
+def _update_display(parent: str | None, content: Message) -> tuple[KernelEvent, ...]:
+    data, metadata = _bundle(content)
+    display_id = _display_id(content)
+    return () if display_id is None else (UpdateDisplay(parent, data, metadata, display_id),)
+
+
+def _clear_output(parent: str | None, content: Message) -> tuple[KernelEvent, ...]:
+    return (ClearOutput(parent, bool(content.get("wait", False))),)
+
+
+def _error(parent: str | None, content: Message) -> tuple[KernelEvent, ...]:
+    traceback = tuple(_text(line) for line in content.get("traceback", ()))
+    return (ErrorOutput(parent, _text(content["ename"]), _text(content["evalue"]), traceback),)
+
+
+def _execute_reply(parent: str | None, content: Message) -> tuple[KernelEvent, ...]:
+    if parent is None:
+        return ()
+    status = content.get("status")
+    if status not in {"ok", "error"}:
+        status = "aborted"  # also "abort", as ipykernel before version 6 wrote it
+    count = content.get("execution_count")
+    reply = ExecuteReply(
+        parent,
+        status,
+        count if _is_count(count) else None,
+        _text(content["ename"]) if isinstance(content.get("ename"), str) else None,
+        _text(content["evalue"]) if isinstance(content.get("evalue"), str) else None,
+    )
+    return (*_pages(parent, content.get("payload")), reply)
+
+
+def _pages(parent: str, payload: Any) -> tuple[KernelEvent, ...]:
+    """What `name?` answers comes with the reply instead of as an output; a cell shows it."""
+    found: list[KernelEvent] = []
+    for item in payload if isinstance(payload, list) else ():
+        if isinstance(item, dict) and item.get("source") == "page":
+            data, metadata = _bundle(item)
+            found.append(DisplayData(parent, data, metadata))
+    return tuple(found)
+
+
+def _input_request(parent: str | None, content: Message) -> tuple[KernelEvent, ...]:
+    prompt = _text(content.get("prompt", ""))
+    return (InputRequest(parent, prompt, bool(content.get("password", False))),)
+
+
+def _kernel_info_reply(_parent: str | None, content: Message) -> tuple[KernelEvent, ...]:
+    info = _clean(content.get("language_info") or {})
+    if not isinstance(info, dict):
+        return ()
+    language = info.get("name") or content.get("language") or ""
+    version = _text(content.get("protocol_version") or "")
+    return (KernelInfo(_text(language), info, version, _text(content.get("banner") or "")),)
+
+
+def _complete_reply(parent: str | None, content: Message) -> tuple[KernelEvent, ...]:
+    if parent is None:
+        return ()
+    if content.get("status", "ok") != "ok":
+        return (CompleteReply(parent, (), 0, 0),)
+    matches = tuple(_text(match) for match in content["matches"])
+    start, end = _count(content["cursor_start"]), _count(content["cursor_end"])
+    return (CompleteReply(parent, matches, start, end),)
+
+
+def _inspect_reply(parent: str | None, content: Message) -> tuple[KernelEvent, ...]:
+    if parent is None:
+        return ()
+    if content.get("status", "ok") != "ok" or not content.get("found"):
+        return (InspectReply(parent, found=False, data={}),)
+    return (InspectReply(parent, found=True, data=_bundle(content)[0]),)
+
+
+_READERS: Final[dict[str, Callable[[str | None, Message], tuple[KernelEvent, ...]]]] = {
+    "status": _status,
+    "execute_input": _execute_input,
+    "stream": _stream,
+    "display_data": _display_data,
+    "execute_result": _execute_result,
+    "update_display_data": _update_display,
+    "clear_output": _clear_output,
+    "error": _error,
+    "execute_reply": _execute_reply,
+    "input_request": _input_request,
+    "kernel_info_reply": _kernel_info_reply,
+    "complete_reply": _complete_reply,
+    "inspect_reply": _inspect_reply,
+}
+
+
+def _bundle(content: Message) -> tuple[dict[str, Any], dict[str, Any]]:
+    data, metadata = _clean(content["data"]), _clean(content.get("metadata") or {})
+    if not isinstance(data, dict) or not isinstance(metadata, dict):
+        raise TypeError("a MIME bundle is two objects")
+    return data, metadata
+
+
+def _display_id(content: Message) -> str | None:
+    transient = content.get("transient")
+    found = transient.get("display_id") if isinstance(transient, dict) else None
+    return _text(found) if isinstance(found, str) and found else None
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _count(value: Any) -> int:
+    if not _is_count(value):
+        raise TypeError("not a count")
+    return int(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    if value.isascii():
+        return value
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        # A pair of surrogates is one character in UTF-16; a lone one is none and is replaced.
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, dict):
+        return {_text(key): _clean(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,254 @@
+"""Reading and writing Jupyter's messages."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headway.core.kernel import events as kernel_events
+from headway.core.kernel.jupyter import (
+    complete_request,
+    execute_request,
+    inspect_request,
+    is_ipykernel,
+    prepare_request,
+    read_message,
+)
+
+E = "0190-execution"
+
+
+def message(kind: str, content: Any, parent: str | None = E) -> dict[str, Any]:
+    return {
+        "header": {"msg_id": "m", "msg_type": kind},
+        "parent_header": {} if parent is None else {"msg_id": parent},
+        "content": content,
+        "metadata": {},
+    }
+
+
+BUNDLE: dict[str, Any] = {"data": {"text/plain": "x"}, "metadata": {"a": 1}}
+SHOWN = {"transient": {"display_id": "d"}}
+
+KNOWN = [
+    ("status", {"execution_state": "busy"}, kernel_events.Busy(E)),
+    ("status", {"execution_state": "idle"}, kernel_events.Idle(E)),
+    ("execute_input", {"code": "x", "execution_count": 3}, kernel_events.ExecuteInput(E, 3)),
+    ("stream", {"name": "stderr", "text": "t"}, kernel_events.Stream(E, "stderr", "t")),
+    ("stream", {"name": "other", "text": "t"}, kernel_events.Stream(E, "stdout", "t")),
+    (
+        "display_data",
+        BUNDLE,
+        kernel_events.DisplayData(E, BUNDLE["data"], BUNDLE["metadata"], None),
+    ),
+    (
+        "display_data",
+        BUNDLE | SHOWN,
+        kernel_events.DisplayData(E, BUNDLE["data"], BUNDLE["metadata"], "d"),
+    ),
+    (
+        "execute_result",
+        BUNDLE | {"execution_count": 4},
+        kernel_events.ExecuteResult(E, BUNDLE["data"], BUNDLE["metadata"], 4, None),
+    ),
+    (
+        "update_display_data",
+        BUNDLE | SHOWN,
+        kernel_events.UpdateDisplay(E, BUNDLE["data"], BUNDLE["metadata"], "d"),
+    ),
+    ("clear_output", {"wait": True}, kernel_events.ClearOutput(E, wait=True)),
+    ("clear_output", {}, kernel_events.ClearOutput(E, wait=False)),
+    (
+        "error",
+        {"ename": "N", "evalue": "v", "traceback": ["a", "b"]},
+        kernel_events.ErrorOutput(E, "N", "v", ("a", "b")),
+    ),
+    (
+        "execute_reply",
+        {"status": "ok", "execution_count": 2},
+        kernel_events.ExecuteReply(E, "ok", 2),
+    ),
+    (
+        "execute_reply",
+        {"status": "error", "execution_count": 2, "ename": "N", "evalue": "v"},
+        kernel_events.ExecuteReply(E, "error", 2, "N", "v"),
+    ),
+    ("execute_reply", {"status": "abort"}, kernel_events.ExecuteReply(E, "aborted", None)),
+    (
+        "input_request",
+        {"prompt": "? ", "password": True},
+        kernel_events.InputRequest(E, "? ", password=True),
+    ),
+    (
+        "kernel_info_reply",
+        {"protocol_version": "5.3", "banner": "b", "language_info": {"name": "python"}},
+        kernel_events.KernelInfo("python", {"name": "python"}, "5.3", "b"),
+    ),
+    (
+        "complete_reply",
+        {"status": "ok", "matches": ["ab"], "cursor_start": 0, "cursor_end": 1},
+        kernel_events.CompleteReply(E, ("ab",), 0, 1),
+    ),
+    ("complete_reply", {"status": "error"}, kernel_events.CompleteReply(E, (), 0, 0)),
+    (
+        "inspect_reply",
+        {"status": "ok", "found": True} | BUNDLE,
+        kernel_events.InspectReply(E, found=True, data=BUNDLE["data"]),
+    ),
+    (
+        "inspect_reply",
+        {"status": "ok", "found": False},
+        kernel_events.InspectReply(E, found=False, data={}),
+    ),
+]
+KINDS = sorted({kind for kind, _, _ in KNOWN})
+
+
+@pytest.mark.parametrize(("kind", "content", "event"), KNOWN)
+def test_each_known_message_gives_its_event(
+    kind: str, content: dict[str, Any], event: kernel_events.KernelEvent
+) -> None:
+    assert read_message(message(kind, content)) == (event,)
+
+
+def test_an_event_of_no_request_names_no_execution() -> None:
+    text = {"name": "stdout", "text": "from a thread"}
+    read = read_message(message("stream", text, parent=None))
+    assert read == (kernel_events.Stream(None, "stdout", "from a thread"),)
+
+
+def test_a_kernel_that_says_it_starts_gives_nothing() -> None:
+    assert read_message(message("status", {"execution_state": "starting"})) == ()
+
+
+@pytest.mark.parametrize("kind", ["comm_open", "iopub_welcome", "", None, 7, ["x"]])
+def test_an_unknown_message_gives_nothing(kind: Any) -> None:
+    assert read_message(message(kind, {})) == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("stream", {"name": "stdout"}),
+        ("stream", {"name": "stdout", "text": 7}),
+        ("execute_input", {"execution_count": "3"}),
+        ("execute_input", {"execution_count": True}),
+        ("display_data", {"data": ["x"]}),
+        ("update_display_data", BUNDLE),
+        ("error", {"ename": "N", "evalue": "v", "traceback": [1]}),
+        ("complete_reply", {"matches": ["a"], "cursor_start": None, "cursor_end": 1}),
+        ("status", {}),
+        ("kernel_info_reply", {"language_info": "python"}),
+    ],
+)
+def test_a_malformed_message_gives_nothing(kind: str, content: dict[str, Any]) -> None:
+    assert read_message(message(kind, content)) == ()
+
+
+@pytest.mark.parametrize("kind", ["execute_reply", "complete_reply", "inspect_reply"])
+def test_a_reply_to_no_request_gives_nothing(kind: str) -> None:
+    assert read_message(message(kind, {"status": "error"}, parent=None)) == ()
+
+
+def test_a_page_in_a_reply_is_shown_before_the_reply() -> None:
+    content = {"status": "ok", "execution_count": 1, "payload": [{"source": "page"} | BUNDLE]}
+    shown, reply = read_message(message("execute_reply", content))
+    assert shown == kernel_events.DisplayData(E, BUNDLE["data"], BUNDLE["metadata"])
+    assert reply == kernel_events.ExecuteReply(E, "ok", 1)
+
+
+def test_a_lone_surrogate_is_replaced_and_a_pair_becomes_its_character() -> None:
+    text = json.loads(r'"a\ud83d b\ud83d"') + "\ud83d\ude00"
+    (event,) = read_message(message("stream", {"name": "stdout", "text": text}))
+    assert event == kernel_events.Stream(E, "stdout", "a\ufffd b\ufffd\U0001f600")
+
+
+def test_numbers_that_json_does_not_have_become_null() -> None:
+    data = {"application/json": {"a": [float("nan"), float("inf"), 1.5]}}
+    (event,) = read_message(message("display_data", {"data": data}))
+    assert event == kernel_events.DisplayData(E, {"application/json": {"a": [None, None, 1.5]}}, {})
+
+
+def test_nesting_beyond_the_stack_gives_nothing() -> None:
+    nested: Any = None
+    for _ in range(50_000):
+        nested = [nested]
+    assert read_message(message("display_data", {"data": {"application/json": nested}})) == ()
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+fields = st.sampled_from(
+    [
+        "execution_state",
+        "text",
+        "name",
+        "data",
+        "metadata",
+        "transient",
+        "execution_count",
+        "ename",
+        "evalue",
+        "traceback",
+        "status",
+        "payload",
+        "matches",
+        "cursor_start",
+        "cursor_end",
+        "found",
+        "language_info",
+        "prompt",
+        "wait",
+    ]
+)
+
+
+@given(
+    st.sampled_from(KINDS),
+    st.dictionaries(fields, json_values) | json_values,
+    st.none() | st.text(),
+)
+def test_no_message_makes_reading_raise_and_what_is_read_is_sound(
+    kind: str, content: Any, parent: str | None
+) -> None:
+    for event in read_message(message(kind, content, parent)):
+        json.dumps(asdict(event), ensure_ascii=False, allow_nan=False).encode()
+
+
+@given(json_values)
+def test_no_value_at_all_makes_reading_raise(value: Any) -> None:
+    parts = ("header", "parent_header", "content")
+    assert isinstance(read_message(dict.fromkeys(parts, value)), tuple)
+
+
+def test_an_execute_request_keeps_history_and_refuses_input() -> None:
+    content = execute_request("1")
+    assert content["code"] == "1"
+    assert content["store_history"] is True
+    assert content["silent"] is content["allow_stdin"] is content["stop_on_error"] is False
+
+
+def test_preparation_is_silent_and_one_expression() -> None:
+    content = prepare_request()
+    assert content["silent"] is True
+    assert content["store_history"] is False
+    compile(content["code"], "preparation", "eval")
+
+
+def test_only_ipykernel_is_known_as_ipykernel() -> None:
+    assert is_ipykernel(message("kernel_info_reply", {"implementation": "ipython"}))
+    assert not is_ipykernel(message("kernel_info_reply", {"implementation": "xeus"}))
+    assert not is_ipykernel({"content": None})
+
+
+def test_positions_are_passed_on_as_code_points() -> None:
+    assert complete_request("ab", 1) == {"code": "ab", "cursor_pos": 1}
+    assert inspect_request("ab", 1, 0) == {"code": "ab", "cursor_pos": 1, "detail_level": 0}
