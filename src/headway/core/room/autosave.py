@@ -1,0 +1,87 @@
+"""When to write the notebook's file, and what to think of a write that failed.
+
+Floor 3. Arithmetic over moments and versions; the writing itself is an effect of the room.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headway.errors import FileChanged, HeadwayError, NotebookUnreadable
+from headway.moments import Moment
+
+__all__ = ["AUTOSAVE_LATEST_S", "AUTOSAVE_QUIET_S", "Autosave"]
+
+AUTOSAVE_QUIET_S = 1.0
+"""A changed notebook is written after this long without a further change."""
+
+AUTOSAVE_LATEST_S = 5.0
+"""A changed notebook is written after this long at the latest, however busy its writers."""
+
+RETRY_S = (2.0, 5.0, 15.0, 60.0)
+"""Waits between attempts while the disk refuses; the last one repeats."""
+
+
+@dataclass(slots=True)
+class Autosave:
+    """Whether and when the file is behind the document."""
+
+    changed_first_s: float | None = None
+    changed_last_s: float | None = None
+    writing: bool = False
+    error: HeadwayError | None = None
+    _failures: int = 0
+    _not_before_s: float = 0.0
+    _held: bool = False
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something is not in the file yet."""
+        return self.changed_first_s is not None or self.writing
+
+    def changed(self, now: Moment) -> None:
+        """Something that the file contains is different now."""
+        if self.changed_first_s is None:
+            self.changed_first_s = now.monotonic_s
+        self.changed_last_s = now.monotonic_s
+
+    def began(self) -> None:
+        """A write of everything up to now has begun."""
+        self.writing = True
+        self.changed_first_s = self.changed_last_s = None
+
+    def succeeded(self) -> None:
+        """The write is done."""
+        self.writing = False
+        self.error = None
+        self._failures = 0
+        self._not_before_s = 0.0
+        self._held = False
+
+    def failed(self, error: HeadwayError, now: Moment) -> None:
+        """The write was not done: try later, or, if another program wrote the file, hold.
+
+        A file that somebody else changed is never overwritten by itself; a save that a person
+        asks for is refused with the same error, so nothing happens behind anybody's back.
+        """
+        self.writing = False
+        self.error = error
+        self.changed(now)
+        self._held = isinstance(error, FileChanged | NotebookUnreadable)
+        wait_s = RETRY_S[min(self._failures, len(RETRY_S) - 1)]
+        self._failures += 1
+        self._not_before_s = now.monotonic_s + wait_s
+
+    def next_deadline(self) -> float | None:
+        """When to write, in monotonic seconds; None if there is nothing to write."""
+        if self.changed_first_s is None or self.writing or self._held:
+            return None
+        assert self.changed_last_s is not None, "a first change without a last one"
+        quiet = self.changed_last_s + AUTOSAVE_QUIET_S
+        latest = self.changed_first_s + AUTOSAVE_LATEST_S
+        return max(min(quiet, latest), self._not_before_s)
+
+    def is_due(self, now: Moment) -> bool:
+        """Whether to write now."""
+        deadline = self.next_deadline()
+        return deadline is not None and deadline <= now.monotonic_s

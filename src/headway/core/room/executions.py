@@ -1,0 +1,416 @@
+"""Executions: admitted once, durable before the kernel sees them, terminal exactly once.
+
+Floor 3. The rules of DESIGN section 6. An execution is admitted with the source that the caller
+confirmed; its record is durable before it may run; the kernel gets that text and no other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from headway.core.document.runtime import TERMINAL, ExecutionRecord
+from headway.core.kernel.events import (
+    Busy,
+    CompleteReply,
+    ExecuteInput,
+    ExecuteReply,
+    Idle,
+    InputRequest,
+    InspectReply,
+    KernelEvent,
+    KernelInfo,
+)
+from headway.core.room.effects import (
+    AskKernel,
+    ExecuteRequest,
+    ExecutionAccepted,
+    ExecutionFinished,
+)
+from headway.core.room.queue import MAX_WAITING, Execution, Queue
+from headway.core.wire import rpc
+from headway.errors import (
+    BadRequest,
+    Busy as TooBusy,
+    CellNotFound,
+    ExecutionNotFound,
+    HeadwayError,
+    NotExecutable,
+)
+from headway.ids import (
+    CellId,
+    DocumentId,
+    ExecutionId,
+    Heads,
+    derived_execution_id,
+    heads_from_text,
+    heads_to_text,
+    is_execution_id,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from headway.core.document.notebook import NotebookDocument
+    from headway.core.room.inputs import Requested
+    from headway.core.room.kernel import RoomKernel
+    from headway.core.room.ledger import Ledger
+    from headway.core.room.recorder import Recorder
+    from headway.core.room.requests import Requests
+    from headway.moments import Moment
+
+__all__ = ["Executions"]
+
+BATCH_CANCELLED = "an earlier cell of the same run failed"
+
+
+class Executions:
+    """The executions of one notebook."""
+
+    def __init__(
+        self,
+        document: DocumentId,
+        ledger: Ledger,
+        requests: Requests,
+        recorder: Recorder,
+        kernel: RoomKernel,
+        taken: Mapping[ExecutionId, ExecutionId],
+    ) -> None:
+        """`taken` has every execution id accepted before, and the one that answers for it."""
+        self._document = document
+        self._ledger = ledger
+        self._requests = requests
+        self._recorder = recorder
+        self._kernel = kernel
+        self.queue = Queue()
+        self._taken = dict(taken)
+        self._waiters: dict[ExecutionId, list[int]] = {}
+
+    # Admission
+
+    def execute(
+        self, request: Requested, params: rpc.Execute, notebook: NotebookDocument, now: Moment
+    ) -> None:
+        """Admit one cell, or answer for an id that was accepted before."""
+        if not is_execution_id(params.execution_id):
+            raise BadRequest(
+                "execution_id must be a UUID in lower case, minted by the caller.",
+                field="execution_id",
+            )
+        runs_as = self._taken.get(params.execution_id)
+        if runs_as is not None:
+            self._answer_when_durable(request.token, self._accepted(runs_as))
+            return
+        source, heads = _source(notebook, params.cell_id, params.source, params.required_heads)
+        sha256 = hashlib.sha256(source.encode()).hexdigest()
+        twin = self.queue.find_waiting(params.cell_id, sha256)
+        if twin is not None:
+            self._take(params.execution_id, twin.execution_id, params.cell_id, sha256)
+            self._answer_when_durable(request.token, self._accepted(twin.execution_id))
+            return
+        self._require_room(1)
+        execution = Execution(params.execution_id, params.cell_id, source, sha256, heads)
+        self._admit((execution,), request.asked_by, now)
+        self._answer_when_durable(request.token, self._accepted(execution.execution_id))
+
+    def execute_all(
+        self, request: Requested, params: rpc.ExecuteAll, notebook: NotebookDocument, now: Moment
+    ) -> None:
+        """Admit many cells at once, all or none."""
+        if not is_execution_id(params.batch_id):
+            raise BadRequest(
+                "batch_id must be a UUID in lower case, minted by the caller.", field="batch_id"
+            )
+        executions: list[Execution] = []
+        accepted_before: list[rpc.Accepted] = []
+        for cell_id in _cells_to_run(notebook, params.cells):
+            execution_id = derived_execution_id(params.batch_id, cell_id)
+            if execution_id in self._taken:
+                accepted_before.append(self._accepted(self._taken[execution_id]))
+                continue
+            source, heads = _source(notebook, cell_id, params.source, params.required_heads)
+            if params.cells is None and not source.strip():
+                continue
+            executions.append(
+                Execution(
+                    execution_id,
+                    cell_id,
+                    source,
+                    hashlib.sha256(source.encode()).hexdigest(),
+                    heads,
+                    batch_id=params.batch_id,
+                    stops_batch=not params.allow_errors,
+                )
+            )
+        if accepted_before:
+            # The batch was admitted as a whole, so what is not among it came later.
+            result = rpc.AcceptedAll(batch_id=params.batch_id, executions=accepted_before)
+            self._answer_when_durable(request.token, result)
+            return
+        self._require_room(len(executions))
+        self._admit(executions, request.asked_by, now)
+        accepted = [self._accepted(each.execution_id) for each in executions]
+        self._answer_when_durable(
+            request.token, rpc.AcceptedAll(batch_id=params.batch_id, executions=accepted)
+        )
+
+    def _require_room(self, count: int) -> None:
+        if not self.queue.has_room_for(count):
+            raise TooBusy(
+                f"At most {MAX_WAITING} executions may wait in one notebook; "
+                "wait for some to end, or interrupt them.",
+                limit=MAX_WAITING,
+            )
+
+    def _admit(self, executions: Iterable[Execution], asked_by: str, now: Moment) -> None:
+        admitted = tuple(executions)
+        for execution in admitted:
+            self._take(
+                execution.execution_id,
+                execution.execution_id,
+                execution.cell_id,
+                execution.source_sha256,
+            )
+            record = ExecutionRecord(
+                execution_id=execution.execution_id,
+                cell_id=execution.cell_id,
+                source_sha256=execution.source_sha256,
+                heads=execution.heads,
+                requested_by=asked_by,
+                status="queued",
+                queued_s=now.wall_s,
+                batch_id=execution.batch_id,
+            )
+            self._recorder.admitted(record, now)
+            self.queue.admit(execution)
+        self._recorder.queue(self.queue.ids(), now)
+
+        def durable(at: Moment) -> None:
+            for execution in admitted:
+                execution.durable = True
+            self.advance(at)
+
+        self._ledger.when_durable(durable)
+
+    def _take(
+        self, execution_id: ExecutionId, runs_as: ExecutionId, cell_id: CellId, sha256: str
+    ) -> None:
+        self._taken[execution_id] = runs_as
+        self._ledger.record(
+            ExecutionAccepted(self._document, execution_id, runs_as, cell_id, sha256)
+        )
+
+    def _accepted(self, execution_id: ExecutionId) -> rpc.Accepted:
+        record = self._recorder.reader.execution(execution_id, outputs=False)
+        if record is None:
+            # Older than what the runtime document carries: the store still has its result.
+            return rpc.Accepted(execution_id=execution_id, cell_id="", source_sha256="", heads="")
+        return rpc.Accepted(
+            execution_id=execution_id,
+            cell_id=record.cell_id,
+            source_sha256=record.source_sha256,
+            heads=record.heads,
+        )
+
+    def _answer_when_durable(self, token: int, result: rpc.Accepted | rpc.AcceptedAll) -> None:
+        self._ledger.when_durable(lambda _: self._requests.answer(token, result))
+
+    # Running
+
+    @property
+    def wants_kernel(self) -> bool:
+        """Whether something durable waits and nothing runs it."""
+        first = next(iter(self.queue), None)
+        return first is not None and first.durable
+
+    def advance(self, now: Moment) -> None:
+        """Give the kernel its next execution, if it is free."""
+        if self._kernel.status != "idle":
+            return
+        execution = self.queue.start_next()
+        if execution is None:
+            return
+        request = ExecuteRequest(execution.execution_id, execution.source)
+        self._ledger.emit(AskKernel(self._kernel.incarnation, request))
+        self._kernel.busy(now)
+        self._recorder.started(execution.execution_id, now)
+
+    def kernel_said(self, events: tuple[KernelEvent, ...], now: Moment) -> None:
+        """Events of the living incarnation."""
+        for event in events:
+            match event:
+                case Busy() | InputRequest() | KernelInfo():
+                    pass
+                case ExecuteInput(execution_id=execution_id, execution_count=count):
+                    if self._is_running(execution_id):
+                        assert execution_id is not None
+                        self._recorder.counted(execution_id, count, now)
+                case Idle(execution_id=execution_id):
+                    if self._is_running(execution_id):
+                        assert self.queue.running is not None
+                        self.queue.running.idle = True
+                        self._finish_if_complete(now)
+                case ExecuteReply(execution_id=execution_id):
+                    if self._is_running(execution_id):
+                        assert self.queue.running is not None
+                        self.queue.running.replied = event.status
+                        self._finish_if_complete(now)
+                case CompleteReply() | InspectReply():
+                    self._kernel.heard(event)
+                case _:
+                    self._recorder.output(event, now)
+
+    def _is_running(self, execution_id: ExecutionId | None) -> bool:
+        running = self.queue.running
+        return running is not None and running.execution_id == execution_id
+
+    def _finish_if_complete(self, now: Moment) -> None:
+        running = self.queue.running
+        assert running is not None, "only the running execution completes"
+        if running.replied is None or not running.idle:
+            return
+        match running.replied:
+            case "ok":
+                self._finish(running, "ok", None, now)
+            case "error":
+                self._finish(running, "error", None, now)
+            case other:
+                self._finish(running, "cancelled", f"the kernel answered {other!r}", now)
+        self._kernel.idle(now)
+        self.advance(now)
+
+    # Ending
+
+    def _finish(self, execution: Execution, status: str, reason: str | None, now: Moment) -> None:
+        assert status in TERMINAL, status
+        self.queue.remove(execution)
+        self._record_end(execution, status, reason, now)
+        if status != "ok" and execution.batch_id is not None and execution.stops_batch:
+            for later in self.queue.take_batch(execution.batch_id):
+                self._record_end(later, "cancelled", BATCH_CANCELLED, now)
+        self._recorder.queue(self.queue.ids(), now)
+
+    def _record_end(
+        self, execution: Execution, status: str, reason: str | None, now: Moment
+    ) -> None:
+        record = self._recorder.finished(execution.execution_id, status, reason, now)
+        self._ledger.record(
+            ExecutionFinished(self._document, execution.execution_id, msgspec.json.encode(record))
+        )
+        self._ledger.when_durable(lambda _: self._answer_waiters(record))
+
+    def end_all(self, running: tuple[str, str], waiting: tuple[str, str], now: Moment) -> int:
+        """End everything that is not terminal, each with (status, reason); gives how many."""
+        ended = 0
+        if self.queue.running is not None:
+            execution = self.queue.running
+            self.queue.remove(execution)
+            self._record_end(execution, *running, now)
+            ended += 1
+        for execution in self.queue.take_waiting():
+            self._record_end(execution, *waiting, now)
+            ended += 1
+        if ended:
+            self._recorder.queue(self.queue.ids(), now)
+        return ended
+
+    def interrupt(self, now: Moment) -> rpc.Interrupted:
+        """End what was admitted up to now: the waiting never run, the running is interrupted."""
+        waiting = self.queue.take_waiting()
+        for execution in waiting:
+            self._record_end(execution, "cancelled", "it was interrupted before it began", now)
+        self._recorder.queue(self.queue.ids(), now)
+        running = self.queue.running is not None
+        if running:
+            self._kernel.interrupt()
+        return rpc.Interrupted(cancelled=len(waiting), interrupted=running)
+
+    def cancel(self, execution_id: ExecutionId, now: Moment) -> rpc.Cancelled:
+        """End one execution."""
+        execution_id = self._taken.get(execution_id, execution_id)
+        execution = self.queue.find(execution_id)
+        if execution is None:
+            if execution_id not in self._taken:
+                raise not_found(execution_id)
+            return rpc.Cancelled(execution_id=execution_id, cancelled=False)
+        if execution is self.queue.running:
+            self._kernel.interrupt()
+        else:
+            self._finish(execution, "cancelled", "it was cancelled before it began", now)
+        return rpc.Cancelled(execution_id=execution_id, cancelled=True)
+
+    # Results
+
+    def outcome(self, request: Requested, params: rpc.GetExecution) -> None:
+        """Answer with the record: now, or when it is terminal and durable."""
+        execution_id = self._taken.get(params.execution_id, params.execution_id)
+        status = self._recorder.reader.status(execution_id)
+        if status is None:
+            raise not_found(params.execution_id)
+        if params.wait and status not in TERMINAL:
+            self._waiters.setdefault(execution_id, []).append(request.token)
+            return
+
+        def answer(_: Moment) -> None:
+            record = self._recorder.reader.execution(execution_id)
+            if record is None:
+                self._requests.refuse(request.token, not_found(execution_id))
+            else:
+                self._requests.answer(request.token, self._outcome(record))
+
+        self._ledger.when_durable(answer)
+
+    def _answer_waiters(self, record: ExecutionRecord) -> None:
+        for token in self._waiters.pop(record.execution_id, ()):
+            self._requests.answer(token, self._outcome(record))
+
+    def _outcome(self, record: ExecutionRecord) -> rpc.ExecutionOutcome:
+        return rpc.ExecutionOutcome(
+            execution_id=record.execution_id,
+            document=self._document,
+            record=msgspec.to_builtins(record),
+        )
+
+
+def not_found(execution_id: ExecutionId) -> HeadwayError:
+    """The error for an id that nobody accepted."""
+    return ExecutionNotFound(
+        f"There is no execution {execution_id}; it was never accepted here.",
+        execution_id=execution_id,
+    )
+
+
+def _cells_to_run(notebook: NotebookDocument, cells: list[str] | None) -> list[CellId]:
+    if cells is not None:
+        for cell_id in cells:
+            _require_code(notebook, cell_id)
+        return list(dict.fromkeys(cells))
+    return [cell_id for cell_id in notebook.order() if notebook.cell_type(cell_id) == "code"]
+
+
+def _require_code(notebook: NotebookDocument, cell_id: CellId) -> None:
+    cell_type = notebook.cell_type(cell_id)
+    if cell_type is None:
+        raise CellNotFound(
+            f"There is no cell {cell_id!r}; it was deleted, or never reached the daemon.",
+            cell_id=cell_id,
+        )
+    if cell_type != "code":
+        raise NotExecutable(
+            f"Cell {cell_id!r} is a {cell_type} cell; only code cells run.",
+            cell_id=cell_id,
+            cell_type=cell_type,
+        )
+
+
+def _source(
+    notebook: NotebookDocument, cell_id: CellId, source: str, required_heads: str | None
+) -> tuple[str, str]:
+    """The text to run and the heads it was read at."""
+    _require_code(notebook, cell_id)
+    if source == "confirmed" and required_heads is not None:
+        heads: Heads = heads_from_text(required_heads)
+        return notebook.source_at(cell_id, heads), required_heads
+    return notebook.source(cell_id), heads_to_text(notebook.replica.heads())

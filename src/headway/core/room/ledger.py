@@ -1,0 +1,87 @@
+"""What must be durable, and what waits for it.
+
+Floor 3. While an input is handled, the room's parts write their effects and records here; at its
+end `settle` gives the ordered list. Records become one `Persist`, after the blobs they name.
+Whatever may be seen outside only once it is durable (an acknowledgement, a broadcast, an
+execution's start, an answer) is a continuation under that `Persist`'s token.
+
+The store answers tokens in order, so "everything up to here is durable" is one number.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from headway.core.room.effects import Effect, Persist, Record, StoreBlob
+from headway.moments import Moment
+
+__all__ = ["Continuation", "Ledger"]
+
+Continuation = Callable[[Moment], None]
+"""Something to do once it is safe. It may write to the ledger again."""
+
+
+class Ledger:
+    """Collects the effects of one input, and keeps what waits for the disk."""
+
+    def __init__(self) -> None:
+        """An empty ledger; the first token is 1."""
+        self._effects: list[Effect] = []
+        self._blobs: list[StoreBlob] = []
+        self._records: list[Record] = []
+        self._due: list[Continuation] = []
+        self._waiting: deque[tuple[int, list[Continuation]]] = deque()
+        self._last_token = 0
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether nothing is on its way to the disk."""
+        return not (self._waiting or self._records or self._due)
+
+    def emit(self, effect: Effect) -> None:
+        """An effect that needs nothing durable."""
+        self._effects.append(effect)
+
+    def blob(self, sha256: str, data: bytes) -> None:
+        """A blob that a record of this input names."""
+        self._blobs.append(StoreBlob(sha256, data))
+
+    def record(self, record: Record) -> None:
+        """A record to be made durable at the end of this input."""
+        self._records.append(record)
+
+    def when_durable(self, continuation: Continuation) -> None:
+        """Do this when everything recorded up to now is durable, in the order of the calls."""
+        self._due.append(continuation)
+
+    def persisted(self, token: int, now: Moment) -> None:
+        """The store has made `token`, and all before it, durable."""
+        while self._waiting and self._waiting[0][0] <= token:
+            for continuation in self._waiting.popleft()[1]:
+                continuation(now)
+
+    def settle(self, now: Moment) -> list[Effect]:
+        """The effects of this input, in order."""
+        while self._records or self._due:
+            if self._records:
+                self._persist()
+            elif self._waiting:
+                self._waiting[-1][1].extend(self._take_due())
+            else:
+                for continuation in self._take_due():
+                    continuation(now)
+        effects, self._effects = self._effects, []
+        return effects
+
+    def _persist(self) -> None:
+        self._last_token += 1
+        self._effects.extend(self._blobs)
+        self._effects.append(Persist(self._last_token, tuple(self._records)))
+        self._blobs.clear()
+        self._records.clear()
+        self._waiting.append((self._last_token, self._take_due()))
+
+    def _take_due(self) -> list[Continuation]:
+        due, self._due = self._due, []
+        return due

@@ -1,0 +1,207 @@
+"""What the machine did, written into the runtime document, and when that is shown.
+
+Floor 3. The one writer of the runtime document. Outputs of an execution are in the document
+before its terminal status, because both pass through here and a flush takes outputs first.
+
+Commits are coalesced: what happens within COALESCE_S of the last commit is one commit, the
+first output after a silence is shown at once, and a terminal status never waits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headway.core.document.crdt import Imported, Replica
+from headway.core.document.outputs import OutputAssembler
+from headway.core.document.runtime import ExecutionRecord, RuntimeDocument, RuntimeReader
+from headway.core.kernel.events import (
+    ClearOutput,
+    DisplayData,
+    ErrorOutput,
+    ExecuteResult,
+    OutputEvent,
+    Stream,
+    UpdateDisplay,
+)
+from headway.core.room.effects import Send, UpdateStored
+from headway.core.sync.fanout import HostedDocument
+from headway.errors import InvalidUpdate
+from headway.ids import DocumentId, Entropy, ExecutionId, document_id, peer_id
+
+if TYPE_CHECKING:
+    from headway.core.room.ledger import Ledger
+    from headway.core.wire.rpc import KernelState
+    from headway.moments import Moment
+
+__all__ = ["COALESCE_S", "MAX_RUNTIME_COMMITS", "Recorder"]
+
+COALESCE_S = 0.020
+"""At most one commit of the runtime document in this time, terminal statuses apart."""
+
+MAX_RUNTIME_COMMITS = 10_000
+"""After this many commits the runtime document is replaced by a fresh one."""
+
+
+def _refuse_import(replica: Replica, imported: Imported) -> None:
+    del replica, imported
+    raise InvalidUpdate("Only the daemon writes the runtime document.")
+
+
+class Recorder:
+    """The runtime document of one notebook."""
+
+    def __init__(self, ledger: Ledger, entropy: Entropy, extra: bytes) -> None:
+        """A fresh, empty runtime document; `extra` goes into the answers of joins."""
+        self._ledger = ledger
+        self._entropy = entropy
+        self._extra = extra
+        self._assembler = OutputAssembler()
+        self._due_s: float | None = None
+        self._last_commit_s = float("-inf")
+        self._outputs_changed = False
+        self._renew()
+
+    def _renew(self) -> None:
+        self.document_id: DocumentId = document_id("rt", self._entropy)
+        self.runtime = RuntimeDocument(Replica(peer_id(self._entropy)))
+        self.hosted = self._host(self.runtime.replica)
+        self._commits = 0
+
+    def _host(self, replica: Replica) -> HostedDocument:
+        return HostedDocument(
+            self.document_id,
+            replica,
+            permission="read",
+            extra=self._extra,
+            fresh_peer=lambda: peer_id(self._entropy),
+            check=_refuse_import,
+        )
+
+    @property
+    def reader(self) -> RuntimeReader:
+        """The document as anybody reads it."""
+        return self.runtime.reader
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether the document has grown enough to be replaced."""
+        return self._commits >= MAX_RUNTIME_COMMITS
+
+    def replace(self, old: RuntimeReader, now: Moment) -> bytes:
+        """Begin a fresh document with what is worth keeping of `old`; gives its snapshot."""
+        self._renew()
+        self.runtime.carry_over(old)
+        self.runtime.commit(now)
+        change = self.hosted.take_change()
+        assert change is not None, "a runtime document is never empty"
+        self.hosted.durable = change.after
+        return self.hosted.replica.export()
+
+    def take_outputs_changed(self) -> bool:
+        """Whether something that a notebook file contains has changed since the last call."""
+        changed, self._outputs_changed = self._outputs_changed, False
+        return changed
+
+    # What happened
+
+    def kernel(self, state: KernelState, now: Moment) -> None:
+        """The kernel's state changed."""
+        self.runtime.set_kernel(state)
+        self._touch(now, COALESCE_S)
+
+    def queue(self, ids: list[ExecutionId], now: Moment) -> None:
+        """The queue changed."""
+        self.runtime.set_queue(ids)
+        self._touch(now, COALESCE_S)
+
+    def admitted(self, record: ExecutionRecord, now: Moment) -> None:
+        """An execution was admitted; to be flushed with its admission."""
+        self.runtime.add_execution(record)
+        self._touch(now, 0.0)
+
+    def started(self, execution_id: ExecutionId, now: Moment) -> None:
+        """The kernel was given the execution."""
+        self.runtime.set_running(execution_id, now.wall_s)
+        self._touch(now, COALESCE_S)
+
+    def counted(self, execution_id: ExecutionId, count: int, now: Moment) -> None:
+        """The kernel told the execution count."""
+        self.runtime.set_execution_count(execution_id, count)
+        self._touch(now, COALESCE_S)
+
+    def output(self, event: OutputEvent, now: Moment) -> None:
+        """The kernel sent an output, for an execution that this document has."""
+        execution_id = event.execution_id
+        if isinstance(event, UpdateDisplay):
+            self._assembler.update_display(event.display_id, event.data, event.metadata)
+        elif execution_id is None or self.reader.status(execution_id) is None:
+            return
+        elif isinstance(event, Stream):
+            self._assembler.stream(execution_id, event.name, event.text)
+        elif isinstance(event, DisplayData):
+            self._assembler.display(execution_id, event.data, event.metadata, event.display_id)
+        elif isinstance(event, ExecuteResult):
+            self._assembler.result(
+                execution_id, event.data, event.metadata, event.execution_count, event.display_id
+            )
+        elif isinstance(event, ErrorOutput):
+            self._assembler.error(execution_id, event.name, event.value, event.traceback)
+        else:
+            assert isinstance(event, ClearOutput), event
+            self._assembler.clear(execution_id, wait=event.wait)
+        self._outputs_changed = True
+        since_commit = now.monotonic_s - self._last_commit_s
+        self._touch(now, max(0.0, COALESCE_S - since_commit))
+
+    def finished(
+        self, execution_id: ExecutionId, status: str, reason: str | None, now: Moment
+    ) -> ExecutionRecord:
+        """The execution is terminal; gives its whole record."""
+        self._apply_outputs()
+        self._assembler.finish(execution_id)
+        self.runtime.finish(execution_id, status, reason, now.wall_s)
+        self._outputs_changed = True
+        self._touch(now, 0.0)
+        record = self.reader.execution(execution_id)
+        assert record is not None, "a finished execution has a record"
+        return record
+
+    # When it is shown
+
+    def next_deadline(self) -> float | None:
+        """When `flush` has something to do, in monotonic seconds."""
+        return self._due_s
+
+    def is_due(self, now: Moment) -> bool:
+        """Whether to flush now."""
+        return self._due_s is not None and self._due_s <= now.monotonic_s
+
+    def flush(self, now: Moment) -> None:
+        """Commit what happened; once it is durable every member of the room gets it."""
+        self._due_s = None
+        self._apply_outputs()
+        self.runtime.commit(now)
+        change = self.hosted.take_change()
+        if change is None:
+            return
+        self._commits += 1
+        self._last_commit_s = now.monotonic_s
+        hosted = self.hosted
+        self._ledger.record(UpdateStored(self.document_id, change.update))
+
+        def show(_: Moment) -> None:
+            for peer, frames in hosted.made_durable(change):
+                self._ledger.emit(Send(peer, frames))
+
+        self._ledger.when_durable(show)
+
+    def _apply_outputs(self) -> None:
+        taken = self._assembler.take()
+        for sha256, data in taken.blobs:
+            self._ledger.blob(sha256, data)
+        for execution_id, operations in taken.operations.items():
+            self.runtime.apply_outputs(execution_id, operations)
+
+    def _touch(self, now: Moment, within_s: float) -> None:
+        due_s = now.monotonic_s + within_s
+        self._due_s = due_s if self._due_s is None else min(self._due_s, due_s)

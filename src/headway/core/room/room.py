@@ -1,0 +1,487 @@
+"""The room: the daemon's side of one notebook, as one machine.
+
+Floor 3. An input goes in with the moment it came; an ordered list of effects comes out. The room
+is owned by exactly one task, never waits, and reads no clock. Its parts:
+
+    ledger      what must be durable, and what waits for it
+    documents   the notebook document and presence, shared with peers
+    recorder    the runtime document: what the machine did
+    kernel      which kernel lives, and in what state
+    executions  admitted once, durable before they run, terminal exactly once
+    file        the `.ipynb`
+    requests    who waits for what
+
+The caller's loop:
+
+    for effect in room.handle(event, clock.now()):
+        perform(effect)            # in order; what takes time answers later as an input
+    rearm(room.next_deadline())    # then handle(Tick(), now)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import assert_never
+
+import msgspec
+
+from headway.core.document.edits import SetNotebookMetadata
+from headway.core.document.notebook import NotebookDocument
+from headway.core.document.outputs import from_file
+from headway.core.document.runtime import TERMINAL, ExecutionRecord, RuntimeReader
+from headway.core.room.documents import JOIN_EXTRA, Documents
+from headway.core.room.effects import (
+    Close,
+    Effect,
+    ExecutionFinished,
+    FileRecorded,
+    RuntimeReplaced,
+    StopKernel,
+)
+from headway.core.room.executions import Executions
+from headway.core.room.file import NotebookFile
+from headway.core.room.inputs import (
+    FileWriteFailed,
+    FileWritten,
+    Input,
+    KernelEnded,
+    KernelFailed,
+    KernelReady,
+    KernelSaid,
+    PeerArrived,
+    PeerGone,
+    Persisted,
+    PersistFailed,
+    Received,
+    RequestAbandoned,
+    Requested,
+    Tick,
+)
+from headway.core.room.kernel import RoomKernel
+from headway.core.room.ledger import Ledger
+from headway.core.room.opening import Beginning, Opening, begin
+from headway.core.room.recorder import Recorder
+from headway.core.room.requests import Requests
+from headway.core.wire import rpc
+from headway.errors import BadRequest, HeadwayError
+from headway.ids import DocumentId, Entropy, Heads, heads_from_text
+from headway.moments import Moment
+
+__all__ = ["CLOSE_TRY_AGAIN", "Room"]
+
+CLOSE_TRY_AGAIN = 1013
+"""WebSocket close code: come back later. The official client reconnects after it."""
+
+
+class Room:
+    """One notebook at the daemon."""
+
+    @classmethod
+    def open(cls, opening: Opening, entropy: Entropy, now: Moment) -> tuple[Room, list[Effect]]:
+        """A room from what is stored and the file, and the effects that make its start durable.
+
+        Raises NotebookUnreadable for a file that is no notebook, DocumentError for a damaged
+        history.
+        """
+        room = cls(opening, begin(opening, entropy, now), entropy)
+        room._begin(opening, now)
+        return room, room._settle(now)
+
+    def __init__(self, opening: Opening, beginning: Beginning, entropy: Entropy) -> None:
+        """Use `open`."""
+        self.document: DocumentId = opening.document
+        self.failure: HeadwayError | None = None
+        self._beginning = beginning
+        self._peers: dict[int, PeerArrived] = {}
+        self._ledger = Ledger()
+        self._requests = Requests(self._ledger)
+        self._recorder = Recorder(self._ledger, entropy, JOIN_EXTRA)
+        self._kernel = RoomKernel(self._ledger, self._requests, self._recorder)
+        self._executions = Executions(
+            self.document,
+            self._ledger,
+            self._requests,
+            self._recorder,
+            self._kernel,
+            opening.taken,
+        )
+        self._file = NotebookFile(
+            self.document,
+            self._ledger,
+            self._requests,
+            lambda: (self.notebook, self._recorder.reader),
+            path=opening.path,
+            sha256=beginning.file_sha256,
+        )
+        self._documents = Documents(
+            self.document,
+            beginning.replica,
+            self._ledger,
+            self._recorder,
+            entropy,
+            self._notebook_changed,
+        )
+        self._heads_pending = False
+
+    # What others may see
+
+    @property
+    def notebook(self) -> NotebookDocument:
+        """The notebook document."""
+        return self._documents.notebook
+
+    @property
+    def runtime_reader(self) -> RuntimeReader:
+        """The runtime document, to read."""
+        return self._recorder.reader
+
+    @property
+    def runtime(self) -> DocumentId:
+        """The id of the current runtime document; it changes."""
+        return self._recorder.document_id
+
+    @property
+    def path(self) -> str | None:
+        """The notebook's file."""
+        return self._file.path
+
+    @property
+    def kernel_state(self) -> rpc.KernelState:
+        """The kernel's state."""
+        return self._kernel.state()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing runs, waits, or is on its way to the disk or the file."""
+        settled = self._ledger.is_durable and not len(self._requests)
+        file_done = self.path is None or not self._file.autosave.is_behind
+        kernel_done = not len(self._executions.queue) and not self._kernel.is_starting
+        return settled and file_done and kernel_done
+
+    def summary(self) -> rpc.NotebookSummary:
+        """One line about the room."""
+        return rpc.NotebookSummary(
+            document=self.document,
+            runtime=self.runtime,
+            path=self.path,
+            peers=len(self._peers),
+            cells=len(self.notebook.order()),
+            kernel=self._kernel.state(),
+            queued=len(self._executions.queue),
+            saved=self._file.is_saved,
+        )
+
+    def next_deadline(self) -> float | None:
+        """When to send a Tick at the latest, in monotonic seconds."""
+        deadlines = (
+            self._requests.next_deadline(),
+            self._recorder.next_deadline(),
+            self._documents.next_deadline(),
+            self._file.next_deadline(),
+        )
+        return min((each for each in deadlines if each is not None), default=None)
+
+    # One verb in, values out
+
+    def handle(self, event: Input, now: Moment) -> list[Effect]:
+        """Take one input; gives the effects in the order in which they must be begun."""
+        if self.failure is not None:
+            return self._handle_failed(event, now)
+        match event:
+            case Received(peer=peer, message=message):
+                self._documents.receive(peer, message, now)
+            case Persisted(token=token):
+                self._ledger.persisted(token, now)
+            case Requested():
+                self._requested(event, now)
+            case KernelSaid(incarnation=incarnation, events=events):
+                if incarnation == self._kernel.incarnation:
+                    self._executions.kernel_said(events, now)
+            case Tick():
+                self._tick(now)
+            case PeerArrived():
+                self._peers[event.peer] = event
+            case PeerGone(peer=peer):
+                self._peers.pop(peer, None)
+                self._documents.drop(peer)
+            case RequestAbandoned(token=token):
+                self._requests.abandon(token)
+            case KernelReady() | KernelFailed() | KernelEnded():
+                if event.incarnation == self._kernel.incarnation:
+                    self._kernel_changed(event, now)
+            case FileWritten():
+                self._file.written(event)
+            case FileWriteFailed(token=token, error=error):
+                self._file.failed(token, error, now)
+            case PersistFailed(error=error):
+                self._fail(error)
+            case _:
+                assert_never(event)
+        return self._settle(now)
+
+    def _settle(self, now: Moment) -> list[Effect]:
+        if self._heads_pending:
+            self._heads_pending = False
+            self._serve_arrived_heads(now)
+        if self._executions.wants_kernel:
+            self._want_kernel(now)
+        effects: list[Effect] = []
+        while True:
+            self._flush_recorder(now)
+            self._file.advance(now)
+            effects += self._ledger.settle(now)
+            # What was durable already may have finished or begun something more.
+            if not self._recorder.is_due(now):
+                return effects
+
+    def _flush_recorder(self, now: Moment) -> None:
+        if not self._recorder.is_due(now):
+            return
+        self._recorder.flush(now)
+        if self._recorder.take_outputs_changed():
+            self._file.changed(now)
+        if self._recorder.is_worn:
+            self._replace_runtime(self._recorder.reader, now)
+
+    def _tick(self, now: Moment) -> None:
+        self._requests.expire(now)
+        self._documents.expire(now)
+
+    def _notebook_changed(self, now: Moment) -> None:
+        self._heads_pending = True
+        self._file.changed(now)
+
+    # Requests
+
+    def _requested(self, request: Requested, now: Moment) -> None:
+        if not self._requests.open(request):
+            return
+        required = request.params.required_heads
+        if required is None:
+            self._serve(request, now)
+            return
+        try:
+            heads = heads_from_text(required)
+            arrived = self.notebook.replica.contains(heads)
+        except (ValueError, HeadwayError):
+            error = BadRequest(
+                "required_heads must be a document's encoded heads in base64.",
+                field="required_heads",
+            )
+            self._requests.refuse(request.token, error)
+            return
+        if arrived:
+            self._serve(request, now)
+        else:
+            self._requests.wait_for_heads(request.token, Heads(heads))
+
+    def _serve_arrived_heads(self, now: Moment) -> None:
+        for request, heads in self._requests.waiting_for_heads():
+            if self.notebook.replica.contains(heads):
+                self._requests.heads_arrived(request.token)
+                self._serve(request, now)
+
+    def _serve(self, request: Requested, now: Moment) -> None:
+        try:
+            self._do(request, now)
+        except HeadwayError as error:
+            self._requests.refuse(request.token, error)
+
+    def _do(self, request: Requested, now: Moment) -> None:
+        token = request.token
+        match request.params:
+            case rpc.Execute() as params:
+                self._executions.execute(request, params, self.notebook, now)
+            case rpc.ExecuteAll() as params:
+                self._executions.execute_all(request, params, self.notebook, now)
+            case rpc.GetExecution() as params:
+                self._executions.outcome(request, params)
+            case rpc.Cancel(execution_id=execution_id):
+                cancelled = self._executions.cancel(execution_id, now)
+                self._ledger.when_durable(lambda _: self._requests.answer(token, cancelled))
+            case rpc.Interrupt():
+                interrupted = self._executions.interrupt(now)
+                self._ledger.when_durable(lambda _: self._requests.answer(token, interrupted))
+            case rpc.Save(path=path):
+                self._file.save(token, path)
+            case rpc.StartKernel(name=name):
+                self._start_kernel(token, name, now)
+            case rpc.RestartKernel(name=name):
+                self._restart_kernel(token, name, now)
+            case rpc.ShutdownKernel():
+                self._shutdown_kernel(token, now)
+            case rpc.Complete() | rpc.Inspect() as params:
+                self._kernel.ask(token, params)
+            case params:
+                raise BadRequest(f"{params.method} is not a request to a notebook.")
+
+    # Kernel
+
+    def _want_kernel(self, now: Moment) -> None:
+        if self._kernel.is_alive or self._kernel.is_starting:
+            return
+        self._kernel.start(*self._kernel_choice(), now)
+
+    def _kernel_choice(self) -> tuple[str | None, str | None]:
+        """The kernelspec and language that the notebook's metadata names."""
+        metadata = self.notebook.metadata()
+        spec, info = metadata.get("kernelspec"), metadata.get("language_info")
+        name = spec.get("name") if isinstance(spec, dict) else None
+        language = spec.get("language") if isinstance(spec, dict) else None
+        if language is None and isinstance(info, dict):
+            language = info.get("name")
+        return (
+            name if isinstance(name, str) and name else None,
+            language if isinstance(language, str) and language else None,
+        )
+
+    def _start_kernel(self, token: int, name: str | None, now: Moment) -> None:
+        if self._kernel.is_alive and name in {None, self._kernel.name}:
+            self._requests.answer(token, self._kernel.state())
+            return
+        if self._kernel.is_alive:
+            self._restart_kernel(token, name, now)
+            return
+        self._kernel.wait_for_start(token)
+        if not self._kernel.is_starting:
+            chosen, language = self._kernel_choice()
+            self._kernel.start(name or chosen, language, now)
+
+    def _restart_kernel(self, token: int, name: str | None, now: Moment) -> None:
+        chosen, language = self._kernel_choice()
+        again = name or self._kernel.name or chosen
+        reason = "the kernel was restarted"
+        self._executions.end_all(("cancelled", reason), ("cancelled", reason), now)
+        self._kernel.stop(reason, now)
+        self._replace_runtime(self._recorder.reader, now)
+        self._kernel.start(again, language, now)
+        self._kernel.wait_for_start(token)
+
+    def _shutdown_kernel(self, token: int, now: Moment) -> None:
+        reason = "the kernel was shut down"
+        self._executions.end_all(("cancelled", reason), ("cancelled", reason), now)
+        self._kernel.stop(reason, now)
+        self._kernel.absent(now)
+        state = self._kernel.state()
+        self._ledger.when_durable(lambda _: self._requests.answer(token, state))
+
+    def _kernel_changed(self, event: KernelReady | KernelFailed | KernelEnded, now: Moment) -> None:
+        match event:
+            case KernelReady(info=info, name=name):
+                self._kernel.ready(name, info, now)
+                self._note_language(name, now)
+                self._executions.advance(now)
+            case KernelFailed(error=error):
+                reason = f"the kernel could not be started: {error}"
+                self._kernel.failed(error, now)
+                self._executions.end_all(("lost", reason), ("lost", reason), now)
+            case KernelEnded(reason=reason):
+                sentence = f"the kernel ended: {reason}"
+                self._kernel.ended(reason, now)
+                self._executions.end_all(("lost", sentence), ("cancelled", sentence), now)
+            case _:
+                assert_never(event)
+
+    def _note_language(self, name: str, now: Moment) -> None:
+        """A notebook that does not say what it is written in learns it from its kernel."""
+        metadata = self.notebook.metadata()
+        info = self._kernel.info
+        assert info is not None, "a ready kernel has said what it is"
+        edits = []
+        if "kernelspec" not in metadata:
+            spec = {"display_name": name, "language": info.language, "name": name}
+            edits.append(SetNotebookMetadata("kernelspec", spec))
+        if "language_info" not in metadata and info.language_info:
+            edits.append(SetNotebookMetadata("language_info", info.language_info))
+        if edits:
+            self.notebook.apply(edits, now, "daemon")
+            self._documents.commit(now)
+
+    # Beginning and ending
+
+    def _begin(self, opening: Opening, now: Moment) -> None:
+        beginning = self._beginning
+        if beginning.file_is_new and opening.file is not None:
+            assert opening.path is not None, "a file without a path"
+            assert beginning.file_sha256 is not None, "a file without a hash"
+            self._ledger.record(
+                FileRecorded(self.document, opening.path, beginning.file_sha256, opening.file)
+            )
+        empty = RuntimeReader.empty()
+        self._replace_runtime(beginning.old_runtime or empty, now)
+        self._end_unfinished(opening, now)
+        self._show_file_outputs(beginning, now)
+        self._recorder.flush(now)
+        # What came from the file is in the file.
+        self._file.autosave.began()
+        self._file.autosave.succeeded()
+
+    def _replace_runtime(self, old: RuntimeReader, now: Moment) -> None:
+        snapshot = self._recorder.replace(old, now)
+        self._ledger.record(RuntimeReplaced(self.document, self.runtime, snapshot))
+        self.notebook.set_runtime(self.runtime, now)
+        self._documents.commit(now)
+
+    def _end_unfinished(self, opening: Opening, now: Moment) -> None:
+        """What the daemon had accepted and not finished when it ended is lost, and says so."""
+        reason = "the daemon ended before the execution did"
+        for accepted in opening.unfinished:
+            if accepted.runs_as != accepted.execution_id:
+                continue
+            status = self._recorder.reader.status(accepted.execution_id)
+            if status is None:
+                self._recorder.admitted(
+                    ExecutionRecord(
+                        execution_id=accepted.execution_id,
+                        cell_id=accepted.cell_id,
+                        source_sha256=accepted.source_sha256,
+                        heads="",
+                        requested_by="",
+                        status="queued",
+                        queued_s=now.wall_s,
+                    ),
+                    now,
+                )
+            if status not in TERMINAL:
+                record = self._recorder.finished(accepted.execution_id, "lost", reason, now)
+                self._ledger.record(
+                    ExecutionFinished(
+                        self.document, accepted.execution_id, msgspec.json.encode(record)
+                    )
+                )
+        self._recorder.queue([], now)
+
+    def _show_file_outputs(self, beginning: Beginning, now: Moment) -> None:
+        """The outputs that the file holds become records like any other."""
+        for shown in beginning.from_file:
+            if not shown.outputs and shown.execution_count is None:
+                continue
+            if self._recorder.reader.latest(shown.cell_id) is not None:
+                continue
+            record, blobs = from_file(
+                shown.cell_id,
+                hashlib.sha256(shown.source.encode()).hexdigest(),
+                shown.execution_count,
+                shown.outputs,
+                now.wall_s,
+            )
+            for sha256, data in blobs:
+                self._ledger.blob(sha256, data)
+            self._recorder.admitted(record, now)
+
+    def _fail(self, error: HeadwayError) -> None:
+        """The store failed: confirm nothing, tell everybody, do no more."""
+        self.failure = error
+        self._requests.refuse_all(error)
+        self._file.abandon()
+        if self._kernel.is_alive or self._kernel.is_starting:
+            self._ledger.emit(StopKernel(self._kernel.incarnation))
+        for peer in self._peers:
+            self._ledger.emit(Close(peer, CLOSE_TRY_AGAIN, "the daemon's store failed"))
+
+    def _handle_failed(self, event: Input, now: Moment) -> list[Effect]:
+        failure = self.failure
+        assert failure is not None, "a room that works does not refuse"
+        if isinstance(event, Requested) and self._requests.open(event):
+            self._requests.refuse(event.token, failure)
+        return self._ledger.settle(now)

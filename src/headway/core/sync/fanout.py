@@ -1,0 +1,238 @@
+"""One document at the daemon and the peers that have joined it.
+
+Floor 2. It merges what peers send, says what each must be sent, and knows which part of the
+document is durable. It shows a peer nothing that is not durable: neither in a join's answer nor
+in a broadcast. Not here: when things become durable (`room.ledger`) and what a change means.
+
+The order for a batch is that of DESIGN section 5: check, import, check what it touched, export
+once. Storing, acknowledging and broadcasting follow when the room says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from headway.core.document.crdt import Imported, Replica, Version
+from headway.core.sync.peer import Batch, Membership, Refusal
+from headway.core.wire.codec import encode
+from headway.core.wire.fragments import split
+from headway.core.wire.messages import (
+    Ack,
+    Fragment,
+    FragmentHeader,
+    Join,
+    Joined,
+    JoinError,
+    JoinErrorCode,
+    Kind,
+    Permission,
+    RoomError,
+    RoomErrorCode,
+    Update,
+    UpdateStatus,
+)
+from headway.errors import EngineFailure, InvalidUpdate, MissingChanges, UpdateTooLarge
+from headway.ids import DocumentId
+from headway.moments import Moment
+
+__all__ = ["Frames", "HostedDocument", "Merged", "OutOfStep", "Stored", "Unsound"]
+
+Frames = tuple[bytes, ...]
+"""Encoded messages for one peer, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A change to be made durable: the daemon's own export, and the version it leads to."""
+
+    update: bytes
+    after: Version
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A batch is part of the document. `change` is None when it held nothing new."""
+
+    batch_id: bytes
+    change: Stored | None
+    imported: tuple[Imported, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfStep:
+    """The batch builds on changes we do not have: the peer must join again."""
+
+    batch_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unsound:
+    """The batch broke the document's rules or the engine; the replica was rebuilt without it."""
+
+    batch_id: bytes
+    reason: str
+
+
+class HostedDocument:
+    """A replica, its durable version, and its members."""
+
+    def __init__(
+        self,
+        room: DocumentId,
+        replica: Replica,
+        *,
+        permission: Permission,
+        extra: bytes,
+        fresh_peer: Callable[[], int],
+        check: Callable[[Replica, Imported], None],
+    ) -> None:
+        """Host `replica` under the room id `room`.
+
+        `permission` and `extra` go into every join's answer. `fresh_peer` gives a peer id never
+        used before; `check` raises InvalidUpdate when an import broke the document's rules.
+        """
+        self.room = room
+        self.replica = replica
+        self.durable = replica.version()
+        self.members: dict[int, Membership] = {}
+        self._permission = permission
+        self._extra = extra
+        self._fresh_peer = fresh_peer
+        self._check = check
+        self._exported = self.durable
+        self._batches = 0
+
+    # What peers ask
+
+    def join(self, peer: int, message: Join) -> Frames:
+        """Let a peer in; the frames answer it, with everything durable that it lacks."""
+        try:
+            theirs = Version.decode(message.version) if message.version else Version.EMPTY
+        except InvalidUpdate:
+            refusal = JoinError(
+                Kind.DOCUMENT,
+                self.room,
+                JoinErrorCode.VERSION_UNKNOWN,
+                "The version in the join is no version vector of this document's engine.",
+                version=self.durable.encode(),
+            )
+            return (encode(refusal),)
+        self.members[peer] = Membership(self._permission)
+        joined = Joined(
+            Kind.DOCUMENT, self.room, self._permission, self.durable.encode(), self._extra
+        )
+        frames = [encode(joined)]
+        if not theirs.includes(self.durable):
+            everything_durable = self.durable == self._exported
+            missing = self.replica.export(theirs, None if everything_durable else self.durable)
+            frames.extend(self._frames(missing))
+        return tuple(frames)
+
+    def leave(self, peer: int) -> None:
+        """Forget a peer; one that never joined is no matter."""
+        self.members.pop(peer, None)
+
+    def receive(
+        self, peer: int, message: Update | FragmentHeader | Fragment, now: Moment
+    ) -> Merged | Refusal | OutOfStep | Unsound | None:
+        """Take a member's update, or a part of one (None while parts are missing)."""
+        member = self.members.get(peer)
+        if member is None:
+            return Refusal(message.batch_id, UpdateStatus.PERMISSION_DENIED)
+        match member.receive(message, now):
+            case Batch() as batch:
+                return self._merge(batch)
+            case outcome:
+                return outcome
+
+    def _merge(self, batch: Batch) -> Merged | Refusal | OutOfStep | Unsound:
+        imported: list[Imported] = []
+        for update in batch.updates:
+            outcome = self._import(batch.batch_id, update)
+            if isinstance(outcome, Imported):
+                imported.append(outcome)
+                continue
+            if imported or isinstance(outcome, Unsound):
+                # A batch is taken whole or not at all.
+                self._rebuild()
+            return outcome
+        return Merged(batch.batch_id, self.take_change(), tuple(imported))
+
+    def _import(self, batch_id: bytes, update: bytes) -> Imported | Refusal | OutOfStep | Unsound:
+        try:
+            step = self.replica.import_update(update)
+        except UpdateTooLarge:
+            return Refusal(batch_id, UpdateStatus.PAYLOAD_TOO_LARGE)
+        except MissingChanges:
+            return OutOfStep(batch_id)
+        except InvalidUpdate:
+            return Refusal(batch_id, UpdateStatus.INVALID_UPDATE)
+        except EngineFailure as failure:
+            return Unsound(batch_id, str(failure))
+        try:
+            if step.changed:
+                self._check(self.replica, step)
+        except InvalidUpdate as refusal:
+            return Unsound(batch_id, str(refusal))
+        return step
+
+    def _rebuild(self) -> None:
+        """Go back to what was exported last: nothing after it was stored or shown."""
+        sound = self.replica.export(Version.EMPTY, self._exported)
+        self.replica = Replica.load(self._fresh_peer(), None, (sound,) if sound else ())
+
+    # What the room does
+
+    def take_change(self) -> Stored | None:
+        """What was merged or committed since the last call, exported once; None if nothing."""
+        after = self.replica.version()
+        if after == self._exported:
+            return None
+        update = self.replica.export(self._exported, after)
+        self._exported = after
+        return Stored(update, after)
+
+    def made_durable(
+        self, change: Stored, origin: int | None = None
+    ) -> tuple[tuple[int, Frames], ...]:
+        """The change is on the disk: the same frames for every member but its origin."""
+        self.durable = change.after
+        receivers = [peer for peer in self.members if peer != origin]
+        if not receivers:
+            return ()
+        frames = self._frames(change.update)
+        return tuple((peer, frames) for peer in receivers)
+
+    def acknowledge(self, batch_id: bytes, status: UpdateStatus) -> bytes:
+        """The frame that answers a batch."""
+        return encode(Ack(Kind.DOCUMENT, self.room, batch_id, status))
+
+    def put_out(self, peer: int, code: RoomErrorCode, message: str) -> bytes:
+        """Forget a member; the frame that tells it so."""
+        self.leave(peer)
+        return encode(RoomError(Kind.DOCUMENT, self.room, code, message))
+
+    def expire(self, now: Moment) -> tuple[tuple[int, Refusal], ...]:
+        """Fragmented batches whose time is over, by peer."""
+        return tuple(
+            (peer, refusal)
+            for peer, member in self.members.items()
+            for refusal in member.expire(now)
+        )
+
+    def next_deadline(self) -> float | None:
+        """When `expire` has something to do, in monotonic seconds."""
+        deadlines = [
+            deadline
+            for member in self.members.values()
+            if (deadline := member.assembler.next_deadline()) is not None
+        ]
+        return min(deadlines, default=None)
+
+    def _frames(self, update: bytes) -> Frames:
+        self._batches += 1
+        batch_id = self._batches.to_bytes(8, "big")
+        return tuple(
+            encode(message) for message in split(Kind.DOCUMENT, self.room, update, batch_id)
+        )

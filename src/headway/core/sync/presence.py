@@ -1,0 +1,65 @@
+"""Presence: who is here and where, for one room. Nothing of it is kept.
+
+Floor 2. Peers send each other small encoded states under %EPH; the daemon merges them, so that
+a peer that joins later learns the present at once, and passes each on as it came.
+"""
+
+from __future__ import annotations
+
+from headway.core.document.crdt import PresenceStore
+from headway.core.sync.fanout import Frames
+from headway.core.wire.codec import encode
+from headway.core.wire.messages import Ack, Join, Joined, Kind, Update, UpdateStatus
+from headway.errors import InvalidUpdate
+from headway.ids import DocumentId
+
+__all__ = ["MAX_PRESENCE_BYTES", "PresenceRoom"]
+
+MAX_PRESENCE_BYTES = 64 * 1024
+"""The largest presence update that is passed on."""
+
+
+class PresenceRoom:
+    """The presence of everybody in one notebook."""
+
+    def __init__(self, room: DocumentId) -> None:
+        """Presence under the room id `room`, shared with the document of that id."""
+        self.room = room
+        self.members: dict[int, None] = {}
+        self._store = PresenceStore()
+
+    def join(self, peer: int, message: Join) -> Frames:
+        """Let a peer in; the frames answer it with everybody's present state."""
+        del message
+        self.members[peer] = None
+        frames = [encode(Joined(Kind.PRESENCE, self.room, "write", b""))]
+        self._store.remove_outdated()
+        present = self._store.encode_all()
+        if present:
+            frames.append(encode(Update(Kind.PRESENCE, self.room, (present,), bytes(8))))
+        return tuple(frames)
+
+    def leave(self, peer: int) -> None:
+        """Forget a peer; its state times out in every store by itself."""
+        self.members.pop(peer, None)
+
+    def receive(self, peer: int, message: Update) -> tuple[tuple[int, Frames], ...]:
+        """Merge and pass on; the sender gets its acknowledgement."""
+        status = self._merge(peer, message)
+        answer = (peer, (encode(Ack(Kind.PRESENCE, self.room, message.batch_id, status)),))
+        if status is not UpdateStatus.OK:
+            return (answer,)
+        passed_on = (encode(message),)
+        return (answer, *((other, passed_on) for other in self.members if other != peer))
+
+    def _merge(self, peer: int, message: Update) -> UpdateStatus:
+        if peer not in self.members:
+            return UpdateStatus.PERMISSION_DENIED
+        if sum(map(len, message.updates)) > MAX_PRESENCE_BYTES:
+            return UpdateStatus.PAYLOAD_TOO_LARGE
+        try:
+            for update in message.updates:
+                self._store.apply(update)
+        except InvalidUpdate:
+            return UpdateStatus.INVALID_UPDATE
+        return UpdateStatus.OK

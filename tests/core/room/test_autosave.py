@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from headway.core.room.autosave import AUTOSAVE_LATEST_S, AUTOSAVE_QUIET_S, RETRY_S, Autosave
+from headway.errors import FileChanged, FileNotWritable
+from headway.moments import Moment
+
+
+def at(seconds: float) -> Moment:
+    return Moment(seconds, 0.0)
+
+
+def test_nothing_is_written_while_nothing_has_changed() -> None:
+    assert Autosave().next_deadline() is None
+
+
+def test_a_change_is_written_after_a_quiet_while() -> None:
+    autosave = Autosave()
+    autosave.changed(at(10.0))
+
+    assert not autosave.is_due(at(10.0))
+    assert autosave.is_due(at(10.0 + AUTOSAVE_QUIET_S))
+
+
+def test_a_busy_writer_does_not_put_the_write_off_for_ever() -> None:
+    autosave = Autosave()
+    moment = 10.0
+    while moment < 10.0 + AUTOSAVE_LATEST_S:
+        autosave.changed(at(moment))
+        moment += AUTOSAVE_QUIET_S / 2
+
+    assert autosave.is_due(at(10.0 + AUTOSAVE_LATEST_S))
+
+
+def test_what_changes_during_a_write_is_written_after_it() -> None:
+    autosave = Autosave()
+    autosave.changed(at(1.0))
+    autosave.began()
+    autosave.changed(at(2.0))
+
+    assert autosave.next_deadline() is None
+    autosave.succeeded()
+    assert autosave.is_behind
+    assert autosave.is_due(at(2.0 + AUTOSAVE_QUIET_S))
+
+
+def test_a_disk_that_refuses_is_asked_again_less_and_less_often() -> None:
+    autosave = Autosave()
+    autosave.changed(at(0.0))
+    for wait_s in (*RETRY_S, RETRY_S[-1]):
+        autosave.began()
+        autosave.failed(FileNotWritable("full"), at(100.0))
+        assert autosave.next_deadline() == 100.0 + wait_s
+
+
+def test_a_file_that_somebody_else_wrote_is_left_alone() -> None:
+    autosave = Autosave()
+    autosave.changed(at(0.0))
+    autosave.began()
+    autosave.failed(FileChanged("changed"), at(1.0))
+    autosave.changed(at(2.0))
+
+    assert autosave.next_deadline() is None
+    assert autosave.is_behind
+    assert isinstance(autosave.error, FileChanged)
