@@ -33,11 +33,13 @@ from headway.core.room.queue import MAX_WAITING, Execution, Queue
 from headway.core.wire import rpc
 from headway.errors import (
     BadRequest,
-    Busy as TooBusy,
     CellNotFound,
     ExecutionNotFound,
     HeadwayError,
     NotExecutable,
+)
+from headway.errors import (
+    Busy as TooBusy,
 )
 from headway.ids import (
     CellId,
