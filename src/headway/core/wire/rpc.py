@@ -8,11 +8,12 @@ that contains them, or refuses with HEADS_TIMEOUT.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
 __all__ = [
+    "MAX_REQUEST_TIMEOUT_S",
     "METHODS",
     "REQUEST_TIMEOUT_S",
     "Accepted",
@@ -55,13 +56,24 @@ REQUEST_TIMEOUT_S = 30.0
 """How long the daemon tries when a request names no time-out."""
 
 
-class Params(msgspec.Struct, kw_only=True, frozen=True):
-    """What every request may carry."""
+MAX_REQUEST_TIMEOUT_S = 86_400.0
+"""The longest time-out a request may name: a day."""
+
+
+class Params(
+    msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """What every request may carry.
+
+    An unknown parameter is refused: to ignore a misspelt `required_heads` would drop a promise.
+    Defaults are not sent, so that older daemons take requests that use nothing new.
+    """
 
     method: ClassVar[str]
     result: ClassVar[type[Any]]
 
-    timeout_s: float = REQUEST_TIMEOUT_S
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=MAX_REQUEST_TIMEOUT_S)] = REQUEST_TIMEOUT_S
+    """Seconds until DEADLINE_EXCEEDED or HEADS_TIMEOUT."""
 
 
 class RoomParams(Params, kw_only=True, frozen=True):
