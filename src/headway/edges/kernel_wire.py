@@ -1,0 +1,194 @@
+"""The sockets between us and one kernel: signed Jupyter messages over ZeroMQ. Not their meaning.
+
+Theory of operation
+-------------------
+A ZeroMQ socket has one file descriptor, which becomes readable when the socket's state *may*
+have changed. It is edge-triggered: any call on the socket may consume the edge. So there are two
+rules, both kept by `_Channel` alone: a wake-up reads until there is nothing left, and after every
+send the socket is asked whether there is something to read. Reading happens straight from the
+event loop's reader callback: no task switch and no future lies between the kernel's bytes and
+whoever takes the messages. It works on every event loop that has `add_reader`.
+
+Nothing is dropped on our side: receive queues are unbounded (`RCVHWM` 0) and a kernel's flood is
+taken in slices, so that other work gets its turn in between.
+
+When the kernel's process ends, its last messages may still lie in the operating system's buffers.
+Each socket's monitor tells when the peer's connection was closed, which is after its last byte;
+`disconnected` waits for that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Literal
+
+import zmq
+from jupyter_client.session import Session
+
+__all__ = ["ChannelName", "ConnectionInfo", "KernelWire"]
+
+ChannelName = Literal["shell", "control", "iopub"]
+
+ConnectionInfo = dict[str, Any]
+"""What a kernel's connection file holds."""
+
+SLICE_MESSAGES: Final = 64
+"""Messages taken from one socket before the event loop gets its turn."""
+
+SLICE_BYTES: Final = 2 * 1024 * 1024
+"""Bytes taken from one socket before the event loop gets its turn."""
+
+RECONNECT_MS: Final = 10
+"""How soon a socket tries again while the kernel has not bound its end yet."""
+
+_LOG = logging.getLogger(__name__)
+_Frames = list[bytes]
+
+
+class _Channel:
+    """One socket on the event loop. `receive` gets what arrived, in order, never nothing."""
+
+    def __init__(
+        self, socket: zmq.Socket[bytes], receive: Callable[[Sequence[_Frames]], None]
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._socket = socket
+        self._receive = receive
+        self._descriptor = socket.fileno()
+        self._loop.add_reader(self._descriptor, self.read)
+        self._loop.call_soon(self.read)  # an edge from before we listened
+
+    def send(self, frames: Sequence[bytes]) -> None:
+        self._socket.send_multipart(frames, zmq.NOBLOCK)
+        if int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+            self._loop.call_soon(self.read)
+
+    def read(self) -> bool:
+        """Take one slice; whether there was anything."""
+        taken: list[_Frames] = []
+        size = 0
+        while not self._socket.closed:
+            if len(taken) >= SLICE_MESSAGES or size >= SLICE_BYTES:
+                self._loop.call_soon(self.read)
+                break
+            try:
+                frames = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            taken.append(frames)
+            size += sum(map(len, frames))
+        if taken:
+            self._receive(taken)
+        return bool(taken)
+
+    def close(self) -> None:
+        if not self._socket.closed:
+            self._loop.remove_reader(self._descriptor)
+            self._socket.close(linger=0)
+
+
+class KernelWire:
+    """Connected to one kernel, subscribed to everything it publishes.
+
+    `receive` gets the parsed messages of one channel, in the order sent; a message with a bad
+    signature or form is dropped, and logged.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        connection: ConnectionInfo,
+        receive: Callable[[ChannelName, Sequence[dict[str, Any]]], None],
+    ) -> None:
+        self._session = Session(
+            key=connection["key"].encode(),
+            signature_scheme=connection["signature_scheme"],
+        )
+        self._deliver = receive
+        self._connected: set[ChannelName] = {"iopub", "shell"}
+        self._disconnected = asyncio.Event()
+        self._monitors: list[_Channel] = []
+        self._sockets: dict[ChannelName, zmq.Socket[bytes]] = {}
+        kinds: dict[ChannelName, int] = {
+            "iopub": zmq.SUB,
+            "shell": zmq.DEALER,
+            "control": zmq.DEALER,
+        }
+        self._channels: dict[ChannelName, _Channel] = {}
+        for name, kind in kinds.items():
+            self._channels[name] = self._connect(context, name, kind, connection)
+
+    def send(self, channel: ChannelName, kind: str, content: dict[str, Any], request: str) -> None:
+        """Send a request whose id is `request`. Never blocks; nothing happens once closed."""
+        if self._sockets[channel].closed:
+            return
+        header = self._session.msg_header(kind) | {"msg_id": request}
+        message = self._session.msg(kind, content, header=header)
+        self._channels[channel].send(self._session.serialize(message))
+
+    async def disconnected(self, timeout_s: float) -> None:
+        """Wait until all that the ended kernel sent has been delivered, or for `timeout_s`."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._disconnected.wait()
+        except TimeoutError:
+            _LOG.debug("a kernel that has ended still holds its connection open")
+        for channel in self._channels.values():
+            while channel.read():
+                pass
+
+    def close(self) -> None:
+        """Close every socket at once; nothing more is delivered."""
+        for name, channel in self._channels.items():
+            if name in {"iopub", "shell"} and not self._sockets[name].closed:
+                self._sockets[name].disable_monitor()
+            channel.close()
+        for monitor in self._monitors:
+            monitor.close()
+
+    def _connect(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        name: ChannelName,
+        kind: int,
+        connection: ConnectionInfo,
+    ) -> _Channel:
+        socket = context.socket(kind)
+        self._sockets[name] = socket
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.RCVHWM, 0)
+        socket.setsockopt(zmq.SNDHWM, 0)
+        socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        if kind == zmq.SUB:
+            socket.setsockopt(zmq.SUBSCRIBE, b"")
+        if name in self._connected:
+            monitor = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+            self._monitors.append(_Channel(monitor, lambda _: self._note_disconnected(name)))
+        socket.connect(_address(connection, name))
+        return _Channel(socket, lambda taken: self._receive(name, taken))
+
+    def _receive(self, name: ChannelName, taken: Sequence[_Frames]) -> None:
+        messages = [message for frames in taken if (message := self._parse(frames)) is not None]
+        if messages:
+            self._deliver(name, messages)
+
+    def _parse(self, frames: _Frames) -> dict[str, Any] | None:
+        try:
+            _, parts = self._session.feed_identities(frames)
+            message: dict[str, Any] = self._session.deserialize(parts)
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as why:
+            _LOG.warning("a message of a kernel was dropped: %s", why)
+            return None
+        return message
+
+    def _note_disconnected(self, name: ChannelName) -> None:
+        self._connected.discard(name)
+        if not self._connected:
+            self._disconnected.set()
+
+
+def _address(connection: ConnectionInfo, name: ChannelName) -> str:
+    transport, ip, port = connection["transport"], connection["ip"], connection[f"{name}_port"]
+    return f"{transport}://{ip}{':' if transport == 'tcp' else '-'}{port}"

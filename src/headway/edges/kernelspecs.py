@@ -1,0 +1,119 @@
+"""Which kernels are installed, which one is meant, and how it is launched. Starts nothing.
+
+Kernelspecs are found as Jupyter finds them; the one of our own interpreter is always there,
+because ipykernel is a dependency.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from string import Template
+from typing import Any, Final
+
+from jupyter_client.kernelspec import KernelSpecManager
+
+from headway.errors import KernelNotFound
+
+__all__ = ["DEFAULT_KERNEL", "Kernelspec", "choose", "find_installed"]
+
+DEFAULT_KERNEL: Final = "python3"
+"""What runs when neither a name nor a language is known."""
+
+_PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
+_OUR_INTERPRETER: Final = frozenset(
+    {"python", f"python{sys.version_info[0]}", f"python{sys.version_info[0]}.{sys.version_info[1]}"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kernelspec:
+    """An installed kernel, as its `kernel.json` describes it."""
+
+    name: str
+    display_name: str
+    language: str
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    interrupt_mode: str
+    """`signal` or `message`."""
+    transport: str
+    """`ipc`, unless the spec's metadata asks for `tcp` (`{"headway": {"transport": "tcp"}}`)."""
+    folder: str
+
+    def command(self, connection_file: str) -> list[str]:
+        """The argument list that starts it."""
+        values = {
+            "connection_file": connection_file,
+            "prefix": sys.prefix,
+            "resource_dir": self.folder,
+        }
+        filled = [
+            _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), argument)
+            for argument in self.arguments
+        ]
+        if filled and filled[0] in _OUR_INTERPRETER:
+            # A bare "python" means the environment we run in, active on PATH or not.
+            filled[0] = sys.executable
+        return filled
+
+    def full_environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
+        """What the process gets: `inherited`, the spec's own variables, and who its parent is.
+
+        ipykernel ends by itself, within a second, when JPY_PARENT_PID is no longer its parent.
+        """
+        own = {name: Template(text).safe_substitute(inherited) for name, text in self._own()}
+        return {**inherited, **own, "JPY_PARENT_PID": str(os.getpid())}
+
+    def _own(self) -> list[tuple[str, str]]:
+        return [(name, str(text)) for name, text in self.environment.items()]
+
+
+def find_installed() -> dict[str, Kernelspec]:
+    """Every installed kernel by name: the default one first, then by name."""
+    found = {
+        name: _read(name, entry) for name, entry in KernelSpecManager().get_all_specs().items()
+    }
+    return dict(sorted(found.items(), key=lambda item: (item[0] != DEFAULT_KERNEL, item[0])))
+
+
+def choose(
+    installed: Mapping[str, Kernelspec], name: str | None, language: str | None
+) -> Kernelspec:
+    """The kernel that is meant: by name; else the first of the language; else the default.
+
+    Raises KernelNotFound when that one is not installed.
+    """
+    if name is None and language:
+        for spec in installed.values():
+            if spec.language.casefold() == language.casefold():
+                return spec
+    wanted = name if name is not None else DEFAULT_KERNEL
+    spec_or_none = installed.get(wanted) or installed.get(wanted.lower())
+    if spec_or_none is None:
+        names = sorted(installed)
+        raise KernelNotFound(
+            f'No kernel "{wanted}" is installed here. Choose one of: {", ".join(names) or "none"}.',
+            name=wanted,
+            installed=names,
+        )
+    return spec_or_none
+
+
+def _read(name: str, entry: Mapping[str, Any]) -> Kernelspec:
+    spec = entry["spec"]
+    ours = (spec.get("metadata") or {}).get("headway")
+    wants_tcp = isinstance(ours, dict) and ours.get("transport") == "tcp"
+    return Kernelspec(
+        name=name,
+        display_name=spec.get("display_name") or name,
+        language=spec.get("language") or "",
+        arguments=tuple(spec.get("argv") or ()),
+        environment=dict(spec.get("env") or {}),
+        interrupt_mode=spec.get("interrupt_mode") or "signal",
+        transport="tcp" if wants_tcp else "ipc",
+        folder=entry["resource_dir"],
+    )
