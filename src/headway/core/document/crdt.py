@@ -1,0 +1,455 @@
+"""The engine, and everything dangerous about it: the only importer of `loro`.
+
+Not a notebook: `schema` names the containers, `notebook` and `runtime` give them meaning.
+A `Replica` is one live document. Closed here, each with a test in test_crdt_hazards:
+
+- errors are bare BaseExceptions: every call passes the `gate`; after a panic the replica is dead;
+- a subscriber in one thread and an export in another deadlock: no callback is ever given to the
+  engine; one re-entrant lock for each replica, held only for engine calls;
+- vectors and frontiers include uncommitted operations, and exports, imports and diffs commit them
+  without time or message: each of these asserts that nothing is uncommitted;
+- a peer id used twice diverges in silence: `load` and imports refuse foreign changes under ours;
+- a checkout detaches, so there is none: the past is read by reverse diffs over bounded distances;
+- frontiers the replica does not have panic in half of the calls: they are looked up first;
+- imports are limited by size, operations and gaps before, and by what is pending after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+import loro
+
+from headway.core.document.differences import (
+    Difference,
+    Path,
+    TextDifference,
+    Touched,
+    read_difference,
+    spliced_back,
+)
+from headway.core.document.gate import EngineLock, Gate
+from headway.core.document.handles import (
+    EngineTypes,
+    ListHandle,
+    MapHandle,
+    OrderHandle,
+    TextHandle,
+)
+from headway.core.document.history import HistoryEntry, walk_history
+from headway.core.document.limits import (
+    DEFAULT_LIMITS,
+    MAX_DIFF_OPERATIONS,
+    MAX_IMPORT_OPERATIONS,
+    MAX_SCAN_OPERATIONS,
+    TRUSTED,
+    ImportLimits,
+    check_distance,
+)
+from headway.errors import HeadsUnknown, InvalidEdit, InvalidUpdate, MissingChanges
+from headway.ids import Heads
+
+__all__ = [
+    "CHANGE_MERGE_INTERVAL_S",
+    "DEFAULT_LIMITS",
+    "MAX_DIFF_OPERATIONS",
+    "MAX_IMPORT_OPERATIONS",
+    "MAX_SCAN_OPERATIONS",
+    "TRUSTED",
+    "HistoryEntry",
+    "ImportLimits",
+    "Imported",
+    "Replica",
+    "Touched",
+    "Version",
+]
+
+CHANGE_MERGE_INTERVAL_S = 60
+"""Commits of one peer with equal messages within this time share one history entry."""
+
+_TYPES: Final = EngineTypes(
+    value=loro.ValueOrContainer.Value,
+    map=loro.LoroMap,
+    list=loro.LoroList,
+    movable_list=loro.LoroMovableList,
+    text=loro.LoroText,
+)
+
+_FULL_MODES = (loro.EncodedBlobMode.Snapshot, loro.EncodedBlobMode.Updates)
+
+
+class Version:
+    """Which changes a replica holds, exactly, deletions included. Immutable; equal by content."""
+
+    __slots__ = ("_hash", "vector")
+    EMPTY: ClassVar[Version]
+
+    def __init__(self, vector: loro.VersionVector) -> None:
+        self.vector = vector
+        self._hash: int | None = None
+
+    @staticmethod
+    def decode(data: bytes) -> Version:
+        """The version that `encode` gave; InvalidUpdate for anything else."""
+        with Gate(EngineLock(), InvalidUpdate):
+            return Version(loro.VersionVector.decode(data))
+
+    def encode(self) -> bytes:
+        """As the engine encodes vectors, in every language. Equal versions may differ in bytes."""
+        return self.vector.encode()
+
+    def includes(self, other: Version) -> bool:
+        """Whether every change of `other` is in this."""
+        return self.vector.includes_vv(other.vector)
+
+    def merged(self, other: Version) -> Version:
+        """The changes of both."""
+        vector = loro.VersionVector.decode(self.vector.encode())
+        vector.merge(other.vector)
+        return Version(vector)
+
+    def operations_since(self, other: Version) -> int:
+        """How many operations are in this and not in `other`."""
+        return _operations(self.vector.sub_iter(other.vector))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no change in it."""
+        return not self._spans()
+
+    def _spans(self) -> dict[int, tuple[int, int]]:
+        return self.vector.to_spans().inner()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Version) and self.vector == other.vector
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = hash(frozenset(self._spans().items()))
+        return self._hash
+
+    def __repr__(self) -> str:
+        ends = {peer: end for peer, (_, end) in sorted(self._spans().items())}
+        return f"Version({ends})"
+
+
+Version.EMPTY = Version(loro.VersionVector())  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import did. `changed` is False for what was known already."""
+
+    before: Version
+    after: Version
+    heads_before: Heads
+    heads_after: Heads
+    changed: bool
+
+
+class Replica:
+    """One live document. Starts empty; `load` starts from what is stored.
+
+    Safe to use from several threads: each call takes `lock` for as long as the engine works.
+    Hold `lock` around several calls to make them one, never across an await or a callback.
+
+    Args:
+        peer: a fresh random id, never given to another replica, of this or any other life.
+    """
+
+    def __init__(self, peer: int) -> None:
+        self.peer: Final = peer
+        engine = EngineLock()
+        self.lock: Final = engine.lock
+        self.gate = Gate(engine, InvalidEdit)
+        self._foreign = Gate(engine, InvalidUpdate)
+        self._doc = loro.LoroDoc()  # type: ignore[no-untyped-call]
+        with self.gate:
+            self._doc.peer_id = peer
+            self._doc.set_change_merge_interval(CHANGE_MERGE_INTERVAL_S)
+
+    @classmethod
+    def load(cls, peer: int, snapshot: bytes | None, updates: Iterable[bytes]) -> Replica:
+        """The document that a snapshot and the updates after it make, in any order.
+
+        Raises InvalidUpdate for bytes that are none, and MissingChanges if some are missing.
+        """
+        replica = cls(peer)
+        if snapshot is not None:
+            replica.import_update(snapshot, TRUSTED)
+        batch = list(updates)
+        if batch:
+            with replica._foreign:
+                for update in batch:
+                    replica._check_metadata(update, TRUSTED, in_order=False)
+                replica._check_status(replica._doc.import_batch(batch))
+        return replica
+
+    def rebuilt(self, peer: int, until: Version | None = None) -> Replica:
+        """A fresh replica of the same content, or of its content as it was at `until`."""
+        return Replica.load(peer, self.export(until=until), ())
+
+    # --- writing -------------------------------------------------------------------------------
+
+    def map(self, name: str) -> MapHandle:
+        """A root map."""
+        with self.gate:
+            return MapHandle(self._doc.get_map(name), self.gate, _TYPES)
+
+    def list(self, name: str) -> ListHandle:
+        """A root list."""
+        with self.gate:
+            return ListHandle(self._doc.get_list(name), self.gate, _TYPES)
+
+    def order(self, name: str) -> OrderHandle:
+        """A root movable list."""
+        with self.gate:
+            return OrderHandle(self._doc.get_movable_list(name), self.gate, _TYPES)
+
+    def pending_operations(self) -> int:
+        """Operations written and not yet committed."""
+        with self.gate:
+            return self._doc.get_pending_txn_len()
+
+    def commit(self, wall_s: float, message: str) -> bool:
+        """Commit what was written; True if that was anything.
+
+        The time is kept in whole seconds, and never earlier than this peer's last.
+        """
+        with self.gate:
+            if not self._doc.get_pending_txn_len():
+                return False
+            self._doc.commit_with(timestamp=int(wall_s), commit_msg=_encodable(message) or None)
+            return True
+
+    def new_undo_engine(self) -> Any:
+        """The engine's undo manager, for `undo.Undo` only."""
+        with self.gate:
+            return loro.UndoManager(self._doc)
+
+    def commit_by(self, step: Callable[[], bool], wall_s: float, message: str) -> bool:
+        """Run an engine step that commits by itself, under this time and message."""
+        with self.gate:
+            self._settled()
+            self._doc.set_next_commit_options(
+                timestamp=int(wall_s), commit_msg=_encodable(message) or None
+            )
+            try:
+                return step()
+            finally:
+                self._doc.clear_next_commit_options()
+
+    # --- versions ------------------------------------------------------------------------------
+
+    def heads(self) -> Heads:
+        """The heads of everything committed. Commit first: uncommitted operations are a bug."""
+        with self.gate:
+            self._settled()
+            return Heads(self._doc.oplog_frontiers.encode())
+
+    def version(self) -> Version:
+        """The version of everything committed. Commit first."""
+        with self.gate:
+            self._settled()
+            return Version(self._doc.oplog_vv)
+
+    def contains(self, heads: Heads) -> bool:
+        """Whether every change up to `heads` is here; InvalidUpdate if `heads` are malformed."""
+        with self._foreign:
+            return self._doc.frontiers_to_vv(loro.Frontiers.decode(heads)) is not None
+
+    def version_at(self, heads: Heads) -> Version:
+        """All changes up to `heads`; HeadsUnknown if some are missing here."""
+        with self._foreign:
+            return Version(self._at(heads)[1])
+
+    # --- exchange ------------------------------------------------------------------------------
+
+    def export(self, since: Version | None = None, until: Version | None = None) -> bytes:
+        """The changes after `since` up to `until` (None: all); a snapshot if that is everything.
+
+        What this replica does not have is left out in silence; knowing more is no error.
+        """
+        with self.gate:
+            self._settled()
+            if until is not None:
+                had = until.vector.intersection(self._doc.oplog_vv)
+                spans = had.sub_iter((since or Version.EMPTY).vector)
+                return self._doc.export(loro.ExportMode.UpdatesInRange(spans))
+            if since is None or since.is_empty:
+                return self._doc.export(loro.ExportMode.Snapshot())
+            return self._doc.export(loro.ExportMode.Updates(since.vector))
+
+    def import_update(self, data: bytes, limits: ImportLimits = DEFAULT_LIMITS) -> Imported:
+        """Merge an update or a snapshot; the same again is harmless.
+
+        Raises:
+            UpdateTooLarge: over a limit; nothing was merged.
+            InvalidUpdate: no update, or changes of a second replica with our peer id.
+            MissingChanges: it builds on changes that are not here. Most gaps are seen before;
+                after one that is not, `version()` may cover a part of the update.
+            EngineFailure: the engine panicked; rebuild the replica.
+        """
+        with self._foreign:
+            self._settled()
+            self._check_metadata(data, limits, in_order=True)
+            before = Version(self._doc.oplog_vv)
+            heads_before = Heads(self._doc.oplog_frontiers.encode())
+            self._check_status(self._doc.import_(data))
+            after = Version(self._doc.oplog_vv)
+            heads_after = Heads(self._doc.oplog_frontiers.encode())
+        return Imported(before, after, heads_before, heads_after, changed=before != after)
+
+    def _check_metadata(self, data: bytes, limits: ImportLimits, *, in_order: bool) -> None:
+        limits.check_bytes(len(data))
+        metadata = loro.LoroDoc.decode_import_blob_meta(data, check_checksum=True)
+        if metadata.mode not in _FULL_MODES:
+            raise InvalidUpdate("A shallow or outdated export cannot be merged; send full history.")
+        ours = self._doc.oplog_vv
+        ends = metadata.partial_end_vv
+        if (ends.get_last(self.peer) or -1) > (ours.get_last(self.peer) or -1):
+            raise InvalidUpdate(
+                "Another replica writes under this replica's peer id; give each live one its own.",
+                peer=str(self.peer),
+            )
+        if in_order and not ours.includes_vv(metadata.partial_start_vv):
+            raise _missing()
+        limits.check_operations(_operations(ends.sub_iter(ours)))
+
+    def _check_status(self, status: loro.ImportStatus) -> None:
+        if status.pending is not None and not status.pending.is_empty:
+            raise _missing()
+
+    # --- what changed, and the past ------------------------------------------------------------
+
+    def touched(self, before: Heads, after: Heads) -> tuple[Touched, ...]:
+        """The containers that the operations between two versions wrote to. Cheap, unlike a diff.
+
+        Raises HeadsUnknown, and HeadsTooOld beyond `MAX_SCAN_OPERATIONS`.
+        """
+        with self._foreign:
+            self._settled()
+            found = self._touched(self._at(before)[1], self._at(after)[1])
+            places = [Touched(self._path(each), _kind(each)) for each in found]
+        return tuple(sorted(places, key=repr))
+
+    def differences(self, before: Heads, after: Heads) -> tuple[Difference, ...]:
+        """How the containers reachable now differ between two versions.
+
+        Raises HeadsUnknown, and HeadsTooOld beyond `MAX_DIFF_OPERATIONS`.
+        """
+        with self._foreign:
+            self._settled()
+            found = []
+            for target, diff in self._diff(before, after):
+                path = self._path(target)
+                difference = read_difference(path, diff) if path else None
+                if difference is not None:
+                    found.append(difference)
+        return tuple(found)
+
+    def text_at(self, text: TextHandle, owner: MapHandle, heads: Heads) -> str | None:
+        """What `text` held at `heads`; None if it or `owner`, the map it is in, did not exist.
+
+        Nearly free if nothing was written since, cheap if the text was not touched since.
+        Raises HeadsUnknown, and HeadsTooOld if that lies too far back.
+        """
+        with self._foreign:
+            self._settled()
+            if heads == self._doc.oplog_frontiers.encode():
+                return str(text.raw.to_string())
+            then = self._at(heads)[1]
+            identity = text.raw.id
+            if not _includes(then, identity) or not _includes(then, owner.raw.id):
+                return None
+            current = str(text.raw.to_string())
+            if identity not in self._touched(then, self._doc.oplog_vv):
+                return current
+            for target, diff in self._diff(Heads(self._doc.oplog_frontiers.encode()), heads):
+                if target == identity:
+                    difference = read_difference((), diff)
+                    assert isinstance(difference, TextDifference)
+                    return spliced_back(current, difference.splices)
+            return current
+
+    def history(self, limit: int = 100) -> tuple[HistoryEntry, ...]:
+        """Who wrote what when, newest first, at most `limit` entries."""
+
+        def change_at(peer: int, counter: int) -> loro.ChangeMeta | None:
+            return self._doc.get_change(loro.ID(peer, counter))
+
+        def heads_of(peer: int, counter: int) -> Heads:
+            return Heads(loro.Frontiers.from_id(loro.ID(peer, counter)).encode())
+
+        with self.gate:
+            self._settled()
+            return walk_history(self._doc.oplog_frontiers.encode(), change_at, heads_of, limit)
+
+    def _at(self, heads: Heads) -> tuple[loro.Frontiers, loro.VersionVector]:
+        frontiers = loro.Frontiers.decode(heads)
+        vector = self._doc.frontiers_to_vv(frontiers)
+        if vector is None:
+            raise HeadsUnknown("This replica does not have every change of these heads yet.")
+        return frontiers, vector
+
+    def _touched(
+        self, before: loro.VersionVector, after: loro.VersionVector
+    ) -> set[loro.ContainerID]:
+        spans = [*after.sub_iter(before), *before.sub_iter(after)]
+        check_distance(_operations(spans), MAX_SCAN_OPERATIONS)
+        found: set[loro.ContainerID] = set()
+        for span in spans:
+            start = span.counter.start
+            found |= self._doc.get_changed_containers_in(
+                loro.ID(span.peer, start), span.counter.end - start
+            )
+        return found
+
+    def _diff(self, before: Heads, after: Heads) -> Sequence[tuple[loro.ContainerID, loro.Diff]]:
+        start, start_vector = self._at(before)
+        end, end_vector = self._at(after)
+        spans = [*end_vector.sub_iter(start_vector), *start_vector.sub_iter(end_vector)]
+        check_distance(_operations(spans), MAX_DIFF_OPERATIONS)
+        return self._doc.diff(start, end).get_diff()
+
+    def _path(self, identity: loro.ContainerID) -> Path:
+        steps = self._doc.get_path_to_container(identity)
+        return tuple(
+            step.key if isinstance(step, loro.Index.Key) else getattr(step, "index", "?")
+            for _, step in steps or ()
+        )
+
+    def _settled(self) -> None:
+        """An uncommitted operation here would be committed without its time and message."""
+        assert not self._doc.get_pending_txn_len(), "commit before reading versions or exchanging"
+
+
+def _operations(spans: Sequence[loro.IdSpan]) -> int:
+    return sum(span.counter.end - span.counter.start for span in spans)
+
+
+def _includes(vector: loro.VersionVector, identity: loro.ContainerID) -> bool:
+    """Whether the container existed: its id is that of the operation that made it."""
+    if isinstance(identity, loro.ContainerID.Normal):
+        return vector.includes_id(loro.ID(identity.peer, identity.counter))
+    return True
+
+
+def new_presence_engine(timeout_ms: int) -> Any:
+    """The engine's ephemeral store, for `presence.PresenceStore` only."""
+    return loro.EphemeralStore(timeout_ms)
+
+
+def _kind(identity: Any) -> str:
+    return str(identity.container_type).rpartition(".")[2]
+
+
+def _missing() -> MissingChanges:
+    return MissingChanges("The update builds on changes that are not here; join again to get them.")
+
+
+def _encodable(message: str) -> str:
+    """A commit must not fail after its edits were made: what UTF-8 cannot hold becomes `?`."""
+    return message.encode("utf-8", "replace").decode("utf-8")
