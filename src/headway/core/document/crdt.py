@@ -140,13 +140,18 @@ Version.EMPTY = Version(loro.VersionVector())  # type: ignore[no-untyped-call]
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import did. `changed` is False for what was known already."""
+    """What an import did. `changed` is False for what was known already.
+
+    `shown` is where the update itself ended: whoever sent it holds that, and it is less than
+    `after` when we had changes of our own.
+    """
 
     before: Version
     after: Version
     heads_before: Heads
     heads_after: Heads
     changed: bool
+    shown: Version
 
 
 class Replica:
@@ -265,6 +270,13 @@ class Replica:
         with self._foreign:
             return Version(self._at(heads)[1])
 
+    def heads_of(self, version: Version) -> Heads:
+        """The heads of what this replica has of `version`."""
+        with self.gate:
+            self._settled()
+            had = version.vector.intersection(self._doc.oplog_vv)
+            return Heads(self._doc.vv_to_frontiers(had).encode())
+
     # --- exchange ------------------------------------------------------------------------------
 
     def export(self, since: Version | None = None, until: Version | None = None) -> bytes:
@@ -294,15 +306,16 @@ class Replica:
         """
         with self._foreign:
             self._settled()
-            self._check_metadata(data, limits, in_order=True)
+            shown = self._check_metadata(data, limits, in_order=True)
             before = Version(self._doc.oplog_vv)
             heads_before = Heads(self._doc.oplog_frontiers.encode())
             self._check_status(self._doc.import_(data))
             after = Version(self._doc.oplog_vv)
             heads_after = Heads(self._doc.oplog_frontiers.encode())
-        return Imported(before, after, heads_before, heads_after, changed=before != after)
+        changed = before != after
+        return Imported(before, after, heads_before, heads_after, changed=changed, shown=shown)
 
-    def _check_metadata(self, data: bytes, limits: ImportLimits, *, in_order: bool) -> None:
+    def _check_metadata(self, data: bytes, limits: ImportLimits, *, in_order: bool) -> Version:
         limits.check_bytes(len(data))
         metadata = loro.LoroDoc.decode_import_blob_meta(data, check_checksum=True)
         if metadata.mode not in _FULL_MODES:
@@ -317,6 +330,7 @@ class Replica:
         if in_order and not ours.includes_vv(metadata.partial_start_vv):
             raise _missing()
         limits.check_operations(_operations(ends.sub_iter(ours)))
+        return Version(ends)
 
     def _check_status(self, status: loro.ImportStatus) -> None:
         if status.pending is not None and not status.pending.is_empty:
