@@ -39,6 +39,7 @@
     ├── StoreError
     │   ├── StoreFailed
     │   └── StoreTooNew
+    ├── CellFailed                   asked for by `ExecutionResult.raise_for_error`
     └── WrongThread                  a waiting call made on the thread that would serve it
 
 Every error has a stable `code`, a sentence for a person (`str(error)`), and `data`, which holds
@@ -53,6 +54,7 @@ __all__ = [
     "AlreadyRunning",
     "BadRequest",
     "Busy",
+    "CellFailed",
     "CellNotFound",
     "ConfirmTimeout",
     "ConnectionFailed",
@@ -362,6 +364,12 @@ class StoreTooNew(StoreError):
     """A newer Headway wrote this store; it was not touched."""
 
     code = "STORE_TOO_NEW"
+
+
+class CellFailed(HeadwayError):
+    """A cell did not end well. `data["status"]`, `data["cell_id"]`, and what it raised."""
+
+    code = "CELL_FAILED"
 
 
 class WrongThread(HeadwayError):

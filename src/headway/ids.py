@@ -7,6 +7,7 @@ gives `n` random bytes, `os.urandom` in production and a seeded generator in a s
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable
 from typing import NewType
 
@@ -18,6 +19,7 @@ __all__ = [
     "Heads",
     "batch_id",
     "cell_id",
+    "derived_execution_id",
     "document_id",
     "execution_id",
     "heads_from_text",
@@ -75,6 +77,20 @@ def execution_id(wall_s: float, entropy: Entropy) -> ExecutionId:
     value |= (random_bits >> 62 & 0xFFF) << 64
     value |= 0b10 << 62
     value |= random_bits & (1 << 62) - 1
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def derived_execution_id(batch_id: ExecutionId, cell_id: CellId) -> ExecutionId:
+    """The execution id of one cell of an `execute_all`: the same wherever it is computed.
+
+    A UUID version 8 (RFC 9562, section 5.8): SHA-256 over the batch's id and the cell's, so a
+    repeated admission names the same executions.
+    """
+    digest = hashlib.sha256(f"{batch_id}\n{cell_id}".encode()).digest()
+    value = int.from_bytes(digest[:16], "big")
+    value = value & ~(0xF << 76) | 0x8 << 76
+    value = value & ~(0b11 << 62) | 0b10 << 62
     text = f"{value:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
