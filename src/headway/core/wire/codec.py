@@ -74,7 +74,7 @@ class Unknown:
     type: int | None = None
 
 
-def encode(message: Message) -> bytes:  # noqa: C901 - flat: one case for each message
+def encode(message: Message) -> bytes:
     """The frame of a message.
 
     Human sentences (`message` of the errors) may hold anything; lone surrogates in them become
