@@ -1,0 +1,383 @@
+"""What every implementation of the kernels port does: the in-memory one and the real one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from headway.core.kernel.events import (
+    Busy,
+    ClearOutput,
+    CompleteReply,
+    DisplayData,
+    ErrorOutput,
+    ExecuteInput,
+    ExecuteReply,
+    ExecuteResult,
+    Idle,
+    InspectReply,
+    KernelEvent,
+    Stream,
+    UpdateDisplay,
+)
+from headway.core.room.effects import CompleteRequest, ExecuteRequest, InspectRequest
+from headway.edges.kernels import JupyterKernels
+from headway.edges.memory_kernels import MemoryKernels
+from headway.edges.ports import Kernel, Kernels
+from headway.errors import KernelNotFound, KernelStartFailed
+
+LIMIT_S = 30
+
+
+@dataclass
+class Dialect:
+    """One implementation, and how its kernels are told what this suite needs."""
+
+    make: Callable[[Path], Kernels]
+    wait_for_ever: str
+    die: str
+    reason: str
+    prelude: str
+
+
+DIALECTS = {
+    "memory": Dialect(
+        make=lambda _: MemoryKernels(),
+        wait_for_ever='print("begun")\nsleep(600)',
+        die='die("it exited with status 3")',
+        reason="it exited with status 3",
+        prelude="import sys",
+    ),
+    "jupyter": Dialect(
+        make=lambda folder: JupyterKernels(folder / "kernels"),
+        wait_for_ever='import time\nprint("begun", flush=True)\ntime.sleep(600)',
+        die="import os; os._exit(3)",
+        reason="it exited with status 3",
+        prelude="import sys; from IPython.display import clear_output, update_display",
+    ),
+}
+
+
+@dataclass
+class Listener:
+    """Takes what a kernel says, and waits for it."""
+
+    events: list[KernelEvent] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def hear(self, events: tuple[KernelEvent, ...]) -> None:
+        self.events.extend(events)
+        self.changed.set()
+
+    def end(self, reason: str) -> None:
+        self.reasons.append(reason)
+        self.changed.set()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            self.changed.clear()
+            await self.changed.wait()
+
+    def of(self, execution_id: str) -> list[KernelEvent]:
+        return [
+            event for event in self.events if getattr(event, "execution_id", "") == execution_id
+        ]
+
+    async def finished(self, execution_id: str) -> list[KernelEvent]:
+        """Everything the execution said, once both its reply and its idle status came."""
+
+        def both() -> bool:
+            said = {type(event) for event in self.of(execution_id)}
+            return {ExecuteReply, Idle} <= said
+
+        await self.until(both)
+        return self.of(execution_id)
+
+    async def begun(self, execution_id: str) -> None:
+        """Until the code of `Dialect.wait_for_ever` itself runs.
+
+        Not only until ExecuteInput: ipykernel ignores a SIGINT between that and the code.
+        """
+        await self.until(lambda: Stream(execution_id, "stdout", "begun\n") in self.events)
+
+    async def ended(self) -> str:
+        await self.until(lambda: bool(self.reasons))
+        return self.reasons[0]
+
+
+class Bench:
+    """One implementation under test."""
+
+    def __init__(self, kernels: Kernels, dialect: Dialect, folder: str) -> None:
+        self.kernels = kernels
+        self.dialect = dialect
+        self.folder = folder
+
+    async def start(
+        self, name: str | None = None, language: str | None = None
+    ) -> tuple[Kernel, Listener]:
+        listener = Listener()
+        kernel = await self.kernels.start(name, language, self.folder, listener.hear, listener.end)
+        return kernel, listener
+
+
+Scenario = Callable[[Bench], Awaitable[None]]
+
+
+@pytest.fixture(params=list(DIALECTS))
+def play(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Scenario], None]:
+    dialect = DIALECTS[request.param]
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Bench]:
+        kernels = dialect.make(tmp_path)
+        try:
+            yield Bench(kernels, dialect, str(tmp_path))
+        finally:
+            await kernels.close()
+
+    async def run(scenario: Scenario) -> None:
+        async with asyncio.timeout(LIMIT_S), opened() as bench:
+            await scenario(bench)
+
+    return lambda scenario: asyncio.run(run(scenario))
+
+
+Play = Callable[[Scenario], None]
+
+
+def test_the_default_kernel_is_installed_and_speaks_python(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        assert bench.kernels.installed()["python3"]["language"] == "python"
+        kernel, _ = await bench.start()
+        assert kernel.name == "python3"
+        assert kernel.info.language == "python"
+        assert kernel.info.language_info["file_extension"] == ".py"
+
+    play(scenario)
+
+
+def test_a_language_finds_its_kernel_whatever_its_case(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, _ = await bench.start(language="PYTHON")
+        assert kernel.name == "python3"
+
+    play(scenario)
+
+
+def test_a_name_that_is_not_installed_is_refused_with_those_that_are(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        with pytest.raises(KernelNotFound, match="no-such-kernel") as refused:
+            await bench.start(name="no-such-kernel", language="python")
+        assert refused.value.data["name"] == "no-such-kernel"
+        assert "python3" in refused.value.data["installed"]
+
+    play(scenario)
+
+
+def test_an_execution_tells_its_whole_story_in_order(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start()
+        kernel.ask(ExecuteRequest("e1", "1 + 1"))
+        story = await listener.finished("e1")
+        published = [event for event in story if not isinstance(event, ExecuteReply)]
+        assert published == [
+            Busy("e1"),
+            ExecuteInput("e1", 1),
+            ExecuteResult("e1", {"text/plain": "2"}, {}, 1),
+            Idle("e1"),
+        ]
+        assert [e for e in story if isinstance(e, ExecuteReply)] == [ExecuteReply("e1", "ok", 1)]
+
+    play(scenario)
+
+
+def test_nothing_is_heard_before_something_is_asked(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start()
+        assert listener.events == []
+        kernel.ask(ExecuteRequest("e1", "1"))
+        await listener.finished("e1")
+        assert listener.of("e1")[:2] == [Busy("e1"), ExecuteInput("e1", 1)]
+
+    play(scenario)
+
+
+def test_what_is_printed_arrives_as_streams_before_idle(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start()
+        kernel.ask(ExecuteRequest("e0", bench.dialect.prelude))
+        kernel.ask(ExecuteRequest("e1", 'print("out")\nprint("err", file=sys.stderr)'))
+        story = await listener.finished("e1")
+        published = [event for event in story if not isinstance(event, ExecuteReply)]
+        assert isinstance(published[-1], Idle)
+        for name, text in (("stdout", "out\n"), ("stderr", "err\n")):
+            said = [e.text for e in story if isinstance(e, Stream) and e.name == name]
+            assert "".join(said) == text
+
+    play(scenario)
+
+
+def test_an_error_is_an_output_and_in_the_reply(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start()
+        kernel.ask(ExecuteRequest("e1", 'print("before")\nraise ValueError("x")\nprint("after")'))
+        story = await listener.finished("e1")
+        (error,) = [event for event in story if isinstance(event, ErrorOutput)]
+        assert (error.name, error.value) == ("ValueError", "x")
+        assert error.traceback
+        assert ExecuteReply("e1", "error", 1, "ValueError", "x") in story
+        assert "after" not in "".join(e.text for e in story if isinstance(e, Stream))
+
+    play(scenario)
+
+
+def test_an_error_does_not_stop_what_was_asked_after_it(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start()
+        for number, code in enumerate(("x = 20", "1 / 0", "x + 1")):
+            kernel.ask(ExecuteRequest(f"e{number}", code))
+        story = await listener.finished("e2")
+        assert ExecuteResult("e2", {"text/plain": "21"}, {}, 3) in story
+        order = [event.execution_id for event in listener.events if isinstance(event, Idle)]
+        assert order == ["e0", "e1", "e2"]
+
+    play(scenario)
+
+
+def test_asking_for_input_fails_at_once(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start()
+        kernel.ask(ExecuteRequest("e1", "input()"))
+        story = await listener.finished("e1")
+        assert [e.name for e in story if isinstance(e, ErrorOutput)] == ["StdinNotImplementedError"]
+
+    play(scenario)
+
+
+def test_displays_can_be_named_updated_and_cleared(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start()
+        code = (
+            "display({'text/plain': 'a'}, raw=True, display_id='d')\n"
+            "update_display({'text/plain': 'b'}, raw=True, display_id='d')\n"
+            "clear_output(True)"
+        )
+        kernel.ask(ExecuteRequest("e0", bench.dialect.prelude))
+        kernel.ask(ExecuteRequest("e1", code))
+        story = await listener.finished("e1")
+        kinds = (DisplayData, UpdateDisplay, ClearOutput)
+        assert [event for event in story if isinstance(event, kinds)] == [
+            DisplayData("e1", {"text/plain": "a"}, {}, "d"),
+            UpdateDisplay("e1", {"text/plain": "b"}, {}, "d"),
+            ClearOutput("e1", wait=True),
+        ]
+
+    play(scenario)
+
+
+def test_an_interrupt_ends_what_runs_and_the_kernel_lives_on(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start()
+        kernel.ask(ExecuteRequest("e1", bench.dialect.wait_for_ever))
+        await listener.begun("e1")
+        await kernel.interrupt()
+        story = await listener.finished("e1")
+        assert "KeyboardInterrupt" in [e.name for e in story if isinstance(e, ErrorOutput)]
+        kernel.ask(ExecuteRequest("e2", "7"))
+        assert ExecuteResult("e2", {"text/plain": "7"}, {}, 2) in await listener.finished("e2")
+        assert listener.reasons == []
+
+    play(scenario)
+
+
+def test_completion_and_inspection_are_answered_by_their_request_ids(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start()
+        kernel.ask(ExecuteRequest("e1", "unmistakable = 1"))
+        kernel.ask(CompleteRequest("c1", "1 + unmist", 10))
+        kernel.ask(InspectRequest("i1", "unmistakable", 12, 0))
+        kernel.ask(InspectRequest("i2", "no_such_name", 12, 0))
+        await listener.until(lambda: Idle("i2") in listener.events)
+        await listener.until(
+            lambda: sum(isinstance(event, InspectReply) for event in listener.events) == 2
+        )
+        (complete,) = [e for e in listener.events if isinstance(e, CompleteReply)]
+        assert complete == CompleteReply("c1", ("unmistakable",), 4, 10)
+        found = {e.request_id: e.found for e in listener.events if isinstance(e, InspectReply)}
+        assert found == {"i1": True, "i2": False}
+
+    play(scenario)
+
+
+def test_death_is_told_once_with_its_reason(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start()
+        kernel.ask(ExecuteRequest("e1", bench.dialect.die))
+        assert await listener.ended() == bench.dialect.reason
+        kernel.ask(ExecuteRequest("e2", "1"))
+        await kernel.interrupt()
+        await kernel.stop()
+        assert listener.reasons == [bench.dialect.reason]
+        assert listener.of("e2") == []
+
+    play(scenario)
+
+
+def test_a_kernel_that_was_stopped_is_silent_and_no_death_is_told(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start()
+        kernel.ask(ExecuteRequest("e1", "1"))
+        await listener.finished("e1")
+        await asyncio.gather(kernel.stop(), kernel.stop())
+        await kernel.stop()
+        kernel.ask(ExecuteRequest("e2", "1"))
+        assert listener.of("e2") == []
+        assert listener.reasons == []
+
+    play(scenario)
+
+
+def test_a_kernel_is_stopped_in_the_middle_of_its_work(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start()
+        kernel.ask(ExecuteRequest("e1", bench.dialect.wait_for_ever))
+        await listener.begun("e1")
+        await kernel.stop()
+        assert listener.reasons == []
+
+    play(scenario)
+
+
+def test_two_kernels_share_nothing(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        (one, heard_one), (two, heard_two) = await bench.start(), await bench.start()
+        one.ask(ExecuteRequest("e1", "x = 1"))
+        await heard_one.finished("e1")
+        two.ask(ExecuteRequest("e2", "x"))
+        story = await heard_two.finished("e2")
+        assert [e.name for e in story if isinstance(e, ErrorOutput)] == ["NameError"]
+        assert heard_one.of("e2") == []
+        await one.stop()
+        two.ask(ExecuteRequest("e3", "3"))
+        assert ExecuteResult("e3", {"text/plain": "3"}, {}, 2) in await heard_two.finished("e3")
+
+    play(scenario)
+
+
+def test_closing_stops_every_kernel_and_lets_none_start(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        _, one = await bench.start()
+        _, two = await bench.start()
+        await bench.kernels.close()
+        assert one.reasons == two.reasons == []
+        with pytest.raises(KernelStartFailed, match="closing"):
+            await bench.start()
+
+    play(scenario)
