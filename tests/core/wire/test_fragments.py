@@ -253,6 +253,12 @@ def test_a_batch_that_contradicts_itself_is_refused_once(stream: list[Piece]) ->
     assert assembler.open_batches == 0
 
 
+def test_a_fragment_that_leaves_no_bytes_for_the_missing_ones_ends_its_batch_at_once() -> None:
+    assembler = Assembler()
+    assert outcomes(assembler, [header(3, 4), fragment(0, b"ab")]) == []
+    assert statuses(outcomes(assembler, [fragment(1, b"cd")])) == [UpdateStatus.INVALID_UPDATE]
+
+
 def test_a_refused_batch_may_be_sent_again_under_its_id() -> None:
     assembler = Assembler()
     outcomes(assembler, [header(2, 4), fragment(0, b"")])
