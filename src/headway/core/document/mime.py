@@ -179,11 +179,15 @@ def _json_bytes(value: Any) -> bytes:
 def resolve(notebook: Any, load: Callable[[str], bytes]) -> Any:
     """A copy of `notebook` with each `BlobPart` and `JoinedText` replaced by its value.
 
-    `load` gives the bytes of a blob by its SHA-256; what it raises for a missing one comes through.
+    A `BlobPart` under the key `""` is a JSON object whose keys belong beside it. `load` gives the
+    bytes of a blob by its SHA-256; what it raises for a missing one comes through.
     """
     match notebook:
         case dict():
-            return {key: resolve(value, load) for key, value in notebook.items()}
+            resolved = {key: resolve(value, load) for key, value in notebook.items()}
+            if isinstance(notebook.get(""), BlobPart):
+                resolved.update(resolved.pop(""))
+            return resolved
         case list() | tuple():
             return [resolve(value, load) for value in notebook]
         case BlobPart(sha256, media_type, form):

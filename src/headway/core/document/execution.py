@@ -1,0 +1,370 @@
+"""The outputs of one execution as they should be, and as the document has them.
+
+Floor 1, pure; the assembler (`outputs`) is its only user. Each kind of output knows how to say
+what the document must do to show it as it is now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from headway.core.document.forms import (
+    SEAL_THRESHOLD_CHARACTERS,
+    BlobSet,
+    bundle_form,
+    seal_text,
+    stream_form,
+    value_size,
+)
+from headway.core.document.mime import BLOB_THRESHOLD_BYTES, clean_text, text_size
+from headway.core.document.notices import MAX_OUTPUTS, marker_text
+from headway.core.document.operations import (
+    AppendOutput,
+    ClearOutputs,
+    ExtendText,
+    OutputOperation,
+    ReplaceOutput,
+    SealText,
+)
+from headway.core.document.terminal import TerminalText
+from headway.ids import ExecutionId
+
+__all__ = [
+    "MAX_CLOSED_CHARACTERS",
+    "MAX_ERRORS",
+    "Bundle",
+    "Execution",
+]
+
+MAX_ERRORS = 50
+"""Errors that one execution may show; they are shown also when the quota is used up."""
+
+MAX_CLOSED_CHARACTERS = 262_144
+"""Once the closed streams of one execution have so much text in the document, more is sealed."""
+
+
+class _Output(Protocol):
+    index: int
+
+    def operations(self, blobs: BlobSet) -> Iterator[OutputOperation]:
+        """What makes the document show this output as it is now."""
+
+
+class _Text:
+    """The part of a stream that is text in the document: what it should be, and what it is."""
+
+    __slots__ = ("index", "name", "written")
+
+    def __init__(self, name: str) -> None:
+        self.index = -1
+        self.name = name
+        self.written: str | None = None
+        """The open text as the document has it; None: the output is not there."""
+
+    def difference(self, text: str, references: list[dict[str, Any]]) -> Iterator[OutputOperation]:
+        """What makes the open text `text`, after `references` were added to the sealed part."""
+        before, self.written = self.written, text
+        if before is None:
+            yield AppendOutput(stream_form(self.name, text, references))
+        elif references:
+            yield SealText(self.index, tuple(references), text)
+        elif before != text:
+            common = _common_prefix(before, text)
+            yield ExtendText(self.index, len(before) - common, text[common:])
+
+
+class _Stream(_Text):
+    """Text written to one name without another output between."""
+
+    __slots__ = ("finished", "finished_length", "hidden", "seal_above", "terminal")
+
+    def __init__(self, name: str, seal_above: int, *, hidden: bool) -> None:
+        super().__init__(name)
+        self.hidden = hidden
+        """Over the quota: text only counts."""
+        self.seal_above = seal_above
+        self.terminal = TerminalText()
+        self.finished: list[str] = []
+        self.finished_length = 0
+
+    def keep(self, text: str) -> None:
+        """Text that will not change any more."""
+        self.finished.append(text)
+        self.finished_length += len(text)
+
+    def let_go(self) -> None:
+        """It is closed and written: nothing will be compared with its text any more."""
+        self.finished, self.finished_length, self.written = [], 0, ""
+
+    def operations(self, blobs: BlobSet) -> Iterator[OutputOperation]:
+        finished = "".join(self.finished)
+        references: list[dict[str, Any]] = []
+        if self.finished_length > self.seal_above:
+            references, finished = seal_text(finished, blobs), ""
+        self.finished = [finished]
+        self.finished_length = len(finished)
+        line = "" if self.hidden else self.terminal.line
+        return self.difference(finished + line, references)
+
+
+class _Marker(_Text):
+    """Says at the end of the outputs how much was left out."""
+
+    __slots__ = ("left_out", "quota_bytes")
+
+    def __init__(self, quota_bytes: int) -> None:
+        super().__init__("stderr")
+        self.left_out = 0
+        self.quota_bytes = quota_bytes
+
+    def operations(self, blobs: BlobSet) -> Iterator[OutputOperation]:  # noqa: ARG002
+        return self.difference(marker_text(self.left_out, self.quota_bytes), [])
+
+
+class _Error:
+    """An exception; never changes."""
+
+    __slots__ = ("form", "index")
+
+    def __init__(self, form: dict[str, Any]) -> None:
+        self.index = -1
+        self.form = form
+
+    def operations(self, blobs: BlobSet) -> Iterator[OutputOperation]:  # noqa: ARG002
+        yield AppendOutput(self.form)
+
+
+class Bundle:
+    """A MIME bundle: a display or a result. It holds its content only until it is written."""
+
+    __slots__ = (
+        "content",
+        "display_id",
+        "execution_count",
+        "gone",
+        "index",
+        "output_type",
+        "size",
+        "written",
+    )
+
+    def __init__(
+        self, output_type: str, display_id: str | None, execution_count: int | None = None
+    ) -> None:
+        self.index = -1
+        self.output_type = output_type
+        self.display_id = None if display_id is None else clean_text(display_id)
+        self.execution_count = execution_count
+        self.content: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+        self.size = 0
+        self.written = False
+        self.gone = False
+        """Cleared or left out: later updates do not concern it."""
+
+    def operations(self, blobs: BlobSet) -> Iterator[OutputOperation]:
+        """What makes the document show this bundle as it is now."""
+        form = bundle_form(self.output_type, *self.content, blobs)
+        self.content = ({}, {})
+        if self.output_type == "execute_result":
+            form["execution_count"] = self.execution_count
+        if self.display_id is not None:
+            form["transient"] = {"display_id": self.display_id}
+        yield ReplaceOutput(self.index, form) if self.written else AppendOutput(form)
+        self.written = True
+
+
+class Execution:
+    """The outputs of one execution.
+
+    Args:
+        execution_id: whose.
+        quota_bytes: what it may keep.
+    """
+
+    def __init__(self, execution_id: ExecutionId, quota_bytes: int) -> None:
+        self.execution_id = execution_id
+        self._quota_bytes = quota_bytes
+        self._outputs: list[_Output] = []
+        self._changed: dict[int, _Output] = {}
+        self._written = 0
+        """How many outputs the document has."""
+        self._cleared = False
+        """The document's outputs are to be cleared first."""
+        self._clear_waits = False
+        self._stream: _Stream | None = None
+        self._kept = 0
+        self._left_out = 0
+        self._errors = 0
+        self._closed_length = 0
+        """Characters of finished streams that stand in the document, at most."""
+        self._marker: _Marker | None = None
+
+    def open_stream(self, name: str) -> None:
+        """Text for `name` comes next: go on with the stream there is, or start another."""
+        self._clear_if_due()
+        if self._stream is None or self._stream.name != name:
+            self.close_stream()
+            crowded = self._closed_length > MAX_CLOSED_CHARACTERS
+            seal_above = BLOB_THRESHOLD_BYTES if crowded else SEAL_THRESHOLD_CHARACTERS
+            self._stream = _Stream(name, seal_above, hidden=not self._has_room(0))
+            if self._stream.hidden:
+                self._leave_out(0)
+            else:
+                self._append(self._stream)
+        self._mark(self._stream)
+
+    def write(self, text: str) -> None:
+        """More text for the open stream."""
+        stream = self._stream
+        assert stream is not None
+        finished = stream.terminal.feed(clean_text(text))
+        if finished:
+            self._keep_text(stream, finished)
+
+    def close_stream(self) -> None:
+        """What comes next is another output: the open line is final."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            line = stream.terminal.line
+            stream.terminal = TerminalText()
+            self._mark(stream)
+            self._keep_text(stream, line)
+            self._closed_length += min(stream.finished_length, stream.seal_above)
+
+    def add(self, bundle: Bundle, data: dict[str, Any], metadata: dict[str, Any]) -> None:
+        """A bundle was displayed."""
+        self._clear_if_due()
+        self.close_stream()
+        size = _bundle_size(data, metadata)
+        if not self._has_room(size):
+            bundle.gone = True
+            self._leave_out(size)
+            return
+        self._kept += size
+        bundle.size, bundle.content = size, (data, metadata)
+        self._append(bundle)
+
+    def replace(self, bundle: Bundle, data: dict[str, Any], metadata: dict[str, Any]) -> None:
+        """A bundle of this execution shows something else; left as it is if there is no room."""
+        size = _bundle_size(data, metadata)
+        if self._kept - bundle.size + size > self._quota_bytes:
+            self._leave_out(size)
+            return
+        self._kept += size - bundle.size
+        bundle.size, bundle.content = size, (data, metadata)
+        self._mark(bundle)
+
+    def add_error(self, form: dict[str, Any]) -> None:
+        """An exception; the first `MAX_ERRORS` are never left out."""
+        self._clear_if_due()
+        self.close_stream()
+        size = value_size(form)
+        if self._errors >= MAX_ERRORS:
+            self._leave_out(size)
+            return
+        self._errors += 1
+        self._kept += size
+        self._append(_Error(form))
+
+    def clear(self, *, wait: bool) -> None:
+        """No outputs: now, or when the next one comes."""
+        if wait:
+            self._clear_waits = True
+            return
+        self.forget()
+        self._outputs = []
+        self._changed = {}
+        self._stream = self._marker = None
+        self._kept = self._left_out = self._errors = self._closed_length = 0
+        self._clear_waits = False
+        self._cleared = self._cleared or self._written > 0
+        self._written = 0
+
+    def forget(self) -> None:
+        """Later updates of displays do not concern these outputs."""
+        for output in self._outputs:
+            if isinstance(output, Bundle):
+                output.gone = True
+
+    def operations(self, blobs: BlobSet) -> Iterator[OutputOperation]:
+        """What makes the document show the outputs as they are now."""
+        if self._cleared:
+            self._cleared = False
+            yield ClearOutputs()
+        if self._marker is not None:
+            self._marker.left_out = self._left_out + self._hidden_line_size()
+            self._mark(self._marker)
+        for index in sorted(self._changed):
+            output = self._changed[index]
+            yield from output.operations(blobs)
+            if isinstance(output, _Stream) and output is not self._stream:
+                output.let_go()
+        self._changed.clear()
+        self._written = len(self._outputs)
+
+    def _append(self, output: _Output) -> None:
+        output.index = len(self._outputs)
+        self._outputs.append(output)
+        self._mark(output)
+
+    def _mark(self, output: _Output) -> None:
+        if output.index >= 0:
+            self._changed[output.index] = output
+
+    def _clear_if_due(self) -> None:
+        if self._clear_waits:
+            self.clear(wait=False)
+
+    def _has_room(self, size: int) -> bool:
+        return (
+            self._marker is None
+            and self._kept + size <= self._quota_bytes
+            and len(self._outputs) < MAX_OUTPUTS
+        )
+
+    def _leave_out(self, size: int) -> None:
+        """From here on everything is left out, except errors and displays that find room."""
+        self._left_out += size
+        if self._marker is None:
+            self._marker = _Marker(self._quota_bytes)
+            self._append(self._marker)
+
+    def _keep_text(self, stream: _Stream, text: str) -> None:
+        size = text_size(text)
+        if not stream.hidden:
+            room = max(0, self._quota_bytes - self._kept)
+            if size <= room:
+                stream.keep(text)
+                self._kept += size
+                return
+            # Cut between code points: what is half inside is outside.
+            inside = text.encode()[:room].decode(errors="ignore")
+            stream.keep(inside)
+            stream.hidden = True
+            self._kept += text_size(inside)
+            size -= text_size(inside)
+        if size:
+            self._leave_out(size)
+
+    def _hidden_line_size(self) -> int:
+        if self._stream is None or not self._stream.hidden:
+            return 0
+        return text_size(self._stream.terminal.line)
+
+
+def _bundle_size(data: dict[str, Any], metadata: dict[str, Any]) -> int:
+    sizes = sum(map(value_size, data.values()))
+    return sizes + (value_size(metadata) if metadata else 0)
+
+
+def _common_prefix(first: str, second: str) -> int:
+    """How many characters are equal at the start, by halving: slices compare fast."""
+    low, high = 0, min(len(first), len(second))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if first[low:middle] == second[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
