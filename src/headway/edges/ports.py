@@ -8,7 +8,7 @@ what comes out is of the tree in `headway.errors`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -71,6 +71,8 @@ class StoredNotebook:
     runtime_updates: tuple[bytes, ...]
     unfinished: tuple[ExecutionAccepted, ...] = field(default=())
     """Accepted and not terminal when the store was last written."""
+    taken: Mapping[ExecutionId, ExecutionId] = field(default_factory=dict)
+    """Every execution id ever accepted for it, and the execution that answers for it."""
 
 
 class Store(Protocol):

@@ -1,0 +1,152 @@
+"""One room's kernels: started, asked, interrupted and stopped as the room says.
+
+Floor 5. Each incarnation is one kernel process. What a kernel says before it is ready is kept and
+given to the room after `KernelReady`, so that a room never hears of a kernel it does not have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from headway.core.kernel.events import KernelEvent
+from headway.core.room.effects import AskKernel, InterruptKernel, StartKernel, StopKernel
+from headway.core.room.inputs import Input, KernelEnded, KernelFailed, KernelReady, KernelSaid
+from headway.edges.ports import Kernel, Kernels
+from headway.errors import HeadwayError
+
+__all__ = ["RoomKernels", "Spawn"]
+
+_LOG = logging.getLogger("headway.kernels")
+
+Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+"""Starts a task in a group that outlives the call."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    """One incarnation."""
+
+    kernel: Kernel | None = None
+    starting: asyncio.Task[None] | None = None
+    stopping: bool = False
+    ready: bool = False
+    early_events: list[tuple[KernelEvent, ...]] = field(default_factory=list)
+    early_end: str | None = None
+
+
+class RoomKernels:
+    """The kernels of one room, by incarnation.
+
+    Args:
+        kernels: The port.
+        feed: Takes the inputs that come of it.
+        spawn: Starts jobs.
+    """
+
+    def __init__(self, kernels: Kernels, feed: Callable[[Input], None], spawn: Spawn) -> None:
+        self._kernels = kernels
+        self._feed = feed
+        self._spawn = spawn
+        self._slots: dict[int, _Slot] = {}
+
+    @property
+    def count(self) -> int:
+        """How many kernels run or start."""
+        return len(self._slots)
+
+    def start(self, effect: StartKernel, folder: str) -> None:
+        """Start a kernel in `folder`; answers with `KernelReady` or `KernelFailed`."""
+        slot = _Slot()
+        self._slots[effect.incarnation] = slot
+        slot.starting = self._spawn(self._start(effect, folder, slot))
+
+    def ask(self, effect: AskKernel) -> None:
+        """Send a request; a kernel that is gone is not asked (its end was or will be told)."""
+        slot = self._slots.get(effect.incarnation)
+        if slot is not None and slot.kernel is not None:
+            slot.kernel.ask(effect.request)
+
+    def interrupt(self, effect: InterruptKernel) -> None:
+        """Interrupt what the kernel runs."""
+        slot = self._slots.get(effect.incarnation)
+        if slot is not None and slot.kernel is not None:
+            self._spawn(self._interrupt(slot.kernel))
+
+    def stop(self, effect: StopKernel) -> None:
+        """End the kernel; nothing more is heard of it."""
+        self._begin_stop(effect.incarnation)
+
+    def stop_all(self) -> None:
+        """End every kernel of this room."""
+        for incarnation in list(self._slots):
+            self._begin_stop(incarnation)
+
+    def _begin_stop(self, incarnation: int) -> None:
+        slot = self._slots.get(incarnation)
+        if slot is not None and not slot.stopping:
+            slot.stopping = True
+            self._spawn(self._stop(incarnation, slot))
+
+    async def _start(self, effect: StartKernel, folder: str, slot: _Slot) -> None:
+        incarnation = effect.incarnation
+
+        def said(events: tuple[KernelEvent, ...]) -> None:
+            if slot.ready and not slot.stopping:
+                self._feed(KernelSaid(incarnation, events))
+            elif not slot.ready:
+                slot.early_events.append(events)
+
+        def ended(reason: str) -> None:
+            if slot.ready:
+                self._on_ended(incarnation, slot, reason)
+            else:
+                slot.early_end = reason
+
+        try:
+            slot.kernel = await self._kernels.start(
+                effect.name, effect.language, folder, said, ended
+            )
+        except HeadwayError as error:
+            self._slots.pop(incarnation, None)
+            if not slot.stopping:
+                self._feed(KernelFailed(incarnation, error))
+            return
+        if not slot.stopping:
+            self._greet(incarnation, slot, slot.kernel)
+
+    def _greet(self, incarnation: int, slot: _Slot, kernel: Kernel) -> None:
+        self._feed(KernelReady(incarnation, kernel.info, kernel.name))
+        slot.ready = True
+        for events in slot.early_events:
+            self._feed(KernelSaid(incarnation, events))
+        slot.early_events.clear()
+        if slot.early_end is not None:
+            self._on_ended(incarnation, slot, slot.early_end)
+
+    def _on_ended(self, incarnation: int, slot: _Slot, reason: str) -> None:
+        if slot.stopping:
+            return
+        self._slots.pop(incarnation, None)
+        self._feed(KernelEnded(incarnation, reason))
+
+    async def _interrupt(self, kernel: Kernel) -> None:
+        try:
+            await kernel.interrupt()
+        except HeadwayError as error:
+            _LOG.warning("an interrupt failed", extra={"fields": {"reason": error.code}})
+
+    async def _stop(self, incarnation: int, slot: _Slot) -> None:
+        try:
+            if slot.kernel is None and slot.starting is not None:
+                slot.starting.cancel()
+                await asyncio.wait([slot.starting])
+            if slot.kernel is not None:
+                await slot.kernel.stop()
+        except HeadwayError as error:
+            _LOG.warning("a kernel did not stop cleanly", extra={"fields": {"reason": error.code}})
+        finally:
+            self._slots.pop(incarnation, None)

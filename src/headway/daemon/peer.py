@@ -1,0 +1,139 @@
+"""One connection's outbox: what waits to be sent to a peer, bounded, and the task that sends it.
+
+Floor 5. Putting never blocks and never fails: a peer that does not keep up is dropped, and what
+the others get is not delayed by it. Nothing here knows what a frame means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+__all__ = [
+    "CLOSE_MALFORMED",
+    "CLOSE_TRY_AGAIN",
+    "DROP_GRACE_S",
+    "OUTBOX_MAX_BYTES",
+    "OUTBOX_MAX_FRAMES",
+    "SEND_STALL_S",
+    "Outbox",
+    "WebSocketSend",
+]
+
+OUTBOX_MAX_BYTES = 64 * 1024 * 1024
+"""A peer with more than this waiting is dropped. One answer to a join may exceed it alone."""
+
+OUTBOX_MAX_FRAMES = 16_384
+"""A peer with more frames than this waiting is dropped."""
+
+SEND_STALL_S = 15.0
+"""A peer that takes no byte for this long is dropped."""
+
+DROP_GRACE_S = 2.0
+"""How long a dropped peer has to take its close frame before the transport is cut."""
+
+CLOSE_TRY_AGAIN = 1013
+"""Come back later. Never 1008, 1011 or 44xx: after those the official client stays away."""
+
+CLOSE_MALFORMED = 4000
+"""What came is not the protocol."""
+
+WebSocketSend = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+"""An ASGI `send`."""
+
+
+class Outbox:
+    """Frames on their way to one peer, in order.
+
+    `broken` is called once, on the event loop, when the peer does not keep up.
+
+    Args:
+        broken: Takes the reason as a clause.
+        max_bytes: Over this many waiting bytes the peer is dropped.
+        max_frames: Over this many waiting frames the peer is dropped.
+        stall_s: Seconds one send may take.
+    """
+
+    def __init__(
+        self,
+        broken: Callable[[str], None],
+        *,
+        max_bytes: int = OUTBOX_MAX_BYTES,
+        max_frames: int = OUTBOX_MAX_FRAMES,
+        stall_s: float = SEND_STALL_S,
+    ) -> None:
+        self._broken = broken
+        self._max_bytes = max_bytes
+        self._max_frames = max_frames
+        self._stall_s = stall_s
+        self._frames: deque[bytes | str] = deque()
+        self._bytes = 0
+        self._wake = asyncio.Event()
+        self._closing: tuple[int, str] | None = None
+        self._ended = False
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes put and not yet handed to the transport."""
+        return self._bytes
+
+    def put(self, frames: Iterable[bytes | str]) -> None:
+        """Send these after what waits already; bytes as binary, texts as text frames.
+
+        The bound is checked against what waited before, so that one large answer always fits
+        into an empty outbox.
+        """
+        if self._ended or self._closing is not None:
+            return
+        if self._bytes > self._max_bytes or len(self._frames) > self._max_frames:
+            self._break(f"{self._bytes} bytes in {len(self._frames)} frames wait for it")
+            return
+        for frame in frames:
+            self._frames.append(frame)
+            self._bytes += len(frame)
+        self._wake.set()
+
+    def close(self, code: int, reason: str) -> None:
+        """End the connection once everything that waits is sent. The first close counts."""
+        if self._closing is None:
+            self._closing = (code, reason)
+            self._wake.set()
+
+    def discard(self) -> None:
+        """Forget what waits and take nothing more."""
+        self._ended = True
+        self._frames.clear()
+        self._bytes = 0
+
+    async def run(self, send: WebSocketSend) -> None:
+        """Send what is put until a close is sent, or the peer is found broken."""
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                await self._send_waiting(send)
+                if self._closing is not None and not self._ended:
+                    code, reason = self._closing
+                    self._ended = True
+                    async with asyncio.timeout(self._stall_s):
+                        await send({"type": "websocket.close", "code": code, "reason": reason})
+                    return
+        except TimeoutError:
+            self._break(f"it took nothing for {self._stall_s:g} s")
+        except OSError:
+            # The transport is gone; the reader learns of it on its own.
+            self.discard()
+
+    async def _send_waiting(self, send: WebSocketSend) -> None:
+        while self._frames:
+            frame = self._frames.popleft()
+            self._bytes -= len(frame)
+            part = "text" if isinstance(frame, str) else "bytes"
+            async with asyncio.timeout(self._stall_s):
+                await send({"type": "websocket.send", part: frame})
+
+    def _break(self, reason: str) -> None:
+        self.discard()
+        self._broken(reason)

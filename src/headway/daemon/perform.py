@@ -1,0 +1,66 @@
+"""From effects to the outside world. Begins each effect in order; waits for none.
+
+Floor 5. What takes time runs as a job of the host and answers with an input.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from headway.core.room.effects import (
+    Answer,
+    AskKernel,
+    Close,
+    Effect,
+    InterruptKernel,
+    Persist,
+    Refuse,
+    Send,
+    StartKernel,
+    StopKernel,
+    StoreBlob,
+    WriteFile,
+)
+from headway.daemon.notebook_file import write_notebook
+
+if TYPE_CHECKING:
+    from headway.daemon.host import RoomHost
+
+__all__ = ["perform"]
+
+
+def perform(effect: Effect, host: RoomHost) -> None:
+    """Begin one effect."""
+    match effect:
+        case Send(peer, frames):
+            outlet = host.outlets.get(peer)
+            if outlet is not None:
+                outlet.send(frames)
+        case Persist():
+            host.storage.persist(effect)
+        case StoreBlob():
+            host.storage.store_blob(effect)
+        case Answer(token, result):
+            host.desk.answer(token, result)
+        case Refuse(token, error):
+            host.desk.answer(token, error)
+        case StartKernel():
+            host.kernels.start(effect, host.folder)
+        case AskKernel():
+            host.kernels.ask(effect)
+        case InterruptKernel():
+            host.kernels.interrupt(effect)
+        case StopKernel():
+            host.kernels.stop(effect)
+        case WriteFile():
+            host.spawn(_write(effect, host))
+        case Close(peer, code, reason):
+            outlet = host.outlets.get(peer)
+            if outlet is not None:
+                outlet.close(code, reason)
+        case _:
+            assert_never(effect)
+
+
+async def _write(effect: WriteFile, host: RoomHost) -> None:
+    host.feed(await write_notebook(effect, host.outside.files, host.outside.blobs))

@@ -1,0 +1,269 @@
+"""Commands: which go to a room, which the daemon answers itself. Runs off the frame pump.
+
+Floor 5. A request to an open room is given to it at once, in the order of the connection; every
+other one is a task of the connection that asked. Each gets exactly one outcome, by its deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from headway.core.room.inputs import Requested
+from headway.core.wire import rpc
+from headway.daemon.closing import close_room
+from headway.daemon.desk import Desk, Outcome, Reply
+from headway.daemon.host import RoomHost
+from headway.daemon.kernels import Spawn
+from headway.daemon.ports import Outside
+from headway.daemon.rooms import Rooms, resolve_path
+from headway.errors import (
+    BadRequest,
+    DeadlineExceeded,
+    EngineFailure,
+    ExecutionNotFound,
+    FileError,
+    HeadwayError,
+    NotebookNotFound,
+)
+from headway.ids import ExecutionId
+
+__all__ = ["Caller", "Pending", "Requests"]
+
+_LOG = logging.getLogger("headway.requests")
+
+
+# About a notebook, but not for the room alone: the daemon has a part in them.
+_INDIRECT = (rpc.GetExecution, rpc.Close)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. `peer` is the connection's number, None for plain HTTP."""
+
+    peer: int | None
+    name: str
+
+
+class Pending:
+    """A request under way; settles once."""
+
+    def __init__(self, reply: Reply, desk: Desk) -> None:
+        self._reply: Reply | None = reply
+        self._desk = desk
+        self._token: int | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the outcome was given, or nobody wants it."""
+        return self._reply is None
+
+    def settle(self, outcome: Outcome) -> None:
+        """Give the outcome; only the first counts."""
+        reply, self._reply = self._reply, None
+        if reply is not None:
+            reply(outcome)
+
+    def ask(
+        self, host: RoomHost, params: rpc.RoomParams, caller: Caller, deadline_s: float
+    ) -> None:
+        """Put the request to the room."""
+        if self.is_settled:
+            return
+        self._token = self._desk.open(host.document, self.settle, deadline_s, host.feed)
+        host.feed(Requested(self._token, caller.peer, params, deadline_s, caller.name))
+
+    def abandon(self) -> None:
+        """Nobody waits any more."""
+        self._reply = None
+        if self.task is not None:
+            self.task.cancel()
+        if self._token is not None:
+            self._desk.abandon(self._token)
+
+
+class Requests:
+    """The commands of this daemon.
+
+    Args:
+        outside: The ports.
+        rooms: The registry.
+        desk: Where requests to rooms wait.
+        status: Gives the daemon's status.
+        stop: Begins the daemon's end.
+    """
+
+    def __init__(
+        self,
+        outside: Outside,
+        rooms: Rooms,
+        desk: Desk,
+        *,
+        status: Callable[[], rpc.DaemonStatus],
+        stop: Callable[[], None],
+    ) -> None:
+        self._outside = outside
+        self._rooms = rooms
+        self._desk = desk
+        self._status = status
+        self._stop = stop
+
+    def begin(self, params: rpc.Params, caller: Caller, reply: Reply, spawn: Spawn) -> Pending:
+        """Start a request; `reply` is called exactly once unless it is abandoned.
+
+        Args:
+            params: The typed parameters.
+            caller: Who asks.
+            reply: Takes the outcome.
+            spawn: Starts a task in the group of the caller's connection.
+        """
+        pending = Pending(reply, self._desk)
+        deadline_s = self._outside.clock.now().monotonic_s + params.timeout_s
+        host = self._direct(params)
+        if host is not None:
+            assert isinstance(params, rpc.RoomParams)
+            pending.ask(host, params, caller, deadline_s)
+        else:
+            pending.task = spawn(self._run(params, caller, pending, deadline_s))
+        return pending
+
+    def _direct(self, params: rpc.Params) -> RoomHost | None:
+        if not isinstance(params, rpc.RoomParams) or isinstance(params, _INDIRECT):
+            return None
+        if isinstance(params, rpc.Save) and params.path is not None:
+            return None
+        return self._rooms.find(params.document)
+
+    async def _run(
+        self, params: rpc.Params, caller: Caller, pending: Pending, deadline_s: float
+    ) -> None:
+        try:
+            async with asyncio.timeout(params.timeout_s):
+                outcome = await self._perform(params, caller, pending, deadline_s)
+        except TimeoutError:
+            outcome = DeadlineExceeded(
+                f"The request was not done within {params.timeout_s:g} s.",
+                timeout_s=params.timeout_s,
+            )
+        except HeadwayError as error:
+            outcome = error
+        except Exception as error:  # noqa: BLE001 - the caller is told, and it is logged
+            _LOG.exception("a request failed", extra={"fields": {"method": params.method}})
+            outcome = EngineFailure(f"The daemon failed at {params.method}: {error}")
+        if outcome is not None:
+            pending.settle(outcome)
+
+    async def _perform(
+        self, params: rpc.Params, caller: Caller, pending: Pending, deadline_s: float
+    ) -> Outcome | None:
+        """The outcome; None once a room has the request and will give it."""
+        match params:
+            case rpc.Open():
+                return await self._open(params)
+            case rpc.Create():
+                path = None if params.path is None else await _resolved(params.path)
+                return _opened(await self._rooms.create(path), created=True)
+            case rpc.List():
+                return rpc.Notebooks(notebooks=[host.room.summary() for host in self._rooms.all()])
+            case rpc.Status():
+                return self._status()
+            case rpc.Stop():
+                stopping = rpc.Stopping(pid=self._status().pid)
+                self._stop()
+                return stopping
+            case rpc.GetExecution():
+                return await self._get_execution(params, caller, pending, deadline_s)
+            case rpc.Close():
+                return await self._close(params, deadline_s)
+            case rpc.RoomParams():
+                return await self._ask_room(params, caller, pending, deadline_s)
+        raise BadRequest(f"The daemon cannot do {params.method!r}.")
+
+    async def _open(self, params: rpc.Open) -> rpc.Opened:
+        if (params.path is None) == (params.document is None):
+            raise BadRequest("Open takes a path or a document, and not both.", field="path")
+        if params.document is not None:
+            return _opened(await self._rooms.load(params.document), created=False)
+        assert params.path is not None
+        path = await _resolved(params.path)
+        host, created = await self._rooms.open_path(path, create=params.create)
+        return _opened(host, created=created)
+
+    async def _ask_room(
+        self, params: rpc.RoomParams, caller: Caller, pending: Pending, deadline_s: float
+    ) -> Outcome | None:
+        if isinstance(params, rpc.Save) and params.path is not None:
+            path = await _resolved(params.path)
+            await self._check_path_is_free(path, params.document)
+            params = msgspec.structs.replace(params, path=path)
+        host = await self._rooms.load(params.document)
+        pending.ask(host, params, caller, deadline_s)
+        return None
+
+    async def _close(self, params: rpc.Close, deadline_s: float) -> rpc.Closed:
+        host = self._rooms.find(params.document)
+        if host is not None:
+            await close_room(host, deadline_s, required_heads=params.required_heads)
+            return rpc.Closed(document=host.document)
+        if await self._rooms.is_known(params.document):
+            return rpc.Closed(document=params.document)
+        raise NotebookNotFound(
+            f"The daemon knows no notebook {params.document!r}.", document=params.document
+        )
+
+    async def _check_path_is_free(self, path: str, document: str) -> None:
+        other = self._rooms.at_path(path)
+        if other is not None and not other.serves(document):
+            raise FileError(f"{path} is the file of another open notebook.", path=path)
+
+    async def _get_execution(
+        self, params: rpc.GetExecution, caller: Caller, pending: Pending, deadline_s: float
+    ) -> Outcome | None:
+        # The store first: a terminal result outlives the runtime document it was written in.
+        finished, document = await self._stored_execution(params.execution_id)
+        if finished is not None:
+            return finished
+        document = params.document or document
+        if not document:
+            raise ExecutionNotFound(
+                f"The daemon knows no execution {params.execution_id!r}.",
+                execution_id=params.execution_id,
+            )
+        host = await self._rooms.load(document)
+        pending.ask(host, msgspec.structs.replace(params, document=document), caller, deadline_s)
+        return None
+
+    async def _stored_execution(
+        self, execution_id: ExecutionId
+    ) -> tuple[rpc.ExecutionOutcome | None, str]:
+        stored = await self._outside.store.find_execution(execution_id)
+        if stored is None:
+            return None, ""
+        notebook = stored.accepted.notebook
+        if stored.record is None:
+            return None, notebook
+        record = msgspec.json.decode(stored.record)
+        outcome = rpc.ExecutionOutcome(
+            execution_id=stored.accepted.runs_as, document=notebook, record=record
+        )
+        return outcome, notebook
+
+
+async def _resolved(path: str) -> str:
+    return await asyncio.to_thread(resolve_path, path)
+
+
+def _opened(host: RoomHost, *, created: bool) -> rpc.Opened:
+    summary = host.room.summary()
+    return rpc.Opened(
+        document=host.document,
+        runtime=host.room.runtime,
+        path=host.room.path,
+        created=created,
+        kernel=summary.kernel,
+    )

@@ -1,0 +1,306 @@
+"""The notebooks that are open: opening, finding, loading once, putting away.
+
+Floor 5. Identity comes from the store: a notebook is known by its document id, and its path is an
+attribute. What a file's content means is the room's business; here it is bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from headway.core.room.effects import Effect
+from headway.daemon.desk import Desk
+from headway.daemon.host import IDLE_ROOM_S, RoomHost, RoomMachine
+from headway.daemon.ports import Outlet, Outside
+from headway.daemon.storage import Backlog
+from headway.edges.ports import FileContent, StoredNotebook
+from headway.errors import (
+    BadRequest,
+    Busy,
+    DaemonUnavailable,
+    EngineFailure,
+    FileError,
+    HeadwayError,
+    NotebookNotFound,
+)
+from headway.ids import DocumentId, Entropy, document_id
+from headway.moments import Moment
+
+__all__ = ["MAX_OPEN_NOTEBOOKS", "NOTEBOOK_SUFFIX", "OpenRoom", "Rooms", "resolve_path"]
+
+_LOG = logging.getLogger("headway.rooms")
+
+NOTEBOOK_SUFFIX = ".ipynb"
+
+MAX_OPEN_NOTEBOOKS = 512
+"""How many notebooks may be open at a time."""
+
+_MAX_PATH_CHARACTERS = 4096
+
+OpenRoom = Callable[
+    [StoredNotebook, FileContent | None, Entropy, Moment], tuple[RoomMachine, Sequence[Effect]]
+]
+"""Makes the machine of a notebook from what is stored of it and its file as it is now."""
+
+
+def resolve_path(path: str) -> str:
+    """The absolute, real path of a notebook file; `.ipynb` is appended when missing.
+
+    Reads the disk (symbolic links). Raises BadRequest for a relative or impossible path.
+    """
+    if not path or "\0" in path or len(path) > _MAX_PATH_CHARACTERS:
+        raise BadRequest("That is not a path of a file.", field="path")
+    if not os.path.isabs(path):  # noqa: PTH117 - text in, text out
+        raise BadRequest(
+            f"The daemon needs an absolute path, and {path!r} is relative.", field="path"
+        )
+    if not path.endswith(NOTEBOOK_SUFFIX):
+        path += NOTEBOOK_SUFFIX
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError) as error:
+        raise BadRequest(f"The path {path!r} cannot be resolved: {error}.", field="path") from error
+
+
+class Rooms:
+    """The registry of open notebooks.
+
+    Args:
+        outside: The ports.
+        open_room: Makes machines.
+        desk: Where requests wait.
+        outlets: The connections, by number.
+        backlog: The daemon's write backlog.
+        tasks: The group that owns the rooms.
+        changed: Called whenever something may have become idle.
+        idle_room_s: See `host.IDLE_ROOM_S`.
+    """
+
+    def __init__(
+        self,
+        outside: Outside,
+        open_room: OpenRoom,
+        desk: Desk,
+        outlets: dict[int, Outlet],
+        backlog: Backlog,
+        tasks: asyncio.TaskGroup,
+        *,
+        changed: Callable[[], None],
+        idle_room_s: float = IDLE_ROOM_S,
+    ) -> None:
+        self._outside = outside
+        self._open_room = open_room
+        self._desk = desk
+        self._outlets = outlets
+        self._backlog = backlog
+        self._tasks = tasks
+        self._changed = changed
+        self._idle_room_s = idle_room_s
+        self._hosts: dict[DocumentId, RoomHost] = {}
+        self._loads: dict[str, asyncio.Future[Any]] = {}
+        self._closing = False
+
+    def all(self) -> list[RoomHost]:
+        """The rooms that are open now."""
+        return [host for host in self._hosts.values() if host.is_open]
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no room works, loads or ends."""
+        return not self._loads and all(host.is_idle for host in self._hosts.values())
+
+    def find(self, room_id: str) -> RoomHost | None:
+        """The open room that serves a notebook or runtime document."""
+        host = self._hosts.get(room_id)
+        if host is not None:
+            return host if host.is_open else None
+        return next((host for host in self.all() if host.serves(room_id)), None)
+
+    def at_path(self, path: str) -> RoomHost | None:
+        """The open room whose file is at `path` (resolved)."""
+        return next((host for host in self.all() if host.room.path == path), None)
+
+    async def load(self, room_id: str) -> RoomHost:
+        """The room of a notebook, by its id or that of its current runtime document.
+
+        Loaded from the store if it is not open; once, however many ask. Raises NotebookNotFound.
+        """
+        host = self.find(room_id)
+        if host is not None:
+            return host
+        document = room_id
+        if room_id.startswith("rt-"):
+            found = await self._outside.store.find_runtime(room_id)
+            if found is None:
+                raise _not_found(room_id)
+            document = found
+        loaded = await self._once(f"document {document}", lambda: self._load(document))
+        assert isinstance(loaded, RoomHost)
+        return loaded
+
+    async def open_path(self, path: str, *, create: bool) -> tuple[RoomHost, bool]:
+        """The room of the notebook whose file is at `path`, and whether it is new to Headway.
+
+        Args:
+            path: As `resolve_path` gives it.
+            create: Make a notebook when there is no file and none is known.
+        """
+        host = self.at_path(path)
+        if host is not None:
+            return host, False
+        opened: tuple[RoomHost, bool] = await self._once(
+            f"path {path}", lambda: self._open_path(path, create=create)
+        )
+        return opened
+
+    async def create(self, path: str | None) -> RoomHost:
+        """The room of a new notebook, at `path` (where nothing may be) or untitled."""
+        if path is None:
+            return await self._create(None)
+        if f"path {path}" in self._loads:
+            raise _exists(path)
+        created, _ = await self._once(f"path {path}", lambda: self._create_at(path))
+        assert isinstance(created, RoomHost)
+        return created
+
+    async def is_known(self, document: DocumentId) -> bool:
+        """Whether the store has this notebook."""
+        known = await self._outside.store.known()
+        return any(notebook.document == document for notebook in known)
+
+    def close_doors(self) -> None:
+        """Open nothing more: the daemon ends."""
+        self._closing = True
+
+    async def wait_until_ended(self) -> None:
+        """End every room and return once they are gone."""
+        for host in self._hosts.values():
+            host.end()
+        for host in list(self._hosts.values()):
+            await host.ended.wait()
+
+    async def _open_path(self, path: str, *, create: bool) -> tuple[RoomHost, bool]:
+        document = await self._outside.store.find_path(path)
+        if document is not None:
+            return await self.load(document), False
+        content = await self._outside.files.read(path)
+        if content is None and not create:
+            raise NotebookNotFound(f"There is no notebook at {path}.", path=path)
+        return await self._create(path, content), True
+
+    async def _create_at(self, path: str) -> tuple[RoomHost, bool]:
+        if self.at_path(path) is not None or await self._outside.files.read(path) is not None:
+            raise _exists(path)
+        # The file of a notebook we know was moved or deleted: that notebook loses its path.
+        former = await self._outside.store.find_path(path)
+        if former is not None:
+            await self._outside.store.set_path(former, None)
+        return await self._create(path), True
+
+    async def _create(self, path: str | None, content: FileContent | None = None) -> RoomHost:
+        self._check_room_for_one_more()
+        document = document_id("nb", self._outside.entropy)
+        empty = StoredNotebook(document, path, None, None, None, (), None, None, ())
+        # The machine first: a file that is no notebook must leave no trace in the store.
+        room, first = await self._make(empty, content)
+        await self._outside.store.create(document, path)
+        return await self._host(room, first)
+
+    async def _load(self, document: DocumentId) -> RoomHost:
+        former = self._hosts.get(document)
+        if former is not None:
+            if former.is_open:
+                return former
+            await former.ended.wait()
+        self._check_room_for_one_more()
+        stored = await self._outside.store.load(document)
+        if stored is None:
+            raise _not_found(document)
+        content = None if stored.path is None else await self._outside.files.read(stored.path)
+        room, first = await self._make(stored, content)
+        return await self._host(room, first)
+
+    async def _make(
+        self, stored: StoredNotebook, content: FileContent | None
+    ) -> tuple[RoomMachine, Sequence[Effect]]:
+        # In a thread: a large notebook takes long to parse, and others must not feel it.
+        return await asyncio.to_thread(
+            self._open_room, stored, content, self._outside.entropy, self._outside.clock.now()
+        )
+
+    async def _host(self, room: RoomMachine, first: Sequence[Effect]) -> RoomHost:
+        host = RoomHost(
+            room,
+            first,
+            self._outside,
+            self._desk,
+            self._outlets,
+            self._backlog,
+            changed=self._changed,
+            idle_room_s=self._idle_room_s,
+        )
+        self._hosts[host.document] = host
+        self._tasks.create_task(self._run(host))
+        await host.started.wait()
+        _LOG.info("a notebook is open", extra={"fields": {"document": host.document}})
+        return host
+
+    async def _run(self, host: RoomHost) -> None:
+        try:
+            await host.run()
+        finally:
+            if self._hosts.get(host.document) is host:
+                del self._hosts[host.document]
+            self._changed()
+
+    async def _once(self, key: str, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        future = self._loads.get(key)
+        if future is None:
+            if self._closing:
+                raise DaemonUnavailable("The daemon is ending; try again in a moment.")
+            future = asyncio.get_running_loop().create_future()
+            self._loads[key] = future
+            self._tasks.create_task(self._fulfil(key, future, work))
+        # Shielded: one impatient caller must not end the load for the others.
+        return await asyncio.shield(future)
+
+    async def _fulfil(
+        self, key: str, future: asyncio.Future[Any], work: Callable[[], Coroutine[Any, Any, Any]]
+    ) -> None:
+        try:
+            future.set_result(await work())
+        except HeadwayError as error:
+            future.set_exception(error)
+        except Exception as error:  # noqa: BLE001 - whoever waits is told, and it is logged
+            _LOG.exception("a notebook could not be opened")
+            failure = EngineFailure(f"The notebook could not be opened: {error}")
+            failure.__cause__ = error
+            future.set_exception(failure)
+        finally:
+            del self._loads[key]
+            if not future.done():
+                future.cancel()
+            elif not future.cancelled():
+                future.exception()  # Seen, even if every caller has gone.
+            self._changed()
+
+    def _check_room_for_one_more(self) -> None:
+        if self._closing:
+            raise DaemonUnavailable("The daemon is ending; try again in a moment.")
+        if len(self._hosts) >= MAX_OPEN_NOTEBOOKS:
+            raise Busy(
+                f"{MAX_OPEN_NOTEBOOKS} notebooks are open, which is the limit; close one first.",
+                limit=MAX_OPEN_NOTEBOOKS,
+            )
+
+
+def _not_found(document: str) -> NotebookNotFound:
+    return NotebookNotFound(f"The daemon knows no notebook {document!r}.", document=document)
+
+
+def _exists(path: str) -> FileError:
+    return FileError(f"There is a notebook at {path} already; open it instead.", path=path)

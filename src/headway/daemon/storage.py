@@ -1,0 +1,198 @@
+"""What is on its way to the disk: one lane for each room, one backlog for the daemon.
+
+Floor 5. A lane keeps a room's order: a blob is durable before any later record is appended, and
+records are appended in the order they were asked for. Nothing here decides what is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+from headway.core.room.effects import Persist, StoreBlob
+from headway.core.room.inputs import Persisted, PersistFailed
+from headway.edges.ports import Blobs, Store
+from headway.errors import HeadwayError, StoreFailed
+
+__all__ = ["BACKLOG_MAX_BYTES", "BLOBS_AT_ONCE", "Backlog", "StorageLane"]
+
+BACKLOG_MAX_BYTES = 32 * 1024 * 1024
+"""While more than this waits for the disk, no connection is read from."""
+
+BLOBS_AT_ONCE = 8
+"""How many blobs of one room are written at the same time."""
+
+_RECHECK_S = 1.0
+
+
+class Backlog:
+    """How many bytes wait for the disk, over all rooms."""
+
+    def __init__(self, store: Store, *, max_bytes: int = BACKLOG_MAX_BYTES) -> None:
+        self._store = store
+        self._max_bytes = max_bytes
+        self._held = 0
+        self._changed = asyncio.Event()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes taken and not yet durable."""
+        return self._held + self._store.backlog_bytes
+
+    @property
+    def is_full(self) -> bool:
+        """Whether readers must pause."""
+        return self.waiting_bytes > self._max_bytes
+
+    def hold(self, count: int) -> None:
+        """`count` more bytes wait in a lane (negative: fewer)."""
+        self._held += count
+        if count < 0:
+            self.settled()
+
+    def settled(self) -> None:
+        """Something became durable, or never will."""
+        if not self.is_full:
+            self._changed.set()
+
+    async def wait_for_space(self) -> None:
+        """Return once no more waits than the bound."""
+        while self.is_full:
+            self._changed.clear()
+            try:
+                # The bound on this wait is a belt: every append reports when it settles.
+                async with asyncio.timeout(_RECHECK_S):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+
+class StorageLane:
+    """One room's blobs and records, in order.
+
+    Args:
+        store: Where records go.
+        blobs: Where blobs go.
+        backlog: Told of what waits here.
+        settled: Takes `Persisted` or `PersistFailed`, once for each `persist`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        blobs: Blobs,
+        backlog: Backlog,
+        settled: Callable[[Persisted | PersistFailed], None],
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._backlog = backlog
+        self._settled = settled
+        self._queue: deque[Persist | StoreBlob] = deque()
+        self._busy = False
+        self._appended = 0
+        self._error: HeadwayError | None = None
+        self._wake = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def persist(self, effect: Persist) -> None:
+        """Append records once every blob given before is durable; never blocks."""
+        self._empty.clear()
+        if self._queue or self._busy:
+            self._queue.append(effect)
+            self._wake.set()
+        else:
+            self._append(effect)
+
+    def store_blob(self, effect: StoreBlob) -> None:
+        """Store a blob; later records wait for it; never blocks."""
+        self._empty.clear()
+        self._queue.append(effect)
+        self._backlog.hold(len(effect.data))
+        self._wake.set()
+
+    async def wait_until_empty(self) -> None:
+        """Return once everything given so far is durable or has failed."""
+        await self._empty.wait()
+
+    async def run(self) -> None:
+        """Move the queue along, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            self._busy = True
+            while self._queue:
+                head = self._queue[0]
+                if isinstance(head, Persist):
+                    self._queue.popleft()
+                    self._append(head)
+                else:
+                    await self._put(self._leading_blobs())
+            self._busy = False
+            self._check_empty()
+
+    def _leading_blobs(self) -> list[StoreBlob]:
+        blobs: list[StoreBlob] = []
+        while self._queue and len(blobs) < BLOBS_AT_ONCE:
+            head = self._queue[0]
+            if not isinstance(head, StoreBlob):
+                break
+            blobs.append(head)
+            self._queue.popleft()
+        return blobs
+
+    async def _put(self, blobs: list[StoreBlob]) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for blob in blobs:
+                    tasks.create_task(self._blobs.put(blob.sha256, blob.data))
+        except* HeadwayError as group:
+            self._error = _first(group)
+        except* OSError as group:
+            self._error = StoreFailed(f"A blob could not be stored: {group.exceptions[0]}.")
+        finally:
+            self._backlog.hold(-sum(len(blob.data) for blob in blobs))
+
+    def _append(self, effect: Persist) -> None:
+        if self._error is not None:
+            self._settled(PersistFailed(effect.token, self._error))
+            self._check_empty()
+            return
+        self._appended += 1
+        future = self._store.append(effect.records)
+        future.add_done_callback(partial(self._on_appended, effect.token))
+
+    def _on_appended(self, token: int, future: asyncio.Future[None]) -> None:
+        self._appended -= 1
+        self._backlog.settled()
+        if future.cancelled():
+            error: BaseException | None = StoreFailed("The store was closed before a write.")
+        else:
+            error = future.exception()
+        if error is None:
+            self._settled(Persisted(token))
+        else:
+            self._error = self._error or _as_store_error(error)
+            self._settled(PersistFailed(token, self._error))
+        self._check_empty()
+
+    def _check_empty(self) -> None:
+        if not self._queue and not self._busy and not self._appended:
+            self._empty.set()
+
+
+def _first(group: BaseExceptionGroup[HeadwayError]) -> HeadwayError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, HeadwayError), error
+    return error
+
+
+def _as_store_error(error: BaseException) -> HeadwayError:
+    if isinstance(error, HeadwayError):
+        return error
+    return StoreFailed(f"The store failed: {type(error).__name__}: {error}")
