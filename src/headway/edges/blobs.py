@@ -1,0 +1,149 @@
+"""Content-addressed files: bytes kept under the SHA-256 of themselves.
+
+Floor 4, implements `ports.Blobs`. The blob `abcd...` is the file `ab/cd...`; what is being
+written is in `incoming`, in the same file system, and what a crash left there is removed when
+the folder is opened (one process owns it: see `lock`). A media type is no part of a blob: it
+belongs to the reference, so nobody can change how somebody else's bytes are shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import string
+import tempfile
+from pathlib import Path
+
+from headway.edges.folders import sync_folder
+from headway.errors import StoreError, StoreFailed
+
+__all__ = ["FileBlobs", "check_blob", "is_blob_id"]
+
+ID_CHARACTERS = 64
+"""A SHA-256 in hexadecimal digits."""
+
+_DIGITS = frozenset(string.digits + "abcdef")
+
+
+def is_blob_id(text: str) -> bool:
+    """Whether `text` is 64 lower-case hexadecimal digits, and so safe in a path or a URL."""
+    return len(text) == ID_CHARACTERS and _DIGITS.issuperset(text)
+
+
+def check_blob(sha256: str, data: bytes) -> None:
+    """Raise StoreError unless `sha256` is the name of `data`."""
+    if not is_blob_id(sha256) or hashlib.sha256(data).hexdigest() != sha256:
+        raise StoreError(
+            f"{sha256[:80]!a} is not the SHA-256 of the {len(data)} bytes it was given for.",
+            sha256=ascii(sha256[:80]),
+        )
+
+
+class FileBlobs:
+    """The blobs in the folder `root`, which is made if need be. One process at a time.
+
+    Opening it is quick but touches the disk. Raises StoreFailed when the folder cannot be used.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._incoming = root / "incoming"
+        self._durable_folders: set[Path] = set()
+        try:
+            self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for leftover in self._incoming.iterdir():
+                leftover.unlink()
+            sync_folder(root.parent)
+        except OSError as error:
+            raise self._failure(error, "be opened") from error
+
+    async def put(self, sha256: str, data: bytes) -> None:
+        """Store `data`; durable on return. Putting the same again is a no-op.
+
+        Raises StoreError when `sha256` is not that of `data`, StoreFailed when the disk refuses.
+        """
+        await asyncio.to_thread(self.put_now, sha256, data)
+
+    def put_now(self, sha256: str, data: bytes) -> None:
+        """`put` for a thread that may block. A damaged blob of that name is replaced."""
+        check_blob(sha256, data)
+        path = self._path(sha256)
+        try:
+            self._make_folder(path.parent)
+            if _read(path) != data:
+                self._write(path, data)
+            # Also for a blob that was there: the process that renamed it may have died before
+            # it could say so to the disk.
+            sync_folder(path.parent)
+        except OSError as error:
+            raise self._failure(error, f"store {sha256}") from error
+
+    async def get(self, sha256: str) -> bytes | None:
+        """The bytes, or None. A blob whose bytes do not match its name is None."""
+        return await asyncio.to_thread(self._get_now, sha256)
+
+    async def size(self, sha256: str) -> int | None:
+        """The length in bytes, or None. The bytes are not read, so not verified either."""
+        return await asyncio.to_thread(self._size_now, sha256)
+
+    def _get_now(self, sha256: str) -> bytes | None:
+        if not is_blob_id(sha256):
+            return None
+        try:
+            data = _read(self._path(sha256))
+        except OSError as error:
+            raise self._failure(error, f"read {sha256}") from error
+        if data is None or hashlib.sha256(data).hexdigest() != sha256:
+            return None
+        return data
+
+    def _size_now(self, sha256: str) -> int | None:
+        if not is_blob_id(sha256):
+            return None
+        try:
+            return self._path(sha256).stat().st_size
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._failure(error, f"look at {sha256}") from error
+
+    def _path(self, sha256: str) -> Path:
+        return self._root / sha256[:2] / sha256[2:]
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make a shard, its name on the disk. Two threads may do so at once."""
+        if folder in self._durable_folders:
+            return
+        folder.mkdir(mode=0o700, exist_ok=True)
+        sync_folder(self._root)
+        self._durable_folders.add(folder)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        descriptor, name = tempfile.mkstemp(dir=self._incoming)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).rename(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(name).unlink()
+            raise
+
+    def _failure(self, error: OSError, doing: str) -> StoreFailed:
+        return StoreFailed(
+            f"The blob folder {self._root} could not {doing}: {error.strerror}. Free some space "
+            "or check the disk.",
+            path=str(self._root),
+            reason=error.strerror,
+        )
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None

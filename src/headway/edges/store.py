@@ -1,0 +1,220 @@
+"""Durable state in one SQLite database.
+
+Floor 4, implements `ports.Store`. Its parts: `store_schema` (tables, versions, which files are
+refused), `store_rows` (records as rows), `store_reading` (rows as notebooks), `store_writer` (the
+writing thread and its group commit).
+
+What is promised, and by what:
+
+* Durable means fsynced: the write-ahead log is synced by every COMMIT (synchronous=FULL), and a
+  future is done only after that. A killed process or a lost machine keeps what was confirmed.
+* One order: everything that writes goes through one queue. A reading sees everything that was
+  written before it was asked for, and waits for that if need be.
+* Loud: after a write that failed nothing is ever written or confirmed again by this object. The
+  way on is a new one, opened when the disk is well. Reading goes on as far as the disk allows.
+* The last line against silent damage is a checksum on every row; see `store_reading`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from headway.core.room.effects import FileRecorded, Record
+from headway.edges.clock import SystemClock
+from headway.edges.ports import Clock, KnownNotebook, StoredExecution, StoredNotebook
+from headway.edges.store_reading import read_execution, read_notebook
+from headway.edges.store_rows import Compacted, Entry, NotebookCreated, PathSet, payload_bytes
+from headway.edges.store_schema import failure, open_reader
+from headway.edges.store_writer import Job, Writer
+from headway.errors import HeadwayError, StoreError, StoreFailed
+from headway.ids import DocumentId, ExecutionId
+
+__all__ = ["SqliteStore", "refusal_of_path"]
+
+T = TypeVar("T")
+
+
+def refusal_of_path(path: str | None) -> StoreError | None:
+    """Why the store cannot hold this path: it must be Unicode text. None when it can."""
+    try:
+        (path or "").encode()
+    except UnicodeEncodeError:
+        return StoreError(
+            f"The path {path!a} is not valid Unicode. Rename the file or folder.", path=ascii(path)
+        )
+    return None
+
+
+class SqliteStore:
+    """The store in the SQLite database at `path`. Made by `open`; used on one event loop.
+
+    Raises, besides what `ports.Store` says: StoreError from `create` when the id or the path is
+    another notebook's already; NotebookNotFound from `set_path`, and from the future of an
+    append with a FileRecorded, when the notebook was never created. These change nothing.
+    """
+
+    def __init__(
+        self, path: Path, writer: Writer, reader: sqlite3.Connection, clock: Clock
+    ) -> None:
+        self._path = path
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._writer = writer
+        self._reader = reader
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="headway-store-reader")
+        self._backlog_bytes = 0
+        self._under_way = 0
+        self._closed = False
+
+    @classmethod
+    async def open(cls, path: Path, clock: Clock | None = None) -> SqliteStore:
+        """Open the store, or make it; its folder must be there.
+
+        Raises StoreTooNew, and StoreFailed for a file that is damaged, of another program, or
+        cannot be used; such a file is left as it is.
+        """
+        writer, reader = await asyncio.to_thread(_open_both, path)
+        store = cls(path, writer, reader, clock or SystemClock())
+        writer.start(store._loop, store._settle)
+        return store
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes appended and not yet durable."""
+        return self._backlog_bytes
+
+    def append(self, records: Sequence[Record]) -> asyncio.Future[None]:
+        """Append records, all or none, after everything appended before; never blocks."""
+        return self._append(tuple(records))
+
+    async def create(self, document: DocumentId, path: str | None) -> None:
+        """Note a new notebook; durable on return."""
+        await self._append((NotebookCreated(document, path, self._clock.now().wall_s),))
+
+    async def set_path(self, document: DocumentId, path: str | None) -> None:
+        """The notebook's file is there now, and no other's is; durable on return."""
+        await self._append((PathSet(document, path),))
+
+    async def compact(self, document: DocumentId, snapshot: bytes) -> None:
+        """Replace what was appended of a document up to this call by a full snapshot of it."""
+        await self._append((Compacted(document, snapshot),))
+
+    async def load(self, document: DocumentId) -> StoredNotebook | None:
+        """Everything of one notebook, or None; StoreFailed when any of it is damaged."""
+        return await self._read(lambda: read_notebook(self._reader, self._path, document))
+
+    async def find_execution(self, execution_id: ExecutionId) -> StoredExecution | None:
+        """An execution by id; its record is that of the execution it runs as."""
+        return await self._read(lambda: read_execution(self._reader, self._path, execution_id))
+
+    async def find_path(self, path: str) -> DocumentId | None:
+        """The notebook whose file is at `path` (absolute, resolved)."""
+        if refusal_of_path(path) is not None:
+            return None
+        return await self._find("SELECT id FROM documents WHERE path = ?", path)
+
+    async def find_runtime(self, runtime: DocumentId) -> DocumentId | None:
+        """The notebook whose current runtime document this is."""
+        return await self._find("SELECT notebook FROM runtimes WHERE runtime = ?", runtime)
+
+    async def known(self) -> list[KnownNotebook]:
+        """Every notebook of the store, the oldest first."""
+        query = "SELECT id, path FROM documents ORDER BY created_s, id"
+        rows = await self._read(lambda: self._reader.execute(query).fetchall())
+        return [KnownNotebook(document, path) for document, path in rows]
+
+    async def close(self) -> None:
+        """Make everything appended durable and let go of the files. Later calls fail."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.to_thread(self._reading.shutdown)
+        self._reader.close()
+        # The writer goes last: the last connection to close is the one that can tidy the log.
+        await asyncio.to_thread(self._writer.finish)
+
+    def _append(self, entries: tuple[Entry, ...]) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = self._loop.create_future()
+        refusal = self._refusal(entries)
+        if refusal is not None:
+            future.set_exception(refusal)
+            return future
+        size = sum(map(payload_bytes, entries))
+        self._backlog_bytes += size
+        self._under_way += 1
+        self._writer.put(Job(entries, size, future))
+        return future
+
+    def _refusal(self, entries: tuple[Entry, ...]) -> HeadwayError | None:
+        if self._closed:
+            return self._closed_error()
+        if self._writer.failure is not None:
+            return _again(self._writer.failure)
+        for entry in entries:
+            if isinstance(entry, FileRecorded | NotebookCreated | PathSet):
+                refusal = refusal_of_path(entry.path)
+                if refusal is not None:
+                    return refusal
+        return None
+
+    def _settle(self, group: Sequence[Job]) -> None:
+        for job in group:
+            self._backlog_bytes -= job.payload_bytes
+            self._under_way -= 1
+            if job.future.done():
+                continue  # Whoever waited was cancelled; the write stands.
+            if job.error is None:
+                job.future.set_result(None)
+            else:
+                job.future.set_exception(_again(job.error))
+
+    async def _find(self, query: str, value: str) -> DocumentId | None:
+        row = await self._read(lambda: self._reader.execute(query, (value,)).fetchone())
+        return None if row is None else str(row[0])
+
+    async def _read(self, read: Callable[[], T]) -> T:
+        """Run `read` in the reading thread, of one instant, after all that was appended before."""
+        if self._closed:
+            raise self._closed_error()
+        if self._under_way:
+            barrier = self._append(())
+            await asyncio.wait([barrier])
+            # A failed write is its owner's to hear of; what was durable before can be read.
+            barrier.exception()
+            if self._closed:
+                raise self._closed_error()
+        return await self._loop.run_in_executor(self._reading, self._read_now, read)
+
+    def _read_now(self, read: Callable[[], T]) -> T:
+        try:
+            self._reader.execute("BEGIN")
+            try:
+                return read()
+            finally:
+                self._reader.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise failure(self._path, error, "it was read") from error
+
+    def _closed_error(self) -> StoreFailed:
+        return StoreFailed(
+            f"The store {self._path} is closed.", path=str(self._path), reason="CLOSED"
+        )
+
+
+def _open_both(path: Path) -> tuple[Writer, sqlite3.Connection]:
+    writer = Writer(path)
+    try:
+        return writer, open_reader(path)
+    except sqlite3.Error as error:
+        writer.finish()
+        raise failure(path, error, "it was opened for reading") from error
+
+
+def _again(error: HeadwayError) -> HeadwayError:
+    """The same error as an object of its own: one exception is raised in one place only."""
+    return type(error)(error.message, **error.data)

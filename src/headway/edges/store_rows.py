@@ -1,0 +1,247 @@
+"""What the store writes: each record as rows, in the order they were appended.
+
+Floor 4, part of `store`. No thread, no transaction and no queue of its own: whoever calls holds
+the connection and decides what is one transaction. Every row with a person's work in it gets a
+checksum; `store_reading` verifies it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import assert_never
+from zlib import crc32
+
+from headway.core.room.effects import (
+    ExecutionAccepted,
+    ExecutionFinished,
+    FileRecorded,
+    Record,
+    RuntimeReplaced,
+    UpdateStored,
+)
+from headway.errors import NotebookNotFound, StoreError
+from headway.ids import DocumentId
+
+__all__ = [
+    "Compacted",
+    "Entry",
+    "NotebookCreated",
+    "PathSet",
+    "RowWriter",
+    "acceptance_fields",
+    "checksum",
+    "payload_bytes",
+]
+
+ROWS_PER_STATEMENT = 64
+"""Updates in one INSERT. Each statement gives up the interpreter lock once and may wait long to
+have it back while the event loop is busy, so many rows go in one."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotebookCreated:
+    """A new notebook."""
+
+    document: DocumentId
+    path: str | None
+    created_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PathSet:
+    """The notebook's file is at `path` now."""
+
+    document: DocumentId
+    path: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """A snapshot that holds everything stored of a document so far."""
+
+    document: DocumentId
+    snapshot: bytes
+
+
+Entry = Record | NotebookCreated | PathSet | Compacted
+
+
+def payload_bytes(entry: Entry) -> int:
+    """How many bytes of content an entry brings."""
+    match entry:
+        case UpdateStored():
+            return len(entry.update)
+        case RuntimeReplaced() | Compacted():
+            return len(entry.snapshot)
+        case ExecutionFinished():
+            return len(entry.record)
+        case FileRecorded():
+            return len(entry.content)
+        case ExecutionAccepted() | NotebookCreated() | PathSet():
+            return 0
+        case _:
+            assert_never(entry)
+
+
+class RowWriter:
+    """Turns entries into statements on one connection, numbering the updates in their order."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        # Numbers are never used twice, also when compaction has emptied the table.
+        (last,) = connection.execute(
+            "SELECT max(coalesce((SELECT max(seq) FROM updates), 0),"
+            " coalesce((SELECT max(through_seq) FROM snapshots), 0))"
+        ).fetchone()
+        self._last_seq: int = last
+        self._pending: list[UpdateStored] = []
+
+    def refusal(self, entry: Entry) -> StoreError | NotebookNotFound | None:
+        """Why this entry makes no sense on what is stored; None if it does."""
+        if isinstance(entry, NotebookCreated):
+            return self._refusal_to_create(entry)
+        if isinstance(entry, PathSet):
+            return self._refusal_of_unknown(entry.document)
+        if isinstance(entry, FileRecorded):
+            return self._refusal_of_unknown(entry.notebook)
+        return None
+
+    def write(self, entries: Iterable[Entry]) -> None:
+        """Write entries in their order. Updates may wait in memory until `flush`."""
+        for entry in entries:
+            if isinstance(entry, UpdateStored):
+                self._pending.append(entry)
+            else:
+                self.flush()
+                self._write(entry)
+
+    def flush(self) -> None:
+        """Hand every update that waits to the database."""
+        pending, self._pending = self._pending, []
+        for start in range(0, len(pending), ROWS_PER_STATEMENT):
+            batch = pending[start : start + ROWS_PER_STATEMENT]
+            values: list[object] = []
+            for stored in batch:
+                self._last_seq += 1
+                check = checksum(stored.document, stored.update)
+                values += (stored.document, self._last_seq, stored.update, check)
+            rows = ",".join(["(?,?,?,?)"] * len(batch))
+            self._connection.execute(
+                f"INSERT INTO updates (document, seq, bytes, checksum) VALUES {rows}",  # noqa: S608 - only the count of rows varies
+                values,
+            )
+
+    def _write(self, entry: Entry) -> None:
+        run = self._connection.execute
+        match entry:
+            case UpdateStored():
+                raise AssertionError
+            case RuntimeReplaced():
+                self._replace_runtime(entry)
+            case ExecutionAccepted():
+                self._accept(entry)
+            case ExecutionFinished():
+                self._finish(entry)
+            case FileRecorded():
+                self._free_path(entry.path, entry.notebook)
+                run(
+                    "UPDATE documents SET path = ?, file_sha256 = ?, file_content = ? WHERE id = ?",
+                    (entry.path, entry.sha256, entry.content, entry.notebook),
+                )
+            case NotebookCreated():
+                run(
+                    "INSERT OR IGNORE INTO documents (id, path, created_s) VALUES (?, ?, ?)",
+                    (entry.document, entry.path, entry.created_s),
+                )
+            case PathSet():
+                self._free_path(entry.path, entry.document)
+                run("UPDATE documents SET path = ? WHERE id = ?", (entry.path, entry.document))
+            case Compacted():
+                self._snapshot(entry.document, entry.snapshot)
+                run("DELETE FROM updates WHERE document = ?", (entry.document,))
+            case _:
+                assert_never(entry)
+
+    def _snapshot(self, document: DocumentId, snapshot: bytes) -> None:
+        self._connection.execute(
+            "INSERT OR REPLACE INTO snapshots (document, bytes, checksum, through_seq)"
+            " VALUES (?, ?, ?, ?)",
+            (document, snapshot, checksum(document, snapshot), self._last_seq),
+        )
+
+    def _replace_runtime(self, entry: RuntimeReplaced) -> None:
+        run = self._connection.execute
+        row = run("SELECT runtime FROM runtimes WHERE notebook = ?", (entry.notebook,)).fetchone()
+        if row is not None and row[0] != entry.runtime:
+            run("DELETE FROM updates WHERE document = ?", row)
+            run("DELETE FROM snapshots WHERE document = ?", row)
+        self._snapshot(entry.runtime, entry.snapshot)
+        run(
+            "INSERT INTO runtimes (notebook, runtime) VALUES (?, ?)"
+            " ON CONFLICT (notebook) DO UPDATE SET runtime = excluded.runtime",
+            (entry.notebook, entry.runtime),
+        )
+
+    def _accept(self, entry: ExecutionAccepted) -> None:
+        fields = acceptance_fields(entry)
+        self._connection.execute(
+            "INSERT OR IGNORE INTO executions"
+            " (id, notebook, runs_as, cell_id, source_sha256, checksum) VALUES (?, ?, ?, ?, ?, ?)",
+            (*fields, checksum(*fields)),
+        )
+
+    def _finish(self, entry: ExecutionFinished) -> None:
+        # An acceptance that is not there would make this a record lost in silence.
+        self._accept(
+            ExecutionAccepted(entry.notebook, entry.execution_id, entry.execution_id, "", "")
+        )
+        self._connection.execute(
+            "UPDATE executions SET record = ?, record_checksum = ? WHERE id = ? AND record IS NULL",
+            (entry.record, checksum(entry.execution_id, entry.record), entry.execution_id),
+        )
+
+    def _refusal_to_create(self, entry: NotebookCreated) -> StoreError | None:
+        row = self._connection.execute(
+            "SELECT id, path FROM documents WHERE id = ? OR path = ?", (entry.document, entry.path)
+        ).fetchone()
+        if row is None or row == (entry.document, entry.path):
+            return None
+        return StoreError(
+            f"The store has {row[1] or 'a notebook without a file'} as notebook {row[0]} already.",
+            document=row[0],
+            path=row[1],
+        )
+
+    def _free_path(self, path: str | None, owner: DocumentId) -> None:
+        """A path belongs to one notebook at a time: the last that was written or moved there."""
+        self._connection.execute(
+            "UPDATE documents SET path = NULL WHERE path = ? AND id <> ?", (path, owner)
+        )
+
+    def _refusal_of_unknown(self, document: DocumentId) -> NotebookNotFound | None:
+        found = self._connection.execute("SELECT 1 FROM documents WHERE id = ?", (document,))
+        if found.fetchone() is not None:
+            return None
+        return NotebookNotFound(f"The store has no notebook {document}.", document=document)
+
+
+def acceptance_fields(accepted: ExecutionAccepted) -> tuple[str, str, str, str, str]:
+    """An acceptance as columns, in the order id, notebook, runs_as, cell_id, source_sha256."""
+    return (
+        accepted.execution_id,
+        accepted.notebook,
+        accepted.runs_as,
+        accepted.cell_id,
+        accepted.source_sha256,
+    )
+
+
+def checksum(*parts: str | bytes) -> int:
+    """CRC-32 over the parts and their lengths: finds every single burst of up to 32 bits."""
+    check = 0
+    for part in parts:
+        content = part.encode() if isinstance(part, str) else part
+        check = crc32(content, crc32(len(content).to_bytes(8, "little"), check))
+    return check

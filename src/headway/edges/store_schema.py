@@ -1,0 +1,178 @@
+"""The store's tables, their versions, and how a database file is opened.
+
+Floor 4, part of `store`. Decides whether a file may be used at all: a file of another program, a
+damaged one or one that a newer Headway wrote is refused before the first byte of it is changed.
+It reads and writes no rows; that is `store_rows`.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from headway.edges.folders import sync_folder
+from headway.errors import StoreFailed, StoreTooNew
+
+__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "failure", "open_reader", "open_writer"]
+
+APPLICATION_ID = 0x48647779
+"""In the file's header (SQLite file format, section 1.3.17): "Hdwy"."""
+
+BUSY_TIMEOUT_S = 5.0
+"""How long a statement waits for another process, a database browser say, to let go."""
+
+CACHED_STATEMENTS = 256
+"""Prepared statements kept: each count of rows in one INSERT is a statement of its own."""
+
+LOG_KEPT_BYTES = 32 * 1024 * 1024
+"""The write-ahead log is cut back to this when one large write has blown it up."""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        # The tables are clustered by what a notebook is loaded by, so that one append touches
+        # one leaf page of the write-ahead log and no index besides.
+        """CREATE TABLE documents (
+            id TEXT PRIMARY KEY, path TEXT UNIQUE, file_sha256 TEXT, file_content BLOB,
+            created_s REAL NOT NULL
+        ) WITHOUT ROWID""",
+        """CREATE TABLE updates (
+            document TEXT NOT NULL, seq INTEGER NOT NULL, bytes BLOB NOT NULL,
+            checksum INTEGER NOT NULL, PRIMARY KEY (document, seq)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE snapshots (
+            document TEXT PRIMARY KEY, bytes BLOB NOT NULL, checksum INTEGER NOT NULL,
+            through_seq INTEGER NOT NULL
+        )""",
+        "CREATE TABLE runtimes (notebook TEXT PRIMARY KEY, runtime TEXT NOT NULL) WITHOUT ROWID",
+        "CREATE INDEX runtime_owners ON runtimes (runtime)",
+        """CREATE TABLE executions (
+            id TEXT PRIMARY KEY, notebook TEXT NOT NULL, runs_as TEXT NOT NULL,
+            cell_id TEXT NOT NULL, source_sha256 TEXT NOT NULL, checksum INTEGER NOT NULL,
+            record BLOB, record_checksum INTEGER
+        )""",
+        "CREATE INDEX unfinished_executions ON executions (notebook) WHERE record IS NULL",
+    ),
+)
+"""What makes schema version n out of version n - 1, in order. Append; never change an entry."""
+
+SCHEMA_VERSION = len(MIGRATIONS)
+
+
+def failure(path: Path, error: BaseException, doing: str) -> StoreFailed:
+    """The StoreFailed for a database error; `doing` is a clause: "reading a notebook"."""
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    advice = (
+        "Free some space on its disk and start Headway again."
+        if name == "SQLITE_FULL"
+        else "Check the disk, and start Headway again."
+    )
+    return StoreFailed(
+        f"The store {path} failed while {doing}: {error}. {advice}", path=str(path), reason=name
+    )
+
+
+def open_writer(path: Path) -> sqlite3.Connection:
+    """The connection that writes; makes the file and brings its tables to SCHEMA_VERSION.
+
+    Every COMMIT on it returns after the write-ahead log is fsynced. Checkpoints are the caller's
+    to make. The connection may be used by one thread at a time, whichever it is. Raises
+    StoreTooNew and StoreFailed.
+    """
+    try:
+        fresh = _inspect(path)
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        connection = sqlite3.connect(
+            path,
+            timeout=BUSY_TIMEOUT_S,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=CACHED_STATEMENTS,
+        )
+        try:
+            _configure(connection, path)
+            _migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+        if fresh:
+            sync_folder(path.parent)
+    except (sqlite3.Error, OSError) as error:
+        raise failure(path, error, "it was opened") from error
+    return connection
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """A connection that only reads, for one thread at a time."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro",
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _inspect(path: Path) -> bool:
+    """Whether there is no store yet. Looks through a read-only connection, so changes nothing."""
+    if not path.exists() or (path.is_file() and path.stat().st_size == 0):
+        return True
+    try:
+        with closing(open_reader(path)) as connection:
+            (owner,) = connection.execute("PRAGMA application_id").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise StoreFailed(
+            f"{path} is damaged or is no Headway store ({error}). It was not changed. Move it "
+            "away to start with an empty store, or put back a copy of it.",
+            path=str(path),
+            reason=getattr(error, "sqlite_errorname", type(error).__name__),
+        ) from error
+    if owner == 0 and version == 0 and tables == 0:
+        return True  # A crash came between the file and its first table.
+    if owner != APPLICATION_ID:
+        raise StoreFailed(
+            f"{path} is a database of another program. It was not changed. Set HEADWAY_HOME to "
+            "another folder, or move that file away.",
+            path=str(path),
+            reason="FOREIGN",
+        )
+    if version > SCHEMA_VERSION:
+        raise StoreTooNew(
+            f"{path} was written by a newer Headway (schema {version}; this one knows "
+            f"{SCHEMA_VERSION}). It was not changed. Upgrade Headway.",
+            path=str(path),
+            found=version,
+            known=SCHEMA_VERSION,
+        )
+    return False
+
+
+def _configure(connection: sqlite3.Connection, path: Path) -> None:
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise StoreFailed(
+            f"The folder of {path} cannot hold a write-ahead log (a network file system?). Set "
+            "HEADWAY_HOME to a folder on a local disk.",
+            path=str(path),
+            reason="NO_WAL",
+        )
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    connection.execute(f"PRAGMA journal_size_limit = {LOG_KEPT_BYTES}")
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("COMMIT")

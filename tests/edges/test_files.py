@@ -1,0 +1,304 @@
+"""What every keeper of notebook files promises, in memory and on a disk; and the disk's part."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import resource
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Coroutine
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from headway.edges import files as files_module
+from headway.edges.files import TEMPORARY_PREFIX, DiskFiles
+from headway.edges.memory import MemoryFiles
+from headway.edges.ports import FileContent, Files
+from headway.errors import FileChanged, FileNotWritable, NotebookUnreadable
+
+T = TypeVar("T")
+OLD, NEW, FOREIGN = b"old\n", b"new\n", b"by somebody else\n"
+
+
+def sha_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def run(scenario: Coroutine[None, None, T]) -> T:
+    async def bounded() -> T:
+        async with asyncio.timeout(20):
+            return await scenario
+
+    return asyncio.run(bounded())
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.iterdir())
+
+
+def leftovers(folder: Path) -> list[str]:
+    return [name for name in names_in(folder) if name.startswith(TEMPORARY_PREFIX)]
+
+
+@pytest.fixture(params=["memory", "disk"])
+def files(request: pytest.FixtureRequest) -> Files:
+    return MemoryFiles() if request.param == "memory" else DiskFiles()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "a.ipynb")
+
+
+def test_a_file_that_is_not_there_is_none(files: Files, path: str) -> None:
+    assert run(files.read(path)) is None
+
+
+def test_a_new_file_holds_what_was_written(files: Files, path: str) -> None:
+    assert run(files.replace(path, NEW, None)) is True
+    assert run(files.read(path)) == FileContent(NEW, sha_of(NEW))
+
+
+def test_a_known_file_is_replaced(files: Files, path: str) -> None:
+    run(files.replace(path, OLD, None))
+    assert run(files.replace(path, NEW, sha_of(OLD))) is True
+    assert run(files.read(path)) == FileContent(NEW, sha_of(NEW))
+
+
+@pytest.mark.parametrize("expected", [None, sha_of(OLD), sha_of(NEW)])
+def test_writing_what_is_there_already_changes_nothing_whatever_was_expected(
+    files: Files, path: str, expected: str | None
+) -> None:
+    run(files.replace(path, NEW, None))
+    assert run(files.replace(path, NEW, expected)) is False
+
+
+@pytest.mark.parametrize("expected", [None, sha_of(OLD)])
+def test_a_file_of_another_program_is_never_overwritten(
+    files: Files, path: str, expected: str | None
+) -> None:
+    run(files.replace(path, FOREIGN, None))
+    with pytest.raises(FileChanged) as caught:
+        run(files.replace(path, NEW, expected))
+    assert caught.value.data == {"path": path, "found_sha256": sha_of(FOREIGN)}
+    assert run(files.read(path)) == FileContent(FOREIGN, sha_of(FOREIGN))
+
+
+def test_a_file_that_was_removed_is_not_made_again_unasked(files: Files, path: str) -> None:
+    with pytest.raises(FileChanged) as caught:
+        run(files.replace(path, NEW, sha_of(OLD)))
+    assert caught.value.data["found_sha256"] is None
+    assert run(files.read(path)) is None
+
+
+def test_the_memory_files_refuse_as_they_are_told() -> None:
+    files = MemoryFiles()
+    files.refusals["/a"] = FileNotWritable("The disk is full.", path="/a")
+    with pytest.raises(FileNotWritable, match="full"):
+        run(files.replace("/a", NEW, None))
+
+
+def test_permission_bits_survive_and_new_files_follow_the_umask(tmp_path: Path) -> None:
+    kept, fresh = tmp_path / "kept.ipynb", tmp_path / "fresh.ipynb"
+    kept.write_bytes(OLD)
+    kept.chmod(0o664)
+    before = os.umask(0o027)
+    try:
+        run(DiskFiles().replace(str(kept), NEW, sha_of(OLD)))
+        run(DiskFiles().replace(str(fresh), NEW, None))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o664
+    assert stat.S_IMODE(fresh.stat().st_mode) == 0o640
+
+
+def test_a_symbolic_link_stays_one_and_its_target_is_written(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    target, link = tmp_path / "far" / "target.ipynb", tmp_path / "link.ipynb"
+    link.symlink_to(target)
+    assert run(DiskFiles().replace(str(link), OLD, None)) is True
+    assert run(DiskFiles().replace(str(link), NEW, sha_of(OLD))) is True
+    assert link.is_symlink()
+    assert target.read_bytes() == NEW
+    assert leftovers(tmp_path) == leftovers(tmp_path / "far") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("folder", errno.EISDIR),
+        ("file/a.ipynb", errno.ENOTDIR),
+        ("missing/a.ipynb", errno.ENOENT),
+        ("circle", errno.ELOOP),
+        ("fifo", errno.EINVAL),
+        ("x" * 300, errno.ENAMETOOLONG),
+        ("nul\0byte", errno.EINVAL),
+        ("surrogate\ud800", errno.EINVAL),
+    ],
+)
+def test_what_cannot_be_written_is_refused_with_advice_and_leaves_nothing(
+    tmp_path: Path, name: str, reason: int
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "circle").symlink_to("circle")
+    os.mkfifo(tmp_path / "fifo")
+    before = names_in(tmp_path)
+    with pytest.raises(FileNotWritable) as caught:
+        run(DiskFiles().replace(f"{tmp_path}/{name}", NEW, None))
+    assert caught.value.data["reason"] == errno.errorcode[reason]
+    assert caught.value.data["transient"] is False
+    assert "cannot be written: " in caught.value.message
+    assert caught.value.message.count(".") >= 2
+    assert names_in(tmp_path) == before
+    if reason != errno.ENOENT:
+        with pytest.raises(NotebookUnreadable, match="cannot be read: "):
+            run(DiskFiles().read(f"{tmp_path}/{name}"))
+
+
+def test_a_file_too_large_to_hold_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files_module, "MAX_FILE_BYTES", 3)
+    (tmp_path / "a").write_bytes(b"1234")
+    with pytest.raises(NotebookUnreadable, match="Make it smaller"):
+        run(DiskFiles().read(str(tmp_path / "a")))
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_other_and_the_next_write_works(
+    tmp_path: Path,
+) -> None:
+    path, large = tmp_path / "a.ipynb", os.urandom(100_000)
+    path.write_bytes(OLD)
+    files = DiskFiles()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(FileNotWritable):
+            run(files.replace(str(path), large, sha_of(OLD)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == OLD
+    assert names_in(tmp_path) == ["a.ipynb"]
+    assert run(files.replace(str(path), large, sha_of(OLD))) is True
+
+
+def test_a_write_during_ours_is_seen_before_the_rename(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.ipynb"
+    path.write_bytes(OLD)
+    real_fsync = os.fsync
+
+    def fsync_while_another_writes(descriptor: int) -> None:
+        real_fsync(descriptor)
+        path.write_bytes(FOREIGN)
+
+    monkeypatch.setattr(os, "fsync", fsync_while_another_writes)
+    with pytest.raises(FileChanged):
+        run(DiskFiles().replace(str(path), NEW, sha_of(OLD)))
+    assert path.read_bytes() == FOREIGN
+    path.unlink()
+    with pytest.raises(FileChanged):
+        run(DiskFiles().replace(str(path), NEW, None))
+    assert path.read_bytes() == FOREIGN
+    assert names_in(tmp_path) == ["a.ipynb"]
+
+
+def test_of_many_that_create_one_file_exactly_one_succeeds(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.ipynb")
+    contents = [b"%d" % number * 1000 for number in range(8)]
+
+    async def scenario() -> list[bool | BaseException]:
+        attempts = [DiskFiles().replace(path, content, None) for content in contents]
+        return await asyncio.gather(*attempts, return_exceptions=True)
+
+    outcomes = run(scenario())
+    assert outcomes.count(True) == 1
+    assert sum(isinstance(outcome, FileChanged) for outcome in outcomes) == 7
+    assert Path(path).read_bytes() == contents[outcomes.index(True)]
+    assert leftovers(tmp_path) == []
+
+
+def test_a_reader_never_sees_a_part_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.ipynb"
+    versions = [bytes([65 + number]) * 200_000 for number in range(40)]
+    path.write_bytes(versions[0])
+    seen: set[bytes] = set()
+    finished = threading.Event()
+
+    def look() -> None:
+        while not finished.is_set():
+            seen.add(path.read_bytes())
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    files = DiskFiles()
+    try:
+        for old, new in pairwise(versions):
+            run(files.replace(str(path), new, sha_of(old)))
+    finally:
+        finished.set()
+        reader.join(timeout=10)
+    assert len(seen) > 1
+    assert seen <= set(versions)
+
+
+def test_leftovers_of_a_killed_process_are_removed_and_those_in_use_are_not(
+    tmp_path: Path,
+) -> None:
+    abandoned = tmp_path / f"{TEMPORARY_PREFIX}0123456789abcdef.tmp"
+    abandoned.write_bytes(b"half")
+    unrelated = tmp_path / f"{TEMPORARY_PREFIX}notes.txt"
+    unrelated.write_bytes(b"mine")
+    with files_module._Temporary(tmp_path, None) as in_use:
+        run(DiskFiles().replace(str(tmp_path / "a.ipynb"), NEW, None))
+        assert in_use.path.exists()
+    assert not abandoned.exists()
+    assert unrelated.exists()
+
+
+AS_NOBODY = """
+import asyncio, concurrent.futures.thread, os, sys
+from headway.edges.files import DiskFiles
+from headway.errors import HeadwayError
+
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+
+for path, expected in ((sys.argv[1], None), (sys.argv[2], sys.argv[4]), (sys.argv[3], sys.argv[4])):
+    try:
+        asyncio.run(DiskFiles().replace(path, b"new", expected))
+    except HeadwayError as error:
+        print(error.code, error.data["reason"])
+"""
+
+
+def test_folders_and_files_without_permission_are_refused(tmp_path: Path) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root can become nobody; the permission errors were not tried")
+    for parent in [tmp_path, *list(tmp_path.parents)[:2]]:
+        parent.chmod(0o755)
+    locked, read_only = tmp_path / "locked", tmp_path / "open" / "read-only.ipynb"
+    locked.mkdir(mode=0o755)
+    (locked / "there.ipynb").write_bytes(OLD)
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    read_only.write_bytes(OLD)
+    read_only.chmod(0o444)
+    paths = [locked / "new.ipynb", locked / "there.ipynb", read_only]
+    done = subprocess.run(
+        [sys.executable, "-c", AS_NOBODY, *map(str, paths), sha_of(OLD)],
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert done.stdout.splitlines() == ["FILE_NOT_WRITABLE EACCES"] * 3
+    assert read_only.read_bytes() == OLD
