@@ -166,7 +166,7 @@ class Replica:
 
     def __init__(self, peer: int) -> None:
         self.peer: Final = peer
-        engine = EngineLock()
+        self._engine = engine = EngineLock()
         self.lock: Final = engine.lock
         self.gate = Gate(engine, InvalidEdit)
         self._foreign = Gate(engine, InvalidUpdate)
@@ -212,6 +212,11 @@ class Replica:
         """A root movable list."""
         with self.gate:
             return OrderHandle(self._doc.get_movable_list(name), self.gate, _TYPES)
+
+    def condemn(self, reason: str) -> None:
+        """Let nobody use this replica again: every later call raises EngineFailure."""
+        with self.lock:
+            self._engine.broken = reason
 
     def pending_operations(self) -> int:
         """Operations written and not yet committed."""
@@ -357,18 +362,21 @@ class Replica:
         with self._foreign:
             self._settled()
             found = []
-            for target, diff in self._diff(before, after):
+            for target, diff in self._diff(before, after, MAX_DIFF_OPERATIONS):
                 path = self._path(target)
                 difference = read_difference(path, diff) if path else None
                 if difference is not None:
                     found.append(difference)
         return tuple(found)
 
-    def text_at(self, text: TextHandle, owner: MapHandle, heads: Heads) -> str | None:
+    def text_at(
+        self, text: TextHandle, owner: MapHandle, heads: Heads, limit: int = MAX_DIFF_OPERATIONS
+    ) -> str | None:
         """What `text` held at `heads`; None if it or `owner`, the map it is in, did not exist.
 
         Nearly free if nothing was written since, cheap if the text was not touched since.
-        Raises HeadsUnknown, and HeadsTooOld if that lies too far back.
+        Raises HeadsUnknown, and HeadsTooOld if it was touched and that lies more than `limit`
+        operations back.
         """
         with self._foreign:
             self._settled()
@@ -381,7 +389,8 @@ class Replica:
             current = str(text.raw.to_string())
             if identity not in self._touched(then, self._doc.oplog_vv):
                 return current
-            for target, diff in self._diff(Heads(self._doc.oplog_frontiers.encode()), heads):
+            now = Heads(self._doc.oplog_frontiers.encode())
+            for target, diff in self._diff(now, heads, limit):
                 if target == identity:
                     difference = read_difference((), diff)
                     assert isinstance(difference, TextDifference)
@@ -421,11 +430,13 @@ class Replica:
             )
         return found
 
-    def _diff(self, before: Heads, after: Heads) -> Sequence[tuple[loro.ContainerID, loro.Diff]]:
+    def _diff(
+        self, before: Heads, after: Heads, limit: int
+    ) -> Sequence[tuple[loro.ContainerID, loro.Diff]]:
         start, start_vector = self._at(before)
         end, end_vector = self._at(after)
         spans = [*end_vector.sub_iter(start_vector), *start_vector.sub_iter(end_vector)]
-        check_distance(_operations(spans), MAX_DIFF_OPERATIONS)
+        check_distance(_operations(spans), limit)
         return self._doc.diff(start, end).get_diff()
 
     def _path(self, identity: loro.ContainerID) -> Path:

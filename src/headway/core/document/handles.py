@@ -73,7 +73,8 @@ class _Handle:
         if depth <= 0:
             raise InvalidUpdate(f"The document is nested more than {MAX_DEPTH} levels deep.")
         if isinstance(container, self._types.map):
-            return {key: self._read(value, depth - 1) for key, value in container.items()}
+            items = sorted(container.items())  # keys differ, so values are never compared
+            return {key: self._read(value, depth - 1) for key, value in items}
         if isinstance(container, (self._types.list, self._types.movable_list)):
             return [self._read(container.get(at), depth - 1) for at in range(len(container))]
         raise InvalidUpdate(f"The document holds a {type(container).__name__}; none belongs there.")
@@ -124,7 +125,8 @@ class MapHandle(_Handle):
     def to_json(self) -> dict[str, Any]:
         """The whole map as plain values; InvalidUpdate beyond `MAX_DEPTH` levels."""
         with self._gate:
-            return {key: self._read(value, MAX_DEPTH - 1) for key, value in self.raw.items()}
+            items = sorted(self.raw.items())
+            return {key: self._read(value, MAX_DEPTH - 1) for key, value in items}
 
     def set(self, key: str, value: Any) -> None:
         """Set a plain value; writes nothing where an equal one is."""

@@ -16,6 +16,7 @@ __all__ = [
     "MAX_JSON_ITEMS",
     "check_json",
     "check_text",
+    "count_items",
     "identical",
 ]
 
@@ -95,3 +96,15 @@ def identical(a: Any, b: Any) -> bool:
     if isinstance(a, list):
         return len(a) == len(b) and all(map(identical, a, b))
     return bool(a == b)
+
+
+def count_items(value: Any) -> int:
+    """How many values it holds, itself included: the engine operations it needs at most."""
+    count = 0
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        count += 1
+        if isinstance(item, dict):
+            waiting += item.values()
+    return count
