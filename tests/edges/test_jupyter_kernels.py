@@ -1,0 +1,495 @@
+"""Real kernel processes: starting, failing, dying, flooding, and leaving nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import stat
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headway.core.kernel.events import (
+    ErrorOutput,
+    ExecuteInput,
+    ExecuteReply,
+    ExecuteResult,
+    Idle,
+    Stream,
+)
+from headway.core.room.effects import ExecuteRequest
+from headway.edges import jupyter_kernel
+from headway.edges import kernels as kernels_module
+from headway.edges.kernels import JupyterKernel, JupyterKernels
+from headway.errors import KernelStartFailed
+
+LIMIT_S = 30
+
+
+class Heard:
+    """Takes what a kernel says and why it ended."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+        self.reasons: list[str] = []
+        self.changed = asyncio.Event()
+
+    def hear(self, events: tuple[Any, ...]) -> None:
+        self.events.extend(events)
+        self.changed.set()
+
+    def end(self, reason: str) -> None:
+        self.reasons.append(reason)
+        self.events.append("ended")
+        self.changed.set()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            self.changed.clear()
+            await self.changed.wait()
+
+    async def finished(self, execution_id: str) -> None:
+        await self.until(
+            lambda: (
+                Idle(execution_id) in self.events
+                and any(
+                    isinstance(e, ExecuteReply) and e.execution_id == execution_id
+                    for e in self.events
+                )
+            )
+        )
+
+    def text(self, name: str = "stdout") -> str:
+        return "".join(e.text for e in self.events if isinstance(e, Stream) and e.name == name)
+
+
+Scenario = Callable[[JupyterKernels], Awaitable[None]]
+
+
+def play(scenario: Scenario, folder: Path | None = None) -> None:
+    async def run() -> None:
+        kernels = JupyterKernels(folder)
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                await scenario(kernels)
+        finally:
+            await kernels.close()
+
+    asyncio.run(run())
+
+
+async def started(kernels: JupyterKernels, name: str | None = None) -> tuple[JupyterKernel, Heard]:
+    heard = Heard()
+    return await kernels.start(name, None, "/", heard.hear, heard.end), heard
+
+
+def install(monkeypatch: pytest.MonkeyPatch, folder: Path, argv: list[str], **others: Any) -> str:
+    """Install a kernelspec named "odd" and give its name."""
+    place = folder / "jupyter" / "kernels" / "odd"
+    place.mkdir(parents=True)
+    spec = {"argv": argv, "display_name": "Odd", "language": "odd", **others}
+    (place / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(folder / "jupyter"))
+    return "odd"
+
+
+IPYKERNEL = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process, running or a zombie."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_it_works_on_uvloop_as_well() -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def run() -> None:
+        kernels = JupyterKernels()
+        async with asyncio.timeout(LIMIT_S):
+            kernel, heard = await started(kernels)
+            for number in range(20):
+                kernel.ask(ExecuteRequest(f"e{number}", str(number)))
+            await heard.finished("e19")
+            results = [e.data["text/plain"] for e in heard.events if isinstance(e, ExecuteResult)]
+            assert results == [str(number) for number in range(20)]
+            kernel.ask(ExecuteRequest("d", "import os; os.kill(os.getpid(), 9)"))
+            await heard.until(lambda: bool(heard.reasons))
+            await kernels.close()
+
+    uvloop.run(run())
+
+
+def test_a_killed_kernel_is_known_by_its_signal_and_is_no_zombie() -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        os.kill(kernel.pid, signal.SIGKILL)
+        await heard.until(lambda: bool(heard.reasons))
+        assert heard.reasons == ["it was killed by signal 9 (SIGKILL)"]
+        assert not is_alive(kernel.pid)
+
+    play(scenario)
+
+
+def test_the_reason_of_a_crash_quotes_what_the_interpreter_said() -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        kernel.ask(
+            ExecuteRequest(
+                "e", "import faulthandler; faulthandler.enable(); faulthandler._sigsegv()"
+            )
+        )
+        await heard.until(lambda: bool(heard.reasons))
+        assert heard.reasons[0].startswith("it was killed by signal 11 (SIGSEGV)")
+        assert "Fatal Python error: Segmentation fault" in heard.reasons[0]
+
+    play(scenario)
+
+
+def test_death_is_seen_by_a_thread_where_there_is_no_pidfd(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "pidfd_open")
+
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        kernel.ask(ExecuteRequest("e", "import os; os._exit(7)"))
+        await heard.until(lambda: bool(heard.reasons))
+        assert heard.reasons == ["it exited with status 7"]
+        other, _ = await started(kernels)
+        await other.stop()
+        assert not is_alive(other.pid)
+
+    play(scenario)
+
+
+def test_what_arrived_before_death_is_told_before_it() -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        reading, writing = os.pipe()
+        path = f"/proc/{os.getpid()}/fd/{reading}"
+        code = f"open({path!r}).read(1)\nprint('last words', flush=True)\nopen({path!r}).read(1)"
+        kernel.ask(ExecuteRequest("e", code))
+        await heard.until(lambda: ExecuteInput("e", 1) in heard.events)
+        os.write(writing, b".")
+        # Wait for the message on the loop's own thread, so that it lies unread when death comes.
+        assert kernel._wire._sockets["iopub"].poll(LIMIT_S * 1000)
+        os.kill(kernel.pid, signal.SIGKILL)
+        await heard.until(lambda: bool(heard.reasons))
+        assert heard.events[-2:] == [Stream("e", "stdout", "last words\n"), "ended"]
+        os.close(reading)
+        os.close(writing)
+
+    play(scenario)
+
+
+def test_a_flood_while_nobody_reads_loses_nothing() -> None:
+    lines = 5_000
+
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        reading, writing = os.pipe()
+        path = f"/proc/{os.getpid()}/fd/{writing}"
+        kernel.ask(
+            ExecuteRequest(
+                "e",
+                f"for i in range({lines}): print(i, flush=True)\nopen({path!r}, 'w').write('.')",
+            )
+        )
+        os.read(reading, 1)
+        os.close(reading)
+        os.close(writing)
+        await heard.finished("e")
+        assert heard.text().split() == [str(number) for number in range(lines)]
+
+    play(scenario)
+
+
+def test_an_interrupt_right_after_asking_ends_that_execution_and_no_other() -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        for number in range(30):
+            kernel.ask(ExecuteRequest(f"e{number}", "import time; time.sleep(600)"))
+            await kernel.interrupt()
+            await heard.finished(f"e{number}")
+        kernel.ask(ExecuteRequest("after", "7"))
+        await heard.finished("after")
+        assert ExecuteResult("after", {"text/plain": "7"}, {}, 31) in heard.events
+
+    play(scenario)
+
+
+def test_an_interrupt_of_an_idle_kernel_spares_what_is_asked_next() -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        for number in range(10):
+            await kernel.interrupt()
+            kernel.ask(ExecuteRequest(f"e{number}", "7"))
+            await heard.finished(f"e{number}")
+        assert len([e for e in heard.events if isinstance(e, ExecuteResult)]) == 10
+
+    play(scenario)
+
+
+def test_a_reply_that_an_interrupt_swallowed_is_made_up_for() -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        code = "get_ipython().kernel.finish_metadata = lambda *_: (_ for _ in ()).throw({})"
+        kernel.ask(ExecuteRequest("e1", code.format("KeyboardInterrupt")))
+        await heard.until(lambda: Idle("e1") in heard.events)
+        kernel._outstanding.interrupted()
+        kernel._keep_track(())
+        await heard.finished("e1")
+        (reply,) = [e for e in heard.events if isinstance(e, ExecuteReply)]
+        assert (reply.status, reply.error_name) == ("error", "KeyboardInterrupt")
+
+    play(scenario)
+
+
+def test_a_print_is_shown_while_the_cell_goes_on() -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        reading, writing = os.pipe()
+        path = f"/proc/{os.getpid()}/fd/{reading}"
+        kernel.ask(ExecuteRequest("e", f"print('now')\nopen({path!r}).read(1)"))
+        await heard.until(lambda: heard.text() == "now\n")
+        assert Idle("e") not in heard.events
+        os.write(writing, b".")
+        await heard.finished("e")
+        os.close(reading)
+        os.close(writing)
+
+    play(scenario)
+
+
+def test_preparation_leaves_no_name_and_no_count_behind() -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        names = "[n for n in sorted(globals()) if not n.startswith('_')]"
+        interval = "__import__('sys').stdout.flush_interval"
+        kernel.ask(ExecuteRequest("e1", names))
+        kernel.ask(ExecuteRequest("e2", interval))
+        await heard.finished("e2")
+        first, second = (e for e in heard.events if isinstance(e, ExecuteResult))
+        assert first.execution_count == 1
+        assert first.data["text/plain"] == "['In', 'Out', 'exit', 'get_ipython', 'open', 'quit']"
+        assert second.data["text/plain"] == "0.02"
+
+    play(scenario)
+
+
+def test_a_kernel_that_fails_to_start_says_why(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    code = "import sys; sys.stderr.write('no such library'); sys.exit(4)"
+    odd = install(monkeypatch, tmp_path, [sys.executable, "-c", code])
+
+    async def scenario(kernels: JupyterKernels) -> None:
+        with pytest.raises(KernelStartFailed, match="it exited with status 4") as failed:
+            await started(kernels, odd)
+        assert failed.value.data["stderr"] == "no such library"
+        assert failed.value.data["name"] == "odd"
+
+    play(scenario)
+
+
+def test_only_the_end_of_a_long_complaint_is_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    code = "import sys; sys.stdout.write('x' * 3_000_000 + 'end'); sys.exit(4)"
+    odd = install(monkeypatch, tmp_path, [sys.executable, "-c", code])
+
+    async def scenario(kernels: JupyterKernels) -> None:
+        with pytest.raises(KernelStartFailed) as failed:
+            await started(kernels, odd)
+        kept = failed.value.data["stderr"]
+        assert kept.endswith("xend")
+        assert len(kept) == 16 * 1024
+
+    play(scenario)
+
+
+def test_a_kernel_whose_program_is_missing_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    odd = install(monkeypatch, tmp_path, [str(tmp_path / "nothing")])
+    private = tmp_path / "private"
+
+    async def scenario(kernels: JupyterKernels) -> None:
+        with pytest.raises(KernelStartFailed, match="could not be launched"):
+            await started(kernels, odd)
+
+    play(scenario, private)
+    assert list(private.iterdir()) == []
+
+
+def test_a_kernel_that_never_answers_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mark = tmp_path / "pid"
+    code = f"import os, signal; open({str(mark)!r}, 'w').write(str(os.getpid())); signal.pause()"
+    odd = install(monkeypatch, tmp_path, [sys.executable, "-c", code])
+    monkeypatch.setattr(kernels_module, "KERNEL_START_TIMEOUT_S", 0.5)
+
+    async def scenario(kernels: JupyterKernels) -> None:
+        with pytest.raises(KernelStartFailed, match=r"did not answer within 0.5 seconds"):
+            await started(kernels, odd)
+        assert not is_alive(int(mark.read_text()))
+
+    play(scenario)
+
+
+def test_a_start_that_is_called_off_leaves_nothing(tmp_path: Path) -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        starting = asyncio.create_task(started(kernels))
+        await asyncio.sleep(0)
+        (kernel,) = kernels._kernels
+        assert is_alive(kernel.pid)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        assert not is_alive(kernel.pid)
+        assert list(tmp_path.iterdir()) == []
+
+    play(scenario, tmp_path)
+
+
+def test_a_kernel_deaf_to_requests_is_terminated_and_then_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(jupyter_kernel, "SHUTDOWN_GRACE_S", 0.2)
+    monkeypatch.setattr(jupyter_kernel, "TERMINATE_GRACE_S", 0.2)
+
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        kernel.ask(ExecuteRequest("e", "1"))
+        await heard.finished("e")
+        os.kill(kernel.pid, signal.SIGSTOP)  # neither requests nor TERM reach it now
+        await kernel.stop()
+        assert kernel._process.reason().startswith("it was killed by signal 9")
+        assert not is_alive(kernel.pid)
+        assert heard.reasons == []
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("how", ["stop", "death"])
+def test_children_of_a_kernel_end_with_it(how: str) -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        code = (
+            "import subprocess, sys\n"
+            "c = subprocess.Popen([sys.executable, '-c', "
+            "'import signal; signal.signal(15, signal.SIG_IGN); print(1, flush=True);"
+            " signal.pause()'], stdout=subprocess.PIPE)\n"
+            "c.stdout.readline()\n"
+            "c.pid"
+        )
+        kernel.ask(ExecuteRequest("e", code))
+        await heard.finished("e")
+        (child,) = (int(e.data["text/plain"]) for e in heard.events if isinstance(e, ExecuteResult))
+        pidfd = os.pidfd_open(child)
+        if how == "stop":
+            await kernel.stop()
+        else:
+            os.kill(kernel.pid, signal.SIGKILL)
+            await heard.until(lambda: bool(heard.reasons))
+        gone = asyncio.Event()
+        asyncio.get_running_loop().add_reader(pidfd, gone.set)
+        await gone.wait()
+        asyncio.get_running_loop().remove_reader(pidfd)
+        os.close(pidfd)
+
+    play(scenario)
+
+
+def test_its_folder_is_private_while_it_lives_and_gone_afterwards(tmp_path: Path) -> None:
+    base = tmp_path / "kernels"
+
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, _ = await started(kernels)
+        (private,) = base.iterdir()
+        assert stat.S_IMODE(private.stat().st_mode) & 0o077 == 0
+        connection = private / "connection.json"
+        assert stat.S_IMODE(connection.stat().st_mode) == 0o600
+        assert json.loads(connection.read_text())["transport"] == "ipc"
+        assert {"k-1", "k-2"} <= {entry.name for entry in private.iterdir()}
+        await kernel.stop()
+        assert list(base.iterdir()) == []
+
+    play(scenario, base)
+
+
+def test_a_folder_too_long_for_sockets_is_not_used(tmp_path: Path) -> None:
+    base = tmp_path / ("long" * 25)
+
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        kernel.ask(ExecuteRequest("e", "1"))
+        await heard.finished("e")
+        assert not base.exists()
+
+    play(scenario, base)
+
+
+def test_a_kernelspec_may_ask_for_tcp_and_for_interrupts_by_message(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    odd = install(
+        monkeypatch,
+        tmp_path,
+        IPYKERNEL,
+        interrupt_mode="message",
+        env={"ODD": "${HOME}/odd"},
+        metadata={"headway": {"transport": "tcp"}},
+    )
+
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels, odd)
+        kernel.ask(ExecuteRequest("e1", "import os; os.environ['ODD']"))
+        kernel.ask(ExecuteRequest("e2", "import time\nprint('begun', flush=True)\ntime.sleep(600)"))
+        await heard.until(lambda: heard.text() == "begun\n")
+        await kernel.interrupt()
+        await heard.finished("e2")
+        assert repr(f"{os.environ['HOME']}/odd") in [
+            e.data["text/plain"] for e in heard.events if isinstance(e, ExecuteResult)
+        ]
+        assert "KeyboardInterrupt" in [e.name for e in heard.events if isinstance(e, ErrorOutput)]
+
+    play(scenario)
+
+
+def test_starting_and_ending_leaks_no_descriptor_and_no_thread() -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        async def once() -> None:
+            kernel, heard = await started(kernels)
+            kernel.ask(ExecuteRequest("e", "1"))
+            await heard.finished("e")
+            await kernel.stop()
+
+        await once()
+        descriptors, threads = open_descriptors(), threading.active_count()
+        await once()
+        await once()
+        # ZeroMQ closes sockets in its own thread: the count may lag, but not grow.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                while open_descriptors() > descriptors:
+                    await asyncio.sleep(0)
+        assert open_descriptors() <= descriptors
+        assert threading.active_count() <= threads
+
+    play(scenario)
