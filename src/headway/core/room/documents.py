@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from headway.core.document.crdt import Replica
+from headway.core.document.crdt import Replica, Version
 from headway.core.document.notebook import NotebookDocument
 from headway.core.document.schema import check_import
 from headway.core.room.effects import Close, Send, UpdateStored
@@ -57,24 +57,29 @@ class Documents:
         self,
         document: DocumentId,
         replica: Replica,
+        stored: Version,
         ledger: Ledger,
         recorder: Recorder,
         entropy: Entropy,
         changed: Callable[[Moment], None],
     ) -> None:
-        """Share `replica` as `document`; `changed` is called when the notebook has changed."""
+        """Share `replica`, durable up to `stored`, as `document`.
+
+        `changed` is called when the notebook has changed.
+        """
         self._ledger = ledger
         self._recorder = recorder
         self._changed = changed
         self.hosted = HostedDocument(
             document,
             replica,
+            stored=stored,
             permission="write",
             extra=JOIN_EXTRA,
             fresh_peer=lambda: peer_id(entropy),
             check=check_import,
         )
-        self.notebook = NotebookDocument(replica)
+        self.notebook = NotebookDocument(replica, max_operations=None)
         self.presence = PresenceRoom(document)
         self._suggested_rejoin: dict[int, None] = {}
 
@@ -177,7 +182,7 @@ class Documents:
         outcome = hosted.receive(peer, message, now)
         if self.hosted.replica is not self.notebook.replica:
             # Rebuilt without the batch, so everything read from it is read anew.
-            self.notebook = NotebookDocument(self.hosted.replica)
+            self.notebook = NotebookDocument(self.hosted.replica, max_operations=None)
         match outcome:
             case Merged() as merged:
                 self._merged(peer, merged, now)
@@ -192,8 +197,6 @@ class Documents:
 
     def _merged(self, peer: int, merged: Merged, now: Moment) -> None:
         if merged.change is not None:
-            for step in merged.imported:
-                self.notebook.imported(step)
             self._store(merged.change, peer)
             self._changed(now)
         acknowledgement = self.hosted.acknowledge(merged.batch_id, UpdateStatus.OK)

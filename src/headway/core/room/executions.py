@@ -33,7 +33,6 @@ from headway.core.room.queue import MAX_WAITING, Execution, Queue
 from headway.core.wire import rpc
 from headway.errors import (
     BadRequest,
-    CellNotFound,
     ExecutionNotFound,
     HeadwayError,
     NotExecutable,
@@ -394,11 +393,6 @@ def _cells_to_run(notebook: NotebookDocument, cells: list[str] | None) -> list[C
 
 def _require_code(notebook: NotebookDocument, cell_id: CellId) -> None:
     cell_type = notebook.cell_type(cell_id)
-    if cell_type is None:
-        raise CellNotFound(
-            f"There is no cell {cell_id!r}; it was deleted, or never reached the daemon.",
-            cell_id=cell_id,
-        )
     if cell_type != "code":
         raise NotExecutable(
             f"Cell {cell_id!r} is a {cell_type} cell; only code cells run.",

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headway.core.document.crdt import Replica
+from headway.core.document.crdt import Replica, Version
 from headway.core.document.edits import AddCell, Edit, SetNotebookMetadata
 from headway.core.document.nbformat import ParsedNotebook, parse_notebook
 from headway.core.document.notebook import NotebookDocument
@@ -58,6 +58,8 @@ class Beginning:
     """A room's documents at its start."""
 
     replica: Replica
+    stored: Version
+    """What of the replica is durable already."""
     old_runtime: RuntimeReader | None
     from_file: tuple[FileOutputs, ...]
     file_sha256: str | None
@@ -72,17 +74,21 @@ def begin(opening: Opening, entropy: Entropy, now: Moment) -> Beginning:
     is stored is damaged.
     """
     replica = Replica.load(peer_id(entropy), opening.snapshot, opening.updates)
-    notebook = NotebookDocument(replica)
+    notebook = NotebookDocument(replica, max_operations=None)
+    stored = replica.version()
+    is_new = stored.is_empty
+    if is_new:
+        notebook.initialize(now, "daemon")
     old_runtime = _old_runtime(opening, entropy)
     if opening.file is None or opening.file == opening.base:
         known = opening.base if opening.file is not None else None
-        return Beginning(replica, old_runtime, (), _sha256(known), file_is_new=False)
+        return Beginning(replica, stored, old_runtime, (), _sha256(known), file_is_new=False)
     theirs = parse_notebook(opening.file, lambda: cell_id(entropy))
-    is_new = replica.version().is_empty
     edits = _first_edits(theirs) if is_new else _merge_edits(opening, notebook, theirs, entropy)
     notebook.apply(edits, now, "file")
     return Beginning(
         replica,
+        stored,
         old_runtime,
         _file_outputs(theirs),
         _sha256(opening.file),

@@ -9,9 +9,10 @@ first output after a silence is shown at once, and a terminal status never waits
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+from typing import TYPE_CHECKING, Any
 
-from headway.core.document.crdt import Imported, Replica
+from headway.core.document.crdt import Imported, Replica, Version
 from headway.core.document.outputs import OutputAssembler
 from headway.core.document.runtime import ExecutionRecord, RuntimeDocument, RuntimeReader
 from headway.core.kernel.events import (
@@ -26,10 +27,11 @@ from headway.core.kernel.events import (
 from headway.core.room.effects import Send, UpdateStored
 from headway.core.sync.fanout import HostedDocument
 from headway.errors import InvalidUpdate
-from headway.ids import DocumentId, Entropy, ExecutionId, document_id, peer_id
+from headway.ids import DocumentId, Entropy, ExecutionId, document_id, execution_id, peer_id
 
 if TYPE_CHECKING:
     from headway.core.room.ledger import Ledger
+    from headway.core.room.opening import FileOutputs
     from headway.core.wire.rpc import KernelState
     from headway.moments import Moment
 
@@ -40,6 +42,23 @@ COALESCE_S = 0.020
 
 MAX_RUNTIME_COMMITS = 10_000
 """After this many commits the runtime document is replaced by a fresh one."""
+
+
+def _event(execution_id: ExecutionId, output: dict[str, Any]) -> OutputEvent | None:
+    """An output of nbformat 4 as the event that a kernel would have sent."""
+    match output:
+        case {"output_type": "stream", "name": str(name), "text": text}:
+            return Stream(execution_id, name, text if isinstance(text, str) else "".join(text))
+        case {"output_type": "display_data", "data": dict(data)}:
+            return DisplayData(execution_id, data, output.get("metadata", {}))
+        case {"output_type": "execute_result", "data": dict(data)}:
+            count = output.get("execution_count") or 0
+            return ExecuteResult(execution_id, data, output.get("metadata", {}), count)
+        case {"output_type": "error", "ename": str(name), "evalue": str(value)}:
+            traceback = tuple(str(line) for line in output.get("traceback", ()))
+            return ErrorOutput(execution_id, name, value, traceback)
+        case _:
+            return None
 
 
 def _refuse_import(replica: Replica, imported: Imported) -> None:
@@ -71,6 +90,7 @@ class Recorder:
         return HostedDocument(
             self.document_id,
             replica,
+            stored=Version.EMPTY,
             permission="read",
             extra=self._extra,
             fresh_peer=lambda: peer_id(self._entropy),
@@ -166,6 +186,32 @@ class Recorder:
         assert record is not None, "a finished execution has a record"
         return record
 
+    def found_in_file(self, shown: FileOutputs, now: Moment) -> None:
+        """The file shows a last run of a cell: a record of it, as if it had happened here."""
+        new_id = execution_id(now.wall_s, self._entropy)
+        self.admitted(
+            ExecutionRecord(
+                execution_id=new_id,
+                cell_id=shown.cell_id,
+                source_sha256=hashlib.sha256(shown.source.encode()).hexdigest(),
+                heads="",
+                requested_by="file",
+                status="queued",
+                queued_s=now.wall_s,
+            ),
+            now,
+        )
+        if shown.execution_count is not None:
+            self.counted(new_id, shown.execution_count, now)
+        failed = False
+        for output in shown.outputs:
+            failed = failed or output["output_type"] == "error"
+            event = _event(new_id, output)
+            if event is not None:
+                self.output(event, now)
+        self.finished(new_id, "error" if failed else "ok", None, now)
+        self._outputs_changed = False
+
     # When it is shown
 
     def next_deadline(self) -> float | None:
@@ -199,8 +245,8 @@ class Recorder:
         taken = self._assembler.take()
         for sha256, data in taken.blobs:
             self._ledger.blob(sha256, data)
-        for execution_id, operations in taken.operations.items():
-            self.runtime.apply_outputs(execution_id, operations)
+        for each, operations in taken.operations.items():
+            self.runtime.apply_outputs(each, operations)
 
     def _touch(self, now: Moment, within_s: float) -> None:
         due_s = now.monotonic_s + within_s

@@ -20,14 +20,12 @@ The caller's loop:
 
 from __future__ import annotations
 
-import hashlib
 from typing import assert_never
 
 import msgspec
 
 from headway.core.document.edits import SetNotebookMetadata
 from headway.core.document.notebook import NotebookDocument
-from headway.core.document.outputs import from_file
 from headway.core.document.runtime import TERMINAL, ExecutionRecord, RuntimeReader
 from headway.core.room.documents import JOIN_EXTRA, Documents
 from headway.core.room.effects import (
@@ -116,6 +114,7 @@ class Room:
         self._documents = Documents(
             self.document,
             beginning.replica,
+            beginning.stored,
             self._ledger,
             self._recorder,
             entropy,
@@ -419,7 +418,7 @@ class Room:
     def _replace_runtime(self, old: RuntimeReader, now: Moment) -> None:
         snapshot = self._recorder.replace(old, now)
         self._ledger.record(RuntimeReplaced(self.document, self.runtime, snapshot))
-        self.notebook.set_runtime(self.runtime, now)
+        self.notebook.set_runtime(self.runtime, now, "daemon")
         self._documents.commit(now)
 
     def _end_unfinished(self, opening: Opening, now: Moment) -> None:
@@ -454,20 +453,9 @@ class Room:
     def _show_file_outputs(self, beginning: Beginning, now: Moment) -> None:
         """The outputs that the file holds become records like any other."""
         for shown in beginning.from_file:
-            if not shown.outputs and shown.execution_count is None:
-                continue
-            if self._recorder.reader.latest(shown.cell_id) is not None:
-                continue
-            record, blobs = from_file(
-                shown.cell_id,
-                hashlib.sha256(shown.source.encode()).hexdigest(),
-                shown.execution_count,
-                shown.outputs,
-                now.wall_s,
-            )
-            for sha256, data in blobs:
-                self._ledger.blob(sha256, data)
-            self._recorder.admitted(record, now)
+            is_empty = not shown.outputs and shown.execution_count is None
+            if not is_empty and self._recorder.reader.latest(shown.cell_id) is None:
+                self._recorder.found_in_file(shown, now)
 
     def _fail(self, error: HeadwayError) -> None:
         """The store failed: confirm nothing, tell everybody, do no more."""

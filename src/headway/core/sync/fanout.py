@@ -32,7 +32,13 @@ from headway.core.wire.messages import (
     Update,
     UpdateStatus,
 )
-from headway.errors import EngineFailure, InvalidUpdate, MissingChanges, UpdateTooLarge
+from headway.errors import (
+    DocumentError,
+    EngineFailure,
+    InvalidUpdate,
+    MissingChanges,
+    UpdateTooLarge,
+)
 from headway.ids import DocumentId
 from headway.moments import Moment
 
@@ -56,7 +62,6 @@ class Merged:
 
     batch_id: bytes
     change: Stored | None
-    imported: tuple[Imported, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ class HostedDocument:
         room: DocumentId,
         replica: Replica,
         *,
+        stored: Version,
         permission: Permission,
         extra: bytes,
         fresh_peer: Callable[[], int],
@@ -89,12 +95,14 @@ class HostedDocument:
     ) -> None:
         """Host `replica` under the room id `room`.
 
-        `permission` and `extra` go into every join's answer. `fresh_peer` gives a peer id never
-        used before; `check` raises InvalidUpdate when an import broke the document's rules.
+        `stored` is the version that is durable already: what is beyond it comes with the first
+        `take_change`. `permission` and `extra` go into every join's answer. `fresh_peer` gives a
+        peer id never used before; `check` raises InvalidUpdate when an import broke the
+        document's rules.
         """
         self.room = room
         self.replica = replica
-        self.durable = replica.version()
+        self.durable = stored
         self.members: dict[int, Membership] = {}
         self._permission = permission
         self._extra = extra
@@ -147,19 +155,18 @@ class HostedDocument:
                 return outcome
 
     def _merge(self, batch: Batch) -> Merged | Refusal | OutOfStep | Unsound:
-        imported: list[Imported] = []
         for update in batch.updates:
             outcome = self._import(batch.batch_id, update)
-            if isinstance(outcome, Imported):
-                imported.append(outcome)
+            if outcome is None:
                 continue
-            if imported or isinstance(outcome, Unsound):
+            if isinstance(outcome, Unsound) or self.replica.version() != self._exported:
                 # A batch is taken whole or not at all.
                 self._rebuild()
             return outcome
-        return Merged(batch.batch_id, self.take_change(), tuple(imported))
+        return Merged(batch.batch_id, self.take_change())
 
-    def _import(self, batch_id: bytes, update: bytes) -> Imported | Refusal | OutOfStep | Unsound:
+    def _import(self, batch_id: bytes, update: bytes) -> Refusal | OutOfStep | Unsound | None:
+        """Merge one update; None when that went well."""
         try:
             step = self.replica.import_update(update)
         except UpdateTooLarge:
@@ -173,9 +180,9 @@ class HostedDocument:
         try:
             if step.changed:
                 self._check(self.replica, step)
-        except InvalidUpdate as refusal:
+        except DocumentError as refusal:
             return Unsound(batch_id, str(refusal))
-        return step
+        return None
 
     def _rebuild(self) -> None:
         """Go back to what was exported last: nothing after it was stored or shown."""

@@ -6,14 +6,17 @@ a peer that joins later learns the present at once, and passes each on as it cam
 
 from __future__ import annotations
 
-from headway.core.document.crdt import PresenceStore
+from headway.core.document.presence import PresenceStore
 from headway.core.sync.fanout import Frames
 from headway.core.wire.codec import encode
 from headway.core.wire.messages import Ack, Join, Joined, Kind, Update, UpdateStatus
 from headway.errors import InvalidUpdate
 from headway.ids import DocumentId
 
-__all__ = ["MAX_PRESENCE_BYTES", "PresenceRoom"]
+__all__ = ["MAX_PRESENCE_BYTES", "PRESENCE_TIMEOUT_S", "PresenceRoom"]
+
+PRESENCE_TIMEOUT_S = 30.0
+"""How long a peer's state lives that it does not send again."""
 
 MAX_PRESENCE_BYTES = 64 * 1024
 """The largest presence update that is passed on."""
@@ -26,14 +29,13 @@ class PresenceRoom:
         """Presence under the room id `room`, shared with the document of that id."""
         self.room = room
         self.members: dict[int, None] = {}
-        self._store = PresenceStore()
+        self._store = PresenceStore(PRESENCE_TIMEOUT_S)
 
     def join(self, peer: int, message: Join) -> Frames:
         """Let a peer in; the frames answer it with everybody's present state."""
         del message
         self.members[peer] = None
         frames = [encode(Joined(Kind.PRESENCE, self.room, "write", b""))]
-        self._store.remove_outdated()
         present = self._store.encode_all()
         if present:
             frames.append(encode(Update(Kind.PRESENCE, self.room, (present,), bytes(8))))
