@@ -195,6 +195,22 @@ def test_an_execution_that_runs_as_another_shares_its_end(world: World) -> None:
     world.run(scenario)
 
 
+def test_a_notebook_is_loaded_with_every_execution_id_it_ever_accepted(world: World) -> None:
+    async def write(store: Store) -> None:
+        await store.create(NB, None)
+        await store.append([accepted("e1"), accepted("again", runs_as="e1")])
+        await store.append([ExecutionFinished(NB, "e1", b"done")])
+        await store.append([ExecutionAccepted(OTHER, "theirs", "theirs", "cell", "ab" * 32)])
+
+    async def read(store: Store) -> None:
+        stored = await store.load(NB)
+        assert stored is not None
+        assert stored.taken == {"e1": "e1", "again": "e1"}
+
+    world.run(write)
+    world.run(read)
+
+
 def test_a_path_belongs_to_the_notebook_that_took_it_last(world: World) -> None:
     async def scenario(store: Store) -> None:
         await store.create(NB, "/a.ipynb")

@@ -149,6 +149,11 @@ class MemoryStore:
                 for stored in map(self._with_original, self._disk.executions.values())
                 if stored.accepted.notebook == document and stored.record is None
             ),
+            taken={
+                stored.accepted.execution_id: stored.accepted.runs_as
+                for stored in self._disk.executions.values()
+                if stored.accepted.notebook == document
+            },
         )
 
     async def find_path(self, path: str) -> DocumentId | None:

@@ -22,6 +22,8 @@ __all__ = ["read_execution", "read_notebook"]
 _ACCEPTANCE = "e.notebook, e.id, e.runs_as, e.cell_id, e.source_sha256, e.checksum"
 _SELF_AND_ORIGINAL = "FROM executions e LEFT JOIN executions o ON o.id = e.runs_as AND o.id <> e.id"
 
+_OF_NOTEBOOK = "FROM executions e WHERE e.notebook = ?"
+
 
 def read_notebook(
     connection: sqlite3.Connection, path: Path, document: DocumentId
@@ -51,6 +53,7 @@ def read_notebook(
         if runtime_snapshot is None:
             examined.damaged.append(f"snapshot of {runtime}")
     unfinished = _read_unfinished(connection, document, examined)
+    taken = _read_taken(connection, document, examined)
     examined.refuse_damage(path, document)
     return StoredNotebook(
         document=document,
@@ -63,6 +66,7 @@ def read_notebook(
         runtime_snapshot=runtime_snapshot,
         runtime_updates=runtime_updates,
         unfinished=unfinished,
+        taken=taken,
     )
 
 
@@ -152,6 +156,22 @@ def _read_unfinished(
         else:
             examined.damaged.append(f"execution {accepted.execution_id}")
     return tuple(found)
+
+
+def _read_taken(
+    connection: sqlite3.Connection, notebook: DocumentId, examined: _Examined
+) -> dict[ExecutionId, ExecutionId]:
+    """Every accepted execution id, and the execution that answers for it."""
+    taken: dict[ExecutionId, ExecutionId] = {}
+    for row in connection.execute(
+        f"SELECT {_ACCEPTANCE} {_OF_NOTEBOOK} ORDER BY e.rowid", (notebook,)
+    ):
+        accepted, sound = _read_acceptance(row)
+        taken[accepted.execution_id] = accepted.runs_as
+        name = f"execution {accepted.execution_id}"
+        if not sound and name not in examined.damaged:
+            examined.damaged.append(name)
+    return taken
 
 
 def _read_acceptance(row: tuple[Any, ...]) -> tuple[ExecutionAccepted, bool]:

@@ -54,6 +54,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
         "CREATE INDEX unfinished_executions ON executions (notebook) WHERE record IS NULL",
     ),
+    # A notebook is loaded with every execution id it ever accepted.
+    ("CREATE INDEX executions_of_notebook ON executions (notebook)",),
 )
 """What makes schema version n out of version n - 1, in order. Append; never change an entry."""
 
