@@ -58,6 +58,8 @@ class ListSplice:
     index: int
     delete: int
     insert: tuple[Any, ...]
+    moved: bool
+    """Whether what is inserted was taken from elsewhere in the same list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +145,10 @@ def _list_splices(items: list[Any]) -> tuple[ListSplice, ...]:
             at += item.retain
         elif hasattr(item, "insert"):
             values = tuple(_item(value) for value in item.insert)
-            splices.append(ListSplice(at, 0, values))
+            splices.append(ListSplice(at, 0, values, moved=bool(item.is_move)))
             at += len(values)
         else:
-            splices.append(ListSplice(at, item.delete, ()))
+            splices.append(ListSplice(at, item.delete, (), moved=False))
     return tuple(splices)
 
 
