@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import json
 import os
+import select
 import signal
 import stat
+import subprocess
 import sys
 import threading
 from collections.abc import Awaitable, Callable
@@ -25,7 +27,7 @@ from headway.core.kernel.events import (
     Stream,
 )
 from headway.core.room.effects import ExecuteRequest
-from headway.edges import jupyter_kernel
+from headway.edges import jupyter_kernel, kernel_wire
 from headway.edges import kernels as kernels_module
 from headway.edges.kernels import JupyterKernel, JupyterKernels
 from headway.errors import KernelStartFailed
@@ -196,7 +198,12 @@ def test_what_arrived_before_death_is_told_before_it() -> None:
     play(scenario)
 
 
-def test_a_flood_while_nobody_reads_loses_nothing() -> None:
+@pytest.mark.parametrize("queue", [0, 1])
+def test_a_flood_while_nobody_reads_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch, queue: int
+) -> None:
+    # With 0 our side holds the flood, with 1 the kernel has to.
+    monkeypatch.setattr(kernel_wire, "RECEIVE_QUEUE", queue)
     lines = 5_000
 
     async def scenario(kernels: JupyterKernels) -> None:
@@ -493,3 +500,23 @@ def test_starting_and_ending_leaks_no_descriptor_and_no_thread() -> None:
         assert threading.active_count() <= threads
 
     play(scenario)
+
+
+def test_a_kernel_does_not_outlive_a_parent_that_was_killed() -> None:
+    program = (
+        "import asyncio\n"
+        "from headway.edges.kernels import JupyterKernels\n"
+        "async def main():\n"
+        "    kernel = await JupyterKernels().start(None, None, '/', print, print)\n"
+        "    print(kernel.pid, flush=True)\n"
+        "    await asyncio.Event().wait()\n"
+        "asyncio.run(main())\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        kernel = int(parent.stdout.readline())
+        pidfd = os.pidfd_open(kernel)
+        parent.kill()
+    gone, _, _ = select.select([pidfd], [], [], LIMIT_S)
+    os.close(pidfd)
+    assert gone

@@ -40,6 +40,9 @@ SLICE_MESSAGES: Final = 64
 SLICE_BYTES: Final = 2 * 1024 * 1024
 """Bytes taken from one socket before the event loop gets its turn."""
 
+RECEIVE_QUEUE: Final = 0
+"""ZeroMQ's high-water mark for what we have not taken yet; 0 is unbounded."""
+
 RECONNECT_MS: Final = 10
 """How soon a socket tries again while the kernel has not bound its end yet."""
 
@@ -158,7 +161,7 @@ class KernelWire:
         socket = context.socket(kind)
         self._sockets[name] = socket
         socket.setsockopt(zmq.LINGER, 0)
-        socket.setsockopt(zmq.RCVHWM, 0)
+        socket.setsockopt(zmq.RCVHWM, RECEIVE_QUEUE)
         socket.setsockopt(zmq.SNDHWM, 0)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         if kind == zmq.SUB:
