@@ -1,0 +1,407 @@
+"""The asynchronous client, the source of truth: what crosses the network is awaited.
+
+Floor 5. Below it are the pump (one for each open notebook) and the session that decides;
+`sync` is its twin for programs without an event loop. A call that is cancelled or times out
+changes nothing but that call: what it asked for goes on. Every wait has one deadline, for the
+whole of what the caller asked for.
+"""
+
+# ruff: noqa: ASYNC109 - `timeout` is the face: one deadline for the whole of a call
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from headway.client.blobs import BLOB_TIMEOUT_S, fetch_blob
+from headway.client.connection import connect_url
+from headway.client.discovery import daemon_dial
+from headway.client.executions import AsyncExecution, resolve_outputs, time_left
+from headway.client.local import CellLike, LocalNotebook, id_of
+from headway.client.models import Event, ExecutionResult
+from headway.client.pump import Pump
+from headway.core.session.opening import Target
+from headway.core.session.session import Session
+from headway.core.sync.confirm import CONFIRM_TIMEOUT_S, Confirmation
+from headway.core.wire import rpc
+from headway.edges import paths
+from headway.errors import (
+    ConnectionLost,
+    DeadlineExceeded,
+    HeadwayError,
+    NotConfirmed,
+    UnknownMethod,
+)
+from headway.ids import ExecutionId, execution_id, heads_to_text
+
+__all__ = [
+    "CLOSE_TIMEOUT_S",
+    "KERNEL_TIMEOUT_S",
+    "OPEN_TIMEOUT_S",
+    "AsyncNotebook",
+    "AsyncOpening",
+    "connect_async",
+    "open_async",
+]
+
+OPEN_TIMEOUT_S = 60.0
+"""How long opening may take, the start of a daemon included."""
+
+CLOSE_TIMEOUT_S = 10.0
+"""How long `close` waits for what was not acknowledged yet."""
+
+KERNEL_TIMEOUT_S = 90.0
+"""How long starting a kernel may take."""
+
+Source = Literal["confirmed", "latest"]
+
+
+class AsyncNotebook(LocalNotebook):
+    """An open notebook: a replica that is edited at once, and the daemon that runs its cells."""
+
+    def __init__(self, pump: Pump, author: str, socket: Path | None) -> None:
+        """Not for callers: use `open_async` or `connect_async`."""
+        super().__init__(pump, author)
+        self._socket = socket
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # An error on its way out is what the caller must see, not that closing failed as well.
+        await self._end(CLOSE_TIMEOUT_S, strict=error is None)
+
+    async def confirm_sync(
+        self, timeout: float = CONFIRM_TIMEOUT_S, *, required: bool = True
+    ) -> Confirmation:
+        """Wait until the daemon has merged and stored every change that is here now.
+
+        Raises ConfirmTimeout (`data["missing"]` are the heads), UpdateRejected or ConnectionLost;
+        with `required=False` these come in the Confirmation, whose `confirmed` is False then.
+        """
+        heads = self.heads
+        began_s = time.monotonic()
+        try:
+            return await self._pump.confirm(timeout)
+        except (NotConfirmed, ConnectionLost) as error:
+            if required:
+                raise
+            elapsed_s = time.monotonic() - began_s
+            return Confirmation(heads, elapsed_s, confirmed=False, error=error)
+
+    async def execute_cell(
+        self, cell: CellLike, *, timeout: float | None = None, source: Source = "confirmed"
+    ) -> ExecutionResult:
+        """Run a cell as it is here now, and wait for its end; never races with edits.
+
+        An error in the cell is a result. Raises DeadlineExceeded when `timeout` passes first
+        (`data["execution_id"]`; the execution goes on), and the daemon's typed refusals.
+        """
+        deadline_s = self._deadline(timeout)
+        execution = await self.queue_cell(cell, timeout=_or_default(timeout), source=source)
+        return await execution.result(time_left(deadline_s))
+
+    async def queue_cell(
+        self,
+        cell: CellLike,
+        *,
+        timeout: float = rpc.REQUEST_TIMEOUT_S,
+        source: Source = "confirmed",
+    ) -> AsyncExecution:
+        """Have a cell run as it is here now, and do not wait for its end."""
+        params = rpc.Execute(
+            document=self.id,
+            required_heads=self._ticket(),
+            cell_id=id_of(cell),
+            execution_id=execution_id(time.time(), os.urandom),
+            source=source,
+        )
+        accepted: rpc.Accepted = await self._pump.request(params, timeout)
+        return self._execution(accepted.execution_id, accepted.cell_id)
+
+    async def stream_execute(
+        self, cell: CellLike, *, timeout: float | None = None, source: Source = "confirmed"
+    ) -> AsyncGenerator[Event]:
+        """Run a cell and give what happens as it happens; the last event is Finished."""
+        deadline_s = self._deadline(timeout)
+        execution = await self.queue_cell(cell, timeout=_or_default(timeout), source=source)
+        async with contextlib.aclosing(execution.events(time_left(deadline_s))) as events:
+            async for event in events:
+                yield event
+
+    async def run(self, code: str, *, timeout: float | None = None) -> ExecutionResult:
+        """Add a code cell with `code` at the end, and execute it."""
+        return await self.execute_cell(self.add_cell(code), timeout=timeout)
+
+    async def run_all(
+        self, *, allow_errors: bool = False, timeout: float | None = None
+    ) -> list[ExecutionResult]:
+        """Run every code cell in order, as one admission; gives all results, in order.
+
+        Unless `allow_errors`, the cells after one that fails end as cancelled.
+        """
+        deadline_s = self._deadline(timeout)
+        params = rpc.ExecuteAll(
+            document=self.id,
+            required_heads=self._ticket(),
+            batch_id=execution_id(time.time(), os.urandom),
+            allow_errors=allow_errors,
+        )
+        admitted: rpc.AcceptedAll = await self._pump.request(params, _or_default(timeout))
+        return [
+            await self._execution(each.execution_id, each.cell_id).result(time_left(deadline_s))
+            for each in admitted.executions
+        ]
+
+    async def get_execution(
+        self, execution_id: ExecutionId, *, timeout: float = rpc.REQUEST_TIMEOUT_S
+    ) -> AsyncExecution:
+        """An execution by its id, also one that another client asked for; ExecutionNotFound."""
+        params = rpc.GetExecution(document=self.id, execution_id=execution_id)
+        outcome: rpc.ExecutionOutcome = await self._pump.request(params, timeout)
+        return self._execution(outcome.execution_id, str(outcome.record.get("cell_id", "")))
+
+    async def interrupt(self, *, timeout: float = rpc.REQUEST_TIMEOUT_S) -> rpc.Interrupted:
+        """End every execution that was asked for before this call, and none after."""
+        answer: rpc.Interrupted = await self._pump.request(rpc.Interrupt(document=self.id), timeout)
+        return answer
+
+    async def start_kernel(
+        self, name: str | None = None, *, timeout: float = KERNEL_TIMEOUT_S
+    ) -> rpc.KernelState:
+        """Start the kernel `name`, or the notebook's own; one that runs already is success."""
+        params = rpc.StartKernel(document=self.id, required_heads=self._ticket(), name=name)
+        answer: rpc.KernelState = await self._pump.request(params, timeout)
+        return answer
+
+    async def restart_kernel(
+        self, name: str | None = None, *, timeout: float = KERNEL_TIMEOUT_S
+    ) -> rpc.KernelState:
+        """Put a fresh kernel in place of this one; what ran or waited ends."""
+        params = rpc.RestartKernel(document=self.id, required_heads=self._ticket(), name=name)
+        answer: rpc.KernelState = await self._pump.request(params, timeout)
+        return answer
+
+    async def shutdown_kernel(self, *, timeout: float = KERNEL_TIMEOUT_S) -> rpc.KernelState:
+        """End the kernel; what ran or waited ends."""
+        params = rpc.ShutdownKernel(document=self.id, required_heads=self._ticket())
+        answer: rpc.KernelState = await self._pump.request(params, timeout)
+        return answer
+
+    async def complete(
+        self, code: str, cursor: int | None = None, *, timeout: float = rpc.REQUEST_TIMEOUT_S
+    ) -> rpc.Completions:
+        """What the kernel would put at `cursor` (code points; the end if None) in `code`."""
+        at = len(code) if cursor is None else cursor
+        params = rpc.Complete(document=self.id, code=code, cursor=at)
+        answer: rpc.Completions = await self._pump.request(params, timeout)
+        return answer
+
+    async def inspect(
+        self,
+        code: str,
+        cursor: int | None = None,
+        *,
+        detail: int = 0,
+        timeout: float = rpc.REQUEST_TIMEOUT_S,
+    ) -> rpc.Inspection:
+        """What the kernel knows of the name at `cursor` (code points; the end if None)."""
+        at = len(code) if cursor is None else cursor
+        params = rpc.Inspect(document=self.id, code=code, cursor=at, detail=detail)
+        answer: rpc.Inspection = await self._pump.request(params, timeout)
+        return answer
+
+    async def save(
+        self, path: str | os.PathLike[str] | None = None, *, timeout: float = rpc.REQUEST_TIMEOUT_S
+    ) -> rpc.Saved:
+        """Write what is here now to the notebook's file, or to `path`, which becomes its file."""
+        chosen = None if path is None else notebook_path(path)
+        params = rpc.Save(document=self.id, required_heads=self._ticket(), path=chosen)
+        answer: rpc.Saved = await self._pump.request(params, timeout)
+        return answer
+
+    async def fetch_output(
+        self, output: dict[str, Any], *, timeout: float = BLOB_TIMEOUT_S
+    ) -> dict[str, Any]:
+        """An output of a cell or event as nbformat writes it, with its large values."""
+        async with asyncio.timeout(timeout):
+            return (await resolve_outputs(self._socket, [output]))[0]
+
+    async def fetch_blob(self, sha256: str, *, timeout: float = BLOB_TIMEOUT_S) -> bytes:
+        """The bytes that a reference `{"blob": sha256, ...}` stands for."""
+        if self._socket is None:
+            raise UnknownMethod("This server only synchronises documents; it has no blobs.")
+        try:
+            async with asyncio.timeout(timeout):
+                return await fetch_blob(self._socket, sha256)
+        except TimeoutError as error:
+            raise DeadlineExceeded(f"The blob {sha256} did not arrive in time.") from error
+
+    async def wait_until(
+        self, is_true: Callable[[], bool], *, timeout: float = CONFIRM_TIMEOUT_S
+    ) -> None:
+        """Wait until `is_true()`, looked at again whenever anything about the notebook changes."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._pump.changed.until(is_true)
+        except TimeoutError as error:
+            raise DeadlineExceeded(f"It did not come true within {timeout} s.") from error
+
+    async def close(self, *, timeout: float = CLOSE_TIMEOUT_S) -> None:
+        """Wait until everything here is acknowledged, then let go; the kernel lives on.
+
+        Closes in any case; raises as `confirm_sync` if something was not acknowledged.
+        """
+        await self._end(timeout, strict=True)
+
+    # Inside
+
+    async def _end(self, timeout_s: float, *, strict: bool) -> None:
+        try:
+            if (
+                not self._session.is_closed
+                and not self.is_synced
+                and not self._session.is_read_only
+            ):
+                await self.confirm_sync(timeout_s, required=strict)
+        finally:
+            await self._pump.close()
+
+    def _execution(self, identity: ExecutionId, cell: str) -> AsyncExecution:
+        return AsyncExecution(self._pump, self._socket, self.id, identity, cell)
+
+    def _ticket(self) -> str:
+        return heads_to_text(self.heads)
+
+    @staticmethod
+    def _deadline(timeout_s: float | None) -> float | None:
+        return None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
+
+
+class AsyncOpening:
+    """A notebook being opened: await it, or use it as an asynchronous context."""
+
+    def __init__(self, begin: Callable[[], Any]) -> None:
+        """Not for callers."""
+        self._begin = begin
+        self._notebook: AsyncNotebook | None = None
+
+    def __await__(self) -> Generator[Any, None, AsyncNotebook]:
+        notebook: AsyncNotebook = yield from self._begin().__await__()
+        return notebook
+
+    async def __aenter__(self) -> AsyncNotebook:
+        self._notebook = await self
+        return self._notebook
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._notebook is not None, "entered before it is left"
+        await self._notebook.__aexit__(kind, error, traceback)
+
+
+def open_async(
+    path: str | os.PathLike[str],
+    *,
+    kernel: str | None = None,
+    home: str | os.PathLike[str] | None = None,
+    name: str | None = None,
+    timeout: float = OPEN_TIMEOUT_S,
+) -> AsyncOpening:
+    """Open the notebook at `path` (made if absent) with the daemon of `home`, started if need be.
+
+    `kernel` names a kernel to start; `name` is what others see of you.
+    """
+    chosen = Path(home).expanduser().resolve() if home is not None else paths.home()
+    author = name or f"python {os.getpid()}"
+
+    async def begin() -> AsyncNotebook:
+        deadline_s = asyncio.get_running_loop().time() + timeout
+        notebook = await _begin(
+            Target(path=notebook_path(path)),
+            lambda session: Pump(session, daemon_dial(chosen, author)),
+            author,
+            paths.Paths.of(chosen).socket,
+            timeout,
+        )
+        if kernel is not None:
+            try:
+                await notebook.start_kernel(kernel, timeout=time_left(deadline_s) or 0.0)
+            except BaseException:
+                await notebook._pump.close()  # noqa: SLF001 - it is ours, and nobody has it yet
+                raise
+        return notebook
+
+    return AsyncOpening(begin)
+
+
+def connect_async(
+    url: str, room: str, *, name: str | None = None, timeout: float = OPEN_TIMEOUT_S
+) -> AsyncOpening:
+    """Join the notebook document `room` on any server of the Loro protocol at `url`.
+
+    Such a server keeps documents and runs nothing: executing raises UnknownMethod.
+    """
+
+    async def begin() -> AsyncNotebook:
+        return await _begin(
+            Target(document=room, commands=False),
+            lambda session: Pump(session, lambda _start: connect_url(url)),
+            name or f"python {os.getpid()}",
+            None,
+            timeout,
+        )
+
+    return AsyncOpening(begin)
+
+
+async def _begin(
+    target: Target,
+    make_pump: Callable[[Session], Pump],
+    author: str,
+    socket: Path | None,
+    timeout_s: float,
+) -> AsyncNotebook:
+    session = Session(target, entropy=os.urandom, presence_key=os.urandom(8).hex())
+    pump = make_pump(session)
+    try:
+        pump.start()
+        async with asyncio.timeout(timeout_s):
+            await pump.changed.until(lambda: session.status in {"live", "closed"})
+    except TimeoutError as error:
+        await pump.close()
+        raise DeadlineExceeded(f"The notebook was not open within {timeout_s} s.") from error
+    except BaseException:
+        await pump.close()
+        raise
+    if session.status == "closed":
+        await pump.close()
+        raise session.error or HeadwayError("The notebook was closed while it was opened.")
+    return AsyncNotebook(pump, author, socket)
+
+
+def notebook_path(path: str | os.PathLike[str]) -> str:
+    """The absolute path of a notebook's file; `.ipynb` is added where it is missing."""
+    chosen = Path(path).expanduser()
+    if chosen.suffix != ".ipynb":
+        chosen = chosen.with_name(chosen.name + ".ipynb")
+    return str(chosen.resolve())
+
+
+def _or_default(timeout_s: float | None) -> float:
+    return rpc.REQUEST_TIMEOUT_S if timeout_s is None else timeout_s

@@ -1,0 +1,95 @@
+"""The background event loop of the synchronous client: one thread for the whole process.
+
+Floor 5. It is a daemon thread and has an exit handler, so a program that forgets to close a
+notebook still ends: at exit each open one gets a short time to deliver what it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import os
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from headway.errors import WrongThread
+
+__all__ = ["EXIT_TIMEOUT_S", "Background", "background"]
+
+EXIT_TIMEOUT_S = 3.0
+"""How long open notebooks may take to close when the interpreter ends."""
+
+T = TypeVar("T")
+
+
+class Background:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        """Starts the thread; it is there for good."""
+        self.process = os.getpid()
+        self._loop = asyncio.new_event_loop()
+        self._at_exit: dict[int, Callable[[], Awaitable[None]]] = {}
+        self._thread = threading.Thread(target=self._run, name="headway", daemon=True)
+        self._thread.start()
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` on the loop and wait for it here; interrupting the wait cancels it."""
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise WrongThread(
+                "This synchronous call was made on Headway's own event loop, and would wait on "
+                "itself. Use the asynchronous client (`headway.open_async`) there."
+            )
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def close_at_exit(self, owner: object, close: Callable[[], Awaitable[None]]) -> None:
+        """Run `close` when the interpreter ends, unless `forget` comes first."""
+        self._at_exit[id(owner)] = close
+
+    def forget(self, owner: object) -> None:
+        """`owner` closed in good time."""
+        self._at_exit.pop(id(owner), None)
+
+    def stop(self) -> None:
+        """Close what is open, in a bounded time, and end the thread."""
+        if self.process != os.getpid() or not self._thread.is_alive():
+            return
+        # At exit there is nobody left to tell; what was not delivered was not confirmed either.
+        with contextlib.suppress(Exception):
+            asyncio.run_coroutine_threadsafe(self._close_all(), self._loop).result(EXIT_TIMEOUT_S)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(EXIT_TIMEOUT_S)
+
+    async def _close_all(self) -> None:
+        closings = [close() for close in self._at_exit.values()]
+        self._at_exit.clear()
+        await asyncio.gather(*closings, return_exceptions=True)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.close()
+
+
+_current: Background | None = None
+_lock = threading.Lock()
+
+
+def background() -> Background:
+    """The process's background loop, made when it is first needed, and anew after a fork."""
+    global _current  # noqa: PLW0603 - one for the process is what it is
+    with _lock:
+        if _current is None or _current.process != os.getpid():
+            _current = Background()
+            atexit.register(_current.stop)
+        return _current

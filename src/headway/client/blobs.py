@@ -1,0 +1,76 @@
+"""Fetching blobs: the large parts of outputs, by the SHA-256 of their bytes.
+
+Floor 5. One HTTP GET on the daemon's Unix socket for each, bounded in size, and checked against
+the hash that names it. What the bytes mean (`mime`) and where they belong is asked elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+import h11
+
+from headway.errors import ConnectionLost, DaemonUnavailable, RequestFailed
+
+__all__ = ["BLOB_TIMEOUT_S", "MAX_BLOB_BYTES", "fetch_blob"]
+
+MAX_BLOB_BYTES = 256 * 1024 * 1024
+"""The largest blob that is fetched."""
+
+BLOB_TIMEOUT_S = 30.0
+"""How long one blob may take when the caller names no time-out."""
+
+_READ_BYTES = 256 * 1024
+
+
+async def fetch_blob(socket: Path, sha256: str, *, max_bytes: int = MAX_BLOB_BYTES) -> bytes:
+    """The bytes of a blob.
+
+    Raises DaemonUnavailable, ConnectionLost, or RequestFailed for one that is absent, larger
+    than `max_bytes`, or not what its name says.
+    """
+    try:
+        reader, writer = await asyncio.open_unix_connection(str(socket))
+    except OSError as error:
+        raise DaemonUnavailable(f"No daemon answers on {socket}: {error}.") from error
+    try:
+        data = await _get(reader, writer, f"/blob/{sha256}", max_bytes)
+    except (OSError, h11.ProtocolError) as error:
+        raise ConnectionLost(f"The blob {sha256} did not arrive whole: {error}.") from error
+    finally:
+        writer.transport.abort()
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise RequestFailed(f"The blob {sha256} arrived damaged.", sha256=sha256)
+    return data
+
+
+async def _get(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: str, max_bytes: int
+) -> bytes:
+    connection = h11.Connection(h11.CLIENT)
+    headers = [("Host", "localhost"), ("Connection", "close")]
+    request = h11.Request(method="GET", target=target, headers=headers)
+    writer.write(connection.send(request) or b"")
+    writer.write(connection.send(h11.EndOfMessage()) or b"")
+    await writer.drain()
+    status = 0
+    data = bytearray()
+    while True:
+        event = connection.next_event()
+        if event is h11.NEED_DATA:
+            connection.receive_data(await reader.read(_READ_BYTES))
+        elif isinstance(event, h11.Response):
+            status = event.status_code
+        elif isinstance(event, h11.Data):
+            data += event.data
+            if len(data) > max_bytes:
+                raise RequestFailed(f"{target} is larger than {max_bytes} bytes.", limit=max_bytes)
+        elif isinstance(event, h11.EndOfMessage):
+            break
+        elif isinstance(event, h11.ConnectionClosed):
+            raise ConnectionLost(f"The connection ended before {target} had arrived.")
+    if status != 200:
+        raise RequestFailed(f"The daemon has no {target} (HTTP status {status}).", status=status)
+    return bytes(data)

@@ -1,0 +1,243 @@
+"""An execution seen from the client: its state so far, its end, and its events as they come.
+
+Floor 5. The runtime document is the one source: a replica that shows a terminal status has all
+outputs. Only for an execution that is not in it (an old one, or one the document has not caught
+up with) is the daemon asked by id.
+"""
+
+# ruff: noqa: ASYNC109 - `timeout` is the face: one deadline for the whole of a call
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from headway.client.blobs import fetch_blob
+from headway.client.models import (
+    DisplayUpdated,
+    Event,
+    ExecutionResult,
+    Finished,
+    Output,
+    OutputsCleared,
+    Started,
+    result_of,
+)
+from headway.client.pump import Pump
+from headway.core.document.forms import blobs_of, file_form
+from headway.core.document.mime import resolve
+from headway.core.document.runtime import TERMINAL, ExecutionRecord
+from headway.core.wire.rpc import Cancel, ExecutionOutcome, GetExecution
+from headway.errors import (
+    ConnectionFailed,
+    ConnectionLost,
+    DeadlineExceeded,
+    RequestFailed,
+)
+from headway.ids import CellId, DocumentId, ExecutionId
+
+__all__ = ["ASK_AFTER_S", "FETCH_LIMIT_BYTES", "AsyncExecution", "resolve_outputs", "time_left"]
+
+ASK_AFTER_S = 2.0
+"""An execution that the runtime document does not show for so long is asked for by id."""
+
+FETCH_LIMIT_BYTES = 64 * 1024 * 1024
+"""Blobs put into one result; what is beyond stays as references."""
+
+_ASK_TIMEOUT_S = 30.0
+
+
+class AsyncExecution:
+    """One execution of one cell. It goes on whether or not anybody waits for it."""
+
+    def __init__(
+        self,
+        pump: Pump,
+        socket: Path | None,
+        document: DocumentId,
+        execution_id: ExecutionId,
+        cell_id: CellId,
+    ) -> None:
+        """Not for callers: executions come from `queue_cell` and `get_execution`."""
+        self.id = execution_id
+        self.cell_id = cell_id
+        self._pump = pump
+        self._socket = socket
+        self._document = document
+
+    @property
+    def status(self) -> str:
+        """queued, running, ok, error, cancelled or lost; `unknown` until that is here."""
+        runtime = self._pump.session.runtime
+        return (runtime.status(self.id) if runtime is not None else None) or "unknown"
+
+    @property
+    def outputs(self) -> tuple[dict[str, Any], ...]:
+        """The outputs so far; large values as references."""
+        record = self._shown()
+        return tuple(record.outputs) if record is not None else ()
+
+    async def wait(self, timeout: float | None = None) -> str:
+        """Wait until it is terminal; gives the status, or raises DeadlineExceeded."""
+        return (await self._terminal_record(timeout)).status
+
+    async def result(self, timeout: float | None = None) -> ExecutionResult:
+        """Wait until it is terminal; gives how it ended, or raises DeadlineExceeded."""
+        record = await self._terminal_record(timeout)
+        return result_of(record, await resolve_outputs(self._socket, record.outputs))
+
+    async def cancel(self, timeout: float = _ASK_TIMEOUT_S) -> bool:
+        """End it: queued, it never runs; running, it is interrupted. False: it had ended."""
+        params = Cancel(document=self._document, execution_id=self.id)
+        cancelled: bool = (await self._pump.request(params, timeout)).cancelled
+        return cancelled
+
+    async def events(self, timeout: float | None = None) -> AsyncGenerator[Event]:
+        """What happens, from the start on: Started, outputs as they come, Finished."""
+        deadline_s = _deadline(timeout)
+        started = False
+        seen: tuple[dict[str, Any], ...] = ()
+        while True:
+            record = self._shown()
+            terminal = record is not None and record.status in TERMINAL
+            if record is not None and not started and (terminal or record.status == "running"):
+                started = True
+                yield Started(self.id, record.cell_id, record.execution_count)
+            for event in _new_events(seen, tuple(record.outputs) if record is not None else ()):
+                yield event
+            seen = tuple(record.outputs) if record is not None else ()
+            if terminal:
+                yield Finished(await self.result(time_left(deadline_s)))
+                return
+            await self._next_change(deadline_s)
+
+    async def _next_change(self, deadline_s: float | None) -> None:
+        self._check_open()
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                await self._pump.changed.next()
+        except TimeoutError as error:
+            raise self._late() from error
+
+    async def _terminal_record(self, timeout_s: float | None) -> ExecutionRecord:
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    shown = self._shown()
+                    if shown is not None and shown.status in TERMINAL:
+                        return shown
+                    self._check_open()
+                    if shown is not None:
+                        await self._pump.changed.next()
+                    elif not await self._appears():
+                        asked = await self._ask()
+                        if asked is not None:
+                            return asked
+        except TimeoutError as error:
+            raise self._late() from error
+
+    async def _appears(self) -> bool:
+        """Whether the runtime document shows it within a short time."""
+
+        def shows() -> bool:
+            return self._shown() is not None or self._pump.session.is_closed
+
+        try:
+            async with asyncio.timeout(ASK_AFTER_S):
+                await self._pump.changed.until(shows)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _ask(self) -> ExecutionRecord | None:
+        params = GetExecution(document=self._document, execution_id=self.id, wait=True)
+        try:
+            outcome: ExecutionOutcome = await self._pump.request(params, _ASK_TIMEOUT_S)
+        except DeadlineExceeded:
+            return None
+        record = msgspec.convert(outcome.record, ExecutionRecord)
+        return record if record.status in TERMINAL else None
+
+    def _shown(self) -> ExecutionRecord | None:
+        runtime = self._pump.session.runtime
+        return runtime.execution(self.id) if runtime is not None else None
+
+    def _check_open(self) -> None:
+        session = self._pump.session
+        if session.is_closed:
+            raise session.error or ConnectionLost(
+                "The notebook was closed here; the execution goes on and can be asked for by id.",
+                execution_id=self.id,
+            )
+
+    def _late(self) -> DeadlineExceeded:
+        return DeadlineExceeded(
+            f"The execution {self.id} did not end in time; it goes on, and its result can be "
+            "asked for by id.",
+            execution_id=self.id,
+            cell_id=self.cell_id,
+            status=self.status,
+        )
+
+
+async def resolve_outputs(
+    socket: Path | None, outputs: tuple[dict[str, Any], ...] | list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Outputs as nbformat writes them, with their blobs; what cannot be had stays a reference."""
+    blobs: dict[str, bytes] = {}
+    left = FETCH_LIMIT_BYTES
+    for sha256 in blobs_of(outputs):
+        if socket is None or sha256 in blobs or left <= 0:
+            continue
+        try:
+            blobs[sha256] = await fetch_blob(socket, sha256, max_bytes=left)
+        except (RequestFailed, ConnectionFailed):
+            continue
+        left -= len(blobs[sha256])
+    resolved: list[dict[str, Any]] = []
+    for output in outputs:
+        whole = all(sha256 in blobs for sha256 in blobs_of((output,)))
+        resolved.append(resolve(file_form(output), blobs.__getitem__) if whole else output)
+    return resolved
+
+
+def time_left(deadline_s: float | None) -> float | None:
+    """Seconds until a deadline of the running loop's clock; None without one."""
+    if deadline_s is None:
+        return None
+    return max(0.0, deadline_s - asyncio.get_running_loop().time())
+
+
+def _deadline(timeout_s: float | None) -> float | None:
+    return None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
+
+
+def _new_events(seen: tuple[dict[str, Any], ...], shown: tuple[dict[str, Any], ...]) -> list[Event]:
+    events: list[Event] = []
+    if len(shown) < len(seen):
+        events.append(OutputsCleared())
+        seen = ()
+    for index, output in enumerate(shown):
+        if index >= len(seen):
+            events.append(Output(index, output))
+        elif output != seen[index]:
+            events.append(_changed(index, seen[index], output))
+    return events
+
+
+def _changed(index: int, before: dict[str, Any], after: dict[str, Any]) -> Event:
+    texts = before.get("text"), after.get("text")
+    grows = (
+        after.get("output_type") == "stream"
+        and before.get("sealed") == after.get("sealed")
+        and isinstance(texts[0], str)
+        and isinstance(texts[1], str)
+        and texts[1].startswith(texts[0])
+    )
+    if grows:
+        return Output(index, {**after, "text": after["text"][len(before["text"]) :]})
+    return DisplayUpdated(index, after)

@@ -1,0 +1,211 @@
+"""The pump: feeds a session what happens, and performs what it asks for.
+
+Floor 5. One for each open notebook. It decides nothing: which frame, which error, when to come
+back, is the session's. It never waits inside `feed`; frames go to an outbox with a writer of its
+own, and answers go to futures. Everything but `wake` happens on its event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections import deque
+from typing import Any, assert_never
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from headway.client.connection import Dial
+from headway.client.pulse import Pulse
+from headway.core.session import effects as effect
+from headway.core.session import inputs
+from headway.core.session.session import Session
+from headway.core.sync.confirm import Confirmation
+from headway.core.wire.rpc import Params
+from headway.edges.clock import SystemClock
+from headway.errors import ConnectionFailed, HeadwayError
+
+__all__ = ["HANG_UP_S", "Pump"]
+
+HANG_UP_S = 1.0
+"""How long the frames before the end of a connection may take to leave."""
+
+
+class Pump:
+    """One session, its connection and its timer, on the running event loop."""
+
+    def __init__(self, session: Session, dial: Dial) -> None:
+        """A pump at rest; `start` begins."""
+        self.session = session
+        self.changed = Pulse()
+        self.loop = asyncio.get_running_loop()
+        self._dial = dial
+        self._clock = SystemClock()
+        self._tokens = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._wake_pending = False
+        self._task: asyncio.Task[None] | None = None
+        self._outbox: deque[bytes | str] = deque()
+        self._outbox_filled = asyncio.Event()
+        self._hanging_up = False
+        self._websocket: ClientConnection | None = None
+
+    def start(self) -> None:
+        """Begin: connect, open, join."""
+        self.feed(inputs.Started())
+
+    def wake(self) -> None:
+        """The local document has commits to send. From any thread; many calls are one input."""
+        if self._wake_pending:
+            return
+        self._wake_pending = True
+        # The loop may be gone: then there is nobody to send, and the edit stays in the replica.
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self._woken)
+
+    def post(self, happened: inputs.Input) -> None:
+        """Feed the session from any thread, without waiting for what comes of it."""
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self.feed, happened)
+
+    async def confirm(self, timeout_s: float) -> Confirmation:
+        """Wait until the other side holds every change of now; raises as `confirm_sync`."""
+        replica = self.session.document.replica
+        with replica.lock:
+            wanted, heads = replica.version(), replica.heads()
+        token = next(self._tokens)
+        deadline_s = self._clock.now().monotonic_s + timeout_s
+        asked = inputs.ConfirmAsked(token, wanted, heads, deadline_s)
+        answer: Confirmation = await self._ask(token, asked)
+        return answer
+
+    async def request(self, params: Params, timeout_s: float) -> Any:
+        """Send a command and wait for its result; raises its typed error."""
+        token = next(self._tokens)
+        deadline_s = self._clock.now().monotonic_s + timeout_s
+        return await self._ask(token, inputs.Requested(token, params, deadline_s))
+
+    async def close(self) -> None:
+        """End the session and its connection; idempotent."""
+        self.feed(inputs.CloseAsked())
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=2 * HANG_UP_S)
+            self._task.cancel()
+
+    def feed(self, happened: inputs.Input) -> None:
+        """Give the session one input, perform its effects in order, and set the timer anew."""
+        for each in self.session.handle(happened, self._clock.now()):
+            self._perform(each)
+        self._rearm()
+
+    def _woken(self) -> None:
+        self._wake_pending = False
+        self.feed(inputs.Edited())
+        self.changed.beat()
+
+    async def _ask(self, token: int, asked: inputs.ConfirmAsked | inputs.Requested) -> Any:
+        answer = self.loop.create_future()
+        self._waiting[token] = answer
+        try:
+            self.feed(asked)
+            return await answer
+        finally:
+            if self._waiting.pop(token, None) is not None:
+                self.feed(inputs.WaitAbandoned(token))
+
+    def _perform(self, asked: effect.Effect) -> None:
+        match asked:
+            case effect.Connect(start=start):
+                self._task = self.loop.create_task(self._run(start=start))
+            case effect.Disconnect():
+                self._hang_up()
+            case effect.Send(frames=frames):
+                self._outbox.extend(frames)
+                self._outbox_filled.set()
+            case effect.ConfirmSettled() | effect.RequestSettled():
+                self._settle(asked.token, asked.outcome)
+            case effect.StatusChanged() | effect.RuntimeChanged():
+                self.changed.beat()
+            case effect.DocumentChanged() | effect.PresenceChanged() | effect.ReplicaRefused():
+                self.changed.beat()
+            case _:
+                assert_never(asked)
+
+    def _settle(self, token: int, outcome: Any) -> None:
+        answer = self._waiting.pop(token, None)
+        if answer is None or answer.done():
+            return
+        if isinstance(outcome, HeadwayError):
+            answer.set_exception(outcome)
+        else:
+            answer.set_result(outcome)
+        self.changed.beat()
+
+    def _rearm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline_s = self.session.next_deadline()
+        if deadline_s is not None:
+            # The loop's clock is the monotonic one, and so is the session's.
+            delay_s = max(0.0, deadline_s - self._clock.now().monotonic_s)
+            self._timer = self.loop.call_later(delay_s, self.feed, inputs.Tick())
+
+    # One connection
+
+    async def _run(self, *, start: bool) -> None:
+        """Live through one connection, from the attempt to its end."""
+        try:
+            websocket = await self._dial(start)
+        except HeadwayError as error:
+            self.feed(inputs.Disconnected(str(error), error))
+            return
+        self._outbox.clear()
+        self._outbox_filled.clear()
+        self._hanging_up = False
+        self._websocket = websocket
+        writer = self.loop.create_task(self._write(websocket))
+        reason = "the connection was closed"
+        try:
+            self.feed(inputs.Connected())
+            async for frame in websocket:
+                self.feed(inputs.Received(frame))
+        except ConnectionClosed as closed:
+            reason = f"the connection broke: {closed}"
+        except HeadwayError as error:
+            # Only what no later connection can mend comes here, an update too large to send.
+            self._fail(error)
+        except Exception as error:
+            self._fail(ConnectionFailed(f"The client failed inside: {error!r}. This is a bug."))
+            raise
+        finally:
+            self._websocket = None
+            writer.cancel()
+            websocket.transport.abort()
+        self.feed(inputs.Disconnected(reason))
+
+    def _fail(self, error: HeadwayError) -> None:
+        self.feed(inputs.CloseAsked(error))
+
+    async def _write(self, websocket: ClientConnection) -> None:
+        """Send what the outbox holds, in order, until the session hangs up."""
+        with contextlib.suppress(ConnectionClosed, OSError):
+            while True:
+                while self._outbox:
+                    await websocket.send(self._outbox.popleft())
+                if self._hanging_up:
+                    await websocket.close()
+                    return
+                self._outbox_filled.clear()
+                await self._outbox_filled.wait()
+
+    def _hang_up(self) -> None:
+        self._hanging_up = True
+        self._outbox_filled.set()
+        if self._websocket is not None:
+            # A peer that takes no more frames must not keep the connection.
+            self.loop.call_later(HANG_UP_S, self._websocket.transport.abort)
+        elif self._task is not None and not self._task.done():
+            self._task.cancel()

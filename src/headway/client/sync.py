@@ -1,0 +1,261 @@
+"""The synchronous client: the twin of `aio`, method by method.
+
+Floor 5. Each waiting method runs the asynchronous one on the background loop. Written by hand,
+because each is one line and a generator would be longer than the file; a test compares names,
+signatures and docstrings with the asynchronous class.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Coroutine, Generator
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from headway.client import aio
+from headway.client.background import Background, background
+from headway.client.blobs import BLOB_TIMEOUT_S
+from headway.client.executions import AsyncExecution
+from headway.client.local import CellLike, LocalNotebook
+from headway.client.models import Event, ExecutionResult
+from headway.core.sync.confirm import CONFIRM_TIMEOUT_S, Confirmation
+from headway.core.wire import rpc
+from headway.ids import CellId, ExecutionId
+
+__all__ = ["Execution", "Notebook", "connect", "open"]
+
+T = TypeVar("T")
+_REQUEST_S = rpc.REQUEST_TIMEOUT_S
+
+
+class Execution:
+    """One execution of one cell. It goes on whether or not anybody waits for it."""
+
+    def __init__(self, loop: Background, twin: AsyncExecution) -> None:
+        """Not for callers: executions come from `queue_cell` and `get_execution`."""
+        self._loop = loop
+        self._twin = twin
+
+    @property
+    def id(self) -> ExecutionId:
+        """The execution's id."""
+        return self._twin.id
+
+    @property
+    def cell_id(self) -> CellId:
+        """The id of its cell."""
+        return self._twin.cell_id
+
+    @property
+    def status(self) -> str:
+        """queued, running, ok, error, cancelled or lost; `unknown` until that is here."""
+        return self._twin.status
+
+    @property
+    def outputs(self) -> tuple[dict[str, Any], ...]:
+        """The outputs so far; large values as references."""
+        return self._twin.outputs
+
+    def wait(self, timeout: float | None = None) -> str:
+        """Wait until it is terminal; gives the status, or raises DeadlineExceeded."""
+        return self._loop.call(self._twin.wait(timeout))
+
+    def result(self, timeout: float | None = None) -> ExecutionResult:
+        """Wait until it is terminal; gives how it ended, or raises DeadlineExceeded."""
+        return self._loop.call(self._twin.result(timeout))
+
+    def cancel(self, timeout: float = _REQUEST_S) -> bool:
+        """End it: queued, it never runs; running, it is interrupted. False: it had ended."""
+        return self._loop.call(self._twin.cancel(timeout))
+
+    def events(self, timeout: float | None = None) -> Generator[Event]:
+        """What happens, from the start on: Started, outputs as they come, Finished."""
+        return _iterate(self._loop, self._twin.events(timeout))
+
+
+class Notebook(LocalNotebook):
+    """An open notebook: a replica that is edited at once, and the daemon that runs its cells."""
+
+    def __init__(self, loop: Background, twin: aio.AsyncNotebook) -> None:
+        """Not for callers: use `open` or `connect`."""
+        super().__init__(twin._pump, twin._author)  # noqa: SLF001 - a twin
+        self._loop = loop
+        self._twin = twin
+        loop.close_at_exit(self, twin.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._loop.forget(self)
+        self._call(self._twin.__aexit__(kind, error, traceback))
+
+    def confirm_sync(
+        self, timeout: float = CONFIRM_TIMEOUT_S, *, required: bool = True
+    ) -> Confirmation:
+        """Wait until the daemon has merged and stored every change that is here now.
+
+        Raises ConfirmTimeout (`data["missing"]` are the heads), UpdateRejected or ConnectionLost;
+        with `required=False` these come in the Confirmation, whose `confirmed` is False then.
+        """
+        return self._call(self._twin.confirm_sync(timeout, required=required))
+
+    def execute_cell(
+        self, cell: CellLike, *, timeout: float | None = None, source: aio.Source = "confirmed"
+    ) -> ExecutionResult:
+        """Run a cell as it is here now, and wait for its end; never races with edits.
+
+        An error in the cell is a result. Raises DeadlineExceeded when `timeout` passes first
+        (`data["execution_id"]`; the execution goes on), and the daemon's typed refusals.
+        """
+        return self._call(self._twin.execute_cell(cell, timeout=timeout, source=source))
+
+    def queue_cell(
+        self, cell: CellLike, *, timeout: float = _REQUEST_S, source: aio.Source = "confirmed"
+    ) -> Execution:
+        """Have a cell run as it is here now, and do not wait for its end."""
+        twin = self._call(self._twin.queue_cell(cell, timeout=timeout, source=source))
+        return Execution(self._loop, twin)
+
+    def stream_execute(
+        self, cell: CellLike, *, timeout: float | None = None, source: aio.Source = "confirmed"
+    ) -> Generator[Event]:
+        """Run a cell and give what happens as it happens; the last event is Finished."""
+        events = self._twin.stream_execute(cell, timeout=timeout, source=source)
+        return _iterate(self._loop, events)
+
+    def run(self, code: str, *, timeout: float | None = None) -> ExecutionResult:
+        """Add a code cell with `code` at the end, and execute it."""
+        return self._call(self._twin.run(code, timeout=timeout))
+
+    def run_all(
+        self, *, allow_errors: bool = False, timeout: float | None = None
+    ) -> list[ExecutionResult]:
+        """Run every code cell in order, as one admission; gives all results, in order.
+
+        Unless `allow_errors`, the cells after one that fails end as cancelled.
+        """
+        return self._call(self._twin.run_all(allow_errors=allow_errors, timeout=timeout))
+
+    def get_execution(self, execution_id: ExecutionId, *, timeout: float = _REQUEST_S) -> Execution:
+        """An execution by its id, also one that another client asked for; ExecutionNotFound."""
+        twin = self._call(self._twin.get_execution(execution_id, timeout=timeout))
+        return Execution(self._loop, twin)
+
+    def interrupt(self, *, timeout: float = _REQUEST_S) -> rpc.Interrupted:
+        """End every execution that was asked for before this call, and none after."""
+        return self._call(self._twin.interrupt(timeout=timeout))
+
+    def start_kernel(
+        self, name: str | None = None, *, timeout: float = aio.KERNEL_TIMEOUT_S
+    ) -> rpc.KernelState:
+        """Start the kernel `name`, or the notebook's own; one that runs already is success."""
+        return self._call(self._twin.start_kernel(name, timeout=timeout))
+
+    def restart_kernel(
+        self, name: str | None = None, *, timeout: float = aio.KERNEL_TIMEOUT_S
+    ) -> rpc.KernelState:
+        """Put a fresh kernel in place of this one; what ran or waited ends."""
+        return self._call(self._twin.restart_kernel(name, timeout=timeout))
+
+    def shutdown_kernel(self, *, timeout: float = aio.KERNEL_TIMEOUT_S) -> rpc.KernelState:
+        """End the kernel; what ran or waited ends."""
+        return self._call(self._twin.shutdown_kernel(timeout=timeout))
+
+    def complete(
+        self, code: str, cursor: int | None = None, *, timeout: float = _REQUEST_S
+    ) -> rpc.Completions:
+        """What the kernel would put at `cursor` (code points; the end if None) in `code`."""
+        return self._call(self._twin.complete(code, cursor, timeout=timeout))
+
+    def inspect(
+        self, code: str, cursor: int | None = None, *, detail: int = 0, timeout: float = _REQUEST_S
+    ) -> rpc.Inspection:
+        """What the kernel knows of the name at `cursor` (code points; the end if None)."""
+        return self._call(self._twin.inspect(code, cursor, detail=detail, timeout=timeout))
+
+    def save(
+        self, path: str | os.PathLike[str] | None = None, *, timeout: float = _REQUEST_S
+    ) -> rpc.Saved:
+        """Write what is here now to the notebook's file, or to `path`, which becomes its file."""
+        return self._call(self._twin.save(path, timeout=timeout))
+
+    def fetch_output(
+        self, output: dict[str, Any], *, timeout: float = BLOB_TIMEOUT_S
+    ) -> dict[str, Any]:
+        """An output of a cell or event as nbformat writes it, with its large values."""
+        return self._call(self._twin.fetch_output(output, timeout=timeout))
+
+    def fetch_blob(self, sha256: str, *, timeout: float = BLOB_TIMEOUT_S) -> bytes:
+        """The bytes that a reference `{"blob": sha256, ...}` stands for."""
+        return self._call(self._twin.fetch_blob(sha256, timeout=timeout))
+
+    def wait_until(
+        self, is_true: Callable[[], bool], *, timeout: float = CONFIRM_TIMEOUT_S
+    ) -> None:
+        """Wait until `is_true()`, looked at again whenever anything about the notebook changes."""
+        self._call(self._twin.wait_until(is_true, timeout=timeout))
+
+    def close(self, *, timeout: float = aio.CLOSE_TIMEOUT_S) -> None:
+        """Wait until everything here is acknowledged, then let go; the kernel lives on.
+
+        Closes in any case; raises as `confirm_sync` if something was not acknowledged.
+        """
+        self._loop.forget(self)
+        self._call(self._twin.close(timeout=timeout))
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._loop.call(work)
+
+
+def open(  # noqa: A001 - `headway.open` is the name
+    path: str | os.PathLike[str],
+    *,
+    kernel: str | None = None,
+    home: str | os.PathLike[str] | None = None,
+    name: str | None = None,
+    timeout: float = aio.OPEN_TIMEOUT_S,
+) -> Notebook:
+    """Open the notebook at `path` (made if absent) with the daemon of `home`, started if need be.
+
+    `kernel` names a kernel to start; `name` is what others see of you.
+    """
+    opening = aio.open_async(path, kernel=kernel, home=home, name=name, timeout=timeout)
+    return _opened(opening)
+
+
+def connect(
+    url: str, room: str, *, name: str | None = None, timeout: float = aio.OPEN_TIMEOUT_S
+) -> Notebook:
+    """Join the notebook document `room` on any server of the Loro protocol at `url`.
+
+    Such a server keeps documents and runs nothing: executing raises UnknownMethod.
+    """
+    return _opened(aio.connect_async(url, room, name=name, timeout=timeout))
+
+
+def _opened(opening: aio.AsyncOpening) -> Notebook:
+    async def begin() -> aio.AsyncNotebook:
+        return await opening
+
+    loop = background()
+    return Notebook(loop, loop.call(begin()))
+
+
+def _iterate(loop: Background, events: Any) -> Generator[Event]:
+    """An asynchronous generator's values; left early, it is closed on its own loop."""
+    end = object()
+
+    async def following() -> Any:
+        return await anext(events, end)
+
+    try:
+        while (event := loop.call(following())) is not end:
+            yield event
+    finally:
+        loop.call(events.aclose())

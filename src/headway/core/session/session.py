@@ -1,0 +1,473 @@
+"""The client's side of one notebook, as a machine.
+
+Floor 3. It owns one connection's worth of talk: opening, joining the notebook, its runtime
+document and its presence, sending what the other side lacks, knowing what it holds, commands,
+and coming back after any loss. Above it is a pump that makes connections and performs effects.
+It reads no clock, waits for nothing, and does not know what a socket is.
+
+The rule for every doubt (a gap, a frame that cannot be read, fragments that do not arrive) is
+the same: end the connection, come back, and compare versions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, assert_never
+
+from headway.core.document.crdt import Replica
+from headway.core.document.notebook import NotebookDocument
+from headway.core.document.runtime import RuntimeReader
+from headway.core.session import effects as effect
+from headway.core.session import inputs
+from headway.core.session.following import RuntimeFollower
+from headway.core.session.lifecycle import CONNECTED_PHASES, TRANSITIONS, Phase
+from headway.core.session.membership import Membership, Turn, confirm_effects, rejection
+from headway.core.session.opening import OPEN_TOKEN, AskAgain, Opening, Target
+from headway.core.session.presence import PresenceMember
+from headway.core.session.requests import Answered, Requests
+from headway.core.session.rooms import join_refusal
+from headway.core.session.turns import Failed, Hopeless, Refused
+from headway.core.sync.backoff import BACKOFF_FIRST_S, Backoff
+from headway.core.sync.confirm import Confirmations
+from headway.core.wire import codec, commands
+from headway.core.wire.messages import (
+    Fragment,
+    FragmentHeader,
+    Joined,
+    JoinError,
+    Kind,
+    Message,
+    RoomError,
+    Update,
+    UpdateStatus,
+)
+from headway.core.wire.rpc import Opened
+from headway.errors import (
+    ConnectionLost,
+    DocumentError,
+    HeadwayError,
+    MalformedFrame,
+    UnknownMethod,
+)
+from headway.ids import DocumentId, Entropy, heads_from_text, peer_id
+from headway.moments import Moment
+
+__all__ = ["JOIN_TIMEOUT_S", "MAX_REJECTED", "Session"]
+
+JOIN_TIMEOUT_S = 30.0
+"""How long opening and joining may make no progress before the connection is given up."""
+
+MAX_REJECTED = 16
+"""Refused replicas kept for the person; the oldest goes first."""
+
+
+class Session:
+    """One notebook over one connection at a time. Owned by one task; fed with `handle`."""
+
+    def __init__(self, target: Target, *, entropy: Entropy, presence_key: str) -> None:
+        """A session that has not begun; its first input is `Started`."""
+        assert target.commands or target.document, "a plain server needs a room"
+        self.document = NotebookDocument(Replica(peer_id(entropy)))
+        self.status: effect.SessionStatus = "connecting"
+        self.error: HeadwayError | None = None
+        self.rejected: list[tuple[UpdateStatus, NotebookDocument]] = []
+        self.confirmations = Confirmations()
+        self._target = target
+        self._entropy = entropy
+        self._presence_key = presence_key
+        self._phase = Phase.NEW
+        self._effects: list[effect.Effect] = []
+        self._opening = Opening(target)
+        self._runtime = RuntimeFollower(entropy)
+        self._requests = Requests()
+        self._backoff = Backoff()
+        self._member: Membership | None = None
+        self._presence: PresenceMember | None = None
+        self._was_live = False
+        self._retry_s: float | None = None
+        self._progress_s: float | None = None
+
+    # The pump's two verbs
+
+    def handle(self, happened: inputs.Input, now: Moment) -> list[effect.Effect]:
+        """Take one input in; gives what is to be done about it, in order."""
+        self._effects = []
+        self._dispatch(happened, now)
+        self._flush(now)
+        return self._effects
+
+    def next_deadline(self) -> float | None:
+        """When a `Tick` is due at the latest (monotonic), or None."""
+        deadlines = [
+            self.confirmations.next_deadline_s(),
+            self._requests.next_deadline_s(),
+            self._retry_s,
+        ]
+        if self._phase in {Phase.OPENING, Phase.JOINING}:
+            deadlines.append(self._progress_s)
+        if self._phase in CONNECTED_PHASES:
+            parts = (self._member, self._runtime.room, self._presence)
+            deadlines.extend(part.next_deadline_s() for part in parts if part is not None)
+        return min((each for each in deadlines if each is not None), default=None)
+
+    # What is shown
+
+    @property
+    def opened(self) -> Opened | None:
+        """What the daemon said of the notebook when it was opened last."""
+        return self._opening.opened
+
+    @property
+    def runtime(self) -> RuntimeReader | None:
+        """What the machine did; None until that is here, and where there are no commands."""
+        return self._runtime.reader
+
+    @property
+    def document_id(self) -> DocumentId | None:
+        """The notebook's document id; None until it is open."""
+        return self.opened.document if self.opened is not None else self._target.document
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether the other side takes no updates from us."""
+        member = self._member
+        return member is not None and member.room.joined and member.room.permission == "read"
+
+    def note_commit(self) -> None:
+        """A local commit was made just now; called from any thread, under the replica's lock.
+
+        Sends nothing: the input `Edited` does.
+        """
+        if self._member is not None and self._member.document is self.document:
+            self._member.outgoing.mark()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether this session has ended for good."""
+        return self._phase is Phase.CLOSED
+
+    def presence(self) -> dict[str, Any]:
+        """Everybody's presence, by key."""
+        return {} if self._presence is None else self._presence.everybody()
+
+    # Inputs
+
+    def _dispatch(self, happened: inputs.Input, now: Moment) -> None:
+        match happened:
+            case inputs.Started():
+                self._set_phase(Phase.CONNECTING)
+                self._emit(effect.StatusChanged("connecting"), effect.Connect(start=True))
+            case inputs.Connected():
+                self._connected(now)
+            case inputs.Disconnected(reason=reason, error=error):
+                self._disconnected(reason, error, now)
+            case inputs.Received(frame=frame):
+                self._received(frame, now)
+            case inputs.Edited():
+                pass  # every input ends with a flush
+            case inputs.ConfirmAsked():
+                self._confirm(happened, now)
+            case inputs.Requested():
+                self._request(happened, now)
+            case inputs.WaitAbandoned(token=token):
+                self.confirmations.abandon(token)
+                self._requests.abandon(token)
+            case inputs.PresenceSet(value=value):
+                if self._presence is not None:
+                    self._send(self._presence.set(value, now.monotonic_s))
+            case inputs.CloseAsked(error=error):
+                self._close(error)
+            case inputs.Tick():
+                self._tick(now)
+            case _:
+                assert_never(happened)
+
+    def _connected(self, now: Moment) -> None:
+        if self._phase is not Phase.CONNECTING:
+            self._emit(effect.Disconnect("no connection was wanted"))
+            return
+        self._progress_s = now.monotonic_s + JOIN_TIMEOUT_S
+        if self._target.commands:
+            self._set_phase(Phase.OPENING)
+            self._send((self._opening.ask(),))
+            return
+        assert self._target.document is not None, "a plain server needs a room"
+        self._set_phase(Phase.JOINING)
+        self._join(self._target.document, None)
+
+    def _disconnected(self, reason: str, error: HeadwayError | None, now: Moment) -> None:
+        if self._phase in {Phase.CLOSED, Phase.WAITING, Phase.NEW}:
+            return
+        for part in (self._member, self._runtime, self._presence):
+            if part is not None:
+                part.reset()
+        self._settle(self._requests.disconnected(reason))
+        if error is not None and not self._was_live:
+            self._close(error)
+            return
+        self._set_phase(Phase.WAITING)
+        self._retry_s = now.monotonic_s + self._backoff.next_delay_s(self._entropy)
+        if self._was_live and self.status != "rejected":
+            self._set_status("reconnecting")
+
+    def _confirm(self, asked: inputs.ConfirmAsked, now: Moment) -> None:
+        held = self.confirmations.remote.includes(asked.wanted)
+        if self.is_closed:
+            error = self.error or ConnectionLost("This notebook is closed.")
+            self._emit(effect.ConfirmSettled(asked.token, error))
+            return
+        if self.is_read_only and not held:
+            error = rejection(UpdateStatus.PERMISSION_DENIED)
+            self._emit(effect.ConfirmSettled(asked.token, error))
+            return
+        settled = self.confirmations.ask(
+            asked.token,
+            asked.wanted,
+            asked.heads,
+            now_s=now.monotonic_s,
+            deadline_s=asked.deadline_s,
+        )
+        self._emit(*confirm_effects(settled))
+        if not settled:
+            self._hurry(now)
+
+    def _request(self, asked: inputs.Requested, now: Moment) -> None:
+        assert asked.token > OPEN_TOKEN, "tokens of callers are positive"
+        if self.is_closed:
+            error = self.error or ConnectionLost("This notebook is closed.")
+            self._emit(effect.RequestSettled(asked.token, error))
+            return
+        if not self._target.commands:
+            method = asked.params.method
+            sentence = f"This server only synchronises documents; it has no `{method}`."
+            self._emit(effect.RequestSettled(asked.token, UnknownMethod(sentence, method=method)))
+            return
+        self._settle(self._requests.add(asked.token, asked.params, asked.deadline_s))
+        self._hurry(now)
+
+    def _hurry(self, now: Moment) -> None:
+        """Somebody waits: do not sit out a long delay before the next attempt."""
+        if self._phase is Phase.WAITING and self._retry_s is not None:
+            self._retry_s = min(self._retry_s, now.monotonic_s + BACKOFF_FIRST_S)
+
+    def _tick(self, now: Moment) -> None:
+        now_s = now.monotonic_s
+        live = self._phase is Phase.LIVE
+        self._emit(*confirm_effects(self.confirmations.expire(now_s, connected=live)))
+        self._settle(self._requests.expire(now_s, connected=live))
+        if self._phase is Phase.WAITING and self._retry_s is not None and self._retry_s <= now_s:
+            self._retry_s = None
+            self._set_phase(Phase.CONNECTING)
+            waited_for = len(self.confirmations) + len(self._requests) > 0
+            self._emit(effect.Connect(start=waited_for))
+        if self._phase in CONNECTED_PHASES:
+            self._tick_connected(now)
+
+    def _tick_connected(self, now: Moment) -> None:
+        late = self._progress_s is not None and self._progress_s <= now.monotonic_s
+        if late and self._phase is not Phase.LIVE:
+            self._leave("opening the notebook made no progress")
+            return
+        if self._runtime.room is not None and self._runtime.room.expire(now):
+            self._leave("an update in fragments did not arrive in time")
+            return
+        if self._presence is not None:
+            self._send(self._presence.refresh(now.monotonic_s))
+        if self._member is not None:
+            self._turn(self._member.tick(now))
+
+    # Frames
+
+    def _received(self, frame: bytes | str, now: Moment) -> None:
+        if isinstance(frame, str):
+            if frame == codec.PING:
+                self._send((codec.PONG,))
+            return
+        if self._phase not in CONNECTED_PHASES:
+            return
+        self._progress_s = now.monotonic_s + JOIN_TIMEOUT_S
+        try:
+            if frame.startswith(commands.RPC_MAGIC):
+                self._answered(commands.decode(frame))
+                return
+            message = codec.decode(frame)
+        except MalformedFrame as error:
+            self._leave(str(error))
+            return
+        if not isinstance(message, codec.Unknown):
+            self._receive(message, now)
+
+    def _answered(self, answer: object) -> None:
+        if not isinstance(answer, commands.Response | commands.ErrorResponse):
+            return  # a server that asks us something: nothing a client answers
+        if answer.id != OPEN_TOKEN:
+            self._settle(self._requests.receive(answer))
+            return
+        if self._phase is not Phase.OPENING:
+            return
+        match self._opening.receive(answer):
+            case Opened(document=document, runtime=runtime):
+                self._set_phase(Phase.JOINING)
+                self._join(document, runtime)
+            case AskAgain(frame=frame):
+                self._send((frame,))
+            case (Failed() | Hopeless()) as turn:
+                self._turn(turn)
+
+    def _join(self, document: DocumentId, runtime: DocumentId | None) -> None:
+        if self._member is None:
+            self._member = Membership(self.document, document, self._entropy, self.confirmations)
+        if self._presence is None:
+            self._presence = PresenceMember(document, self._presence_key, self._entropy)
+        self._send((self._member.join(),))
+        if runtime is not None:
+            self._send(self._runtime.join(runtime))
+        self._send((self._presence.join_frame(),))
+
+    def _receive(self, message: Message, now: Moment) -> None:
+        if message.kind is Kind.PRESENCE:
+            self._receive_presence(message, now)
+        elif self._member is not None and message.room == self._member.room_id:
+            effects, turn = self._member.receive(message, now)
+            self._emit(*effects)
+            self._turn(turn)
+            self._follow_meta()
+            self._check_live()
+        elif self._runtime.is_room(message):
+            self._receive_runtime(message, now)
+
+    def _receive_presence(self, message: Message, now: Moment) -> None:
+        if self._presence is not None and message.room == self._presence.room:
+            changed, frames = self._presence.receive(message, now.monotonic_s)
+            self._send(frames)
+            if changed:
+                self._emit(effect.PresenceChanged())
+
+    def _follow_meta(self) -> None:
+        changed = any(isinstance(each, effect.DocumentChanged) for each in self._effects)
+        if changed and self._target.commands and self._phase in CONNECTED_PHASES:
+            runtime = self.document.meta().runtime
+            if runtime is not None:
+                self._send(self._runtime.follow(runtime))
+
+    def _receive_runtime(self, message: Message, now: Moment) -> None:
+        match message:
+            case JoinError() if not self._was_live:
+                self._close(join_refusal(message))
+            case JoinError() | RoomError():
+                self._leave(f"the runtime document is out of reach: {message.message}")
+            case Joined() | Update() | FragmentHeader() | Fragment():
+                self._import_runtime(message, now)
+            case _:
+                pass  # an acknowledgement of what we never send
+
+    def _import_runtime(
+        self, message: Joined | Update | FragmentHeader | Fragment, now: Moment
+    ) -> None:
+        try:
+            shown = self._runtime.receive(message, now)
+        except DocumentError as error:
+            self._runtime.forget()
+            self._leave(str(error))
+            return
+        if shown.changed and self._runtime.shown_id is not None:
+            self._emit(effect.RuntimeChanged(self._runtime.shown_id, replaced=shown.replaced))
+        self._check_live()
+
+    # Turning points
+
+    def _turn(self, turn: Turn) -> None:
+        match turn:
+            case Failed(reason=reason):
+                self._leave(reason)
+            case Hopeless(error=error):
+                self._close(error)
+            case Refused(status=status):
+                self._refuse(status)
+            case None:
+                pass
+            case _:
+                assert_never(turn)
+
+    def _check_live(self) -> None:
+        if self._member is None or self._phase not in {Phase.JOINING, Phase.LIVE}:
+            return
+        if self._phase is Phase.LIVE and not self._member.room.joined:
+            self._set_phase(Phase.JOINING)
+            self._set_status("reconnecting")
+        elif (
+            self._phase is Phase.JOINING
+            and self._member.room.is_current
+            and self._runtime.is_current
+        ):
+            self._set_phase(Phase.LIVE)
+            self._was_live = True
+            self._backoff.reset()
+            self._set_status("live")
+
+    def _refuse(self, status: UpdateStatus) -> None:
+        """The replica is dead: keep it for the person, and go on with a fresh one."""
+        error = rejection(status)
+        refused = self.document
+        held = self.confirmations.remote
+
+        def is_held(heads: str) -> bool:
+            return held.includes(refused.replica.version_at(heads_from_text(heads)))
+
+        self._emit(*confirm_effects(self.confirmations.fail(error)))
+        self._settle(self._requests.fail_unless(is_held, error))
+        self.rejected = [*self.rejected, (status, refused)][-MAX_REJECTED:]
+        self.document = NotebookDocument(refused.replica.rebuilt(peer_id(self._entropy), held))
+        self._leave("an update was refused")
+        self._member = None
+        self._emit(effect.ReplicaRefused(status))
+        self._set_status("rejected", error)
+
+    def _leave(self, reason: str) -> None:
+        self._set_phase(Phase.LEAVING)
+        if self._member is not None:
+            self._member.outgoing.stop()
+        self._emit(effect.Disconnect(reason))
+
+    def _close(self, error: HeadwayError | None) -> None:
+        if self.is_closed:
+            return
+        if self._phase in CONNECTED_PHASES and self._presence is not None:
+            self._send(self._presence.leave())
+        self.error = error
+        ending = error or ConnectionLost("This notebook was closed.")
+        self._emit(*confirm_effects(self.confirmations.fail(ending)))
+        self._settle(self._requests.fail(ending))
+        self._retry_s = None
+        self._set_phase(Phase.CLOSED)
+        self._emit(effect.Disconnect("closed"))
+        self._set_status("closed", error)
+
+    # Small steps
+
+    def _flush(self, now: Moment) -> None:
+        if self._phase in {Phase.JOINING, Phase.LIVE} and self._member is not None:
+            while frames := self._member.outgoing.take():
+                self._send(frames)
+        if self._phase is Phase.LIVE:
+            self._send(self._requests.take(now.monotonic_s))
+
+    def _send(self, frames: tuple[bytes | str, ...]) -> None:
+        if frames:
+            self._emit(effect.Send(frames))
+
+    def _emit(self, *happening: effect.Effect) -> None:
+        self._effects.extend(happening)
+
+    def _settle(self, answered: Iterable[Answered]) -> None:
+        self._emit(*(effect.RequestSettled(each.token, each.outcome) for each in answered))
+
+    def _set_phase(self, phase: Phase) -> None:
+        if phase is not self._phase:
+            assert phase in TRANSITIONS[self._phase], f"{self._phase} cannot become {phase}"
+            self._phase = phase
+
+    def _set_status(self, status: effect.SessionStatus, error: HeadwayError | None = None) -> None:
+        if status != self.status:
+            self.status = status
+            self._emit(effect.StatusChanged(status, error))
