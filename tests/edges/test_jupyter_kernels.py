@@ -502,7 +502,7 @@ def test_starting_and_ending_leaks_no_descriptor_and_no_thread() -> None:
     play(scenario)
 
 
-def test_a_kernel_does_not_outlive_a_parent_that_was_killed() -> None:
+def test_a_kernel_does_not_outlive_a_parent_that_was_killed(tmp_path: Path) -> None:
     program = (
         "import asyncio\n"
         "from headway.edges.kernels import JupyterKernels\n"
@@ -512,7 +512,11 @@ def test_a_kernel_does_not_outlive_a_parent_that_was_killed() -> None:
         "    await asyncio.Event().wait()\n"
         "asyncio.run(main())\n"
     )
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    ) as parent:
         assert parent.stdout is not None
         kernel = int(parent.stdout.readline())
         pidfd = os.pidfd_open(kernel)
