@@ -284,6 +284,28 @@ def test_appends_of_one_moment_share_their_commits(tmp_path: Path) -> None:
     assert words.count("INSERT") <= 10
 
 
+def test_a_loop_that_waits_long_for_a_commit_lends_the_interpreter_to_the_writer_until_it_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        store = await SqliteStore.open(tmp_path / "store.db")
+        await store.create(NB, None)
+        lent = asyncio.Semaphore(0)
+        monkeypatch.setattr("headway.edges.store.time.sleep", lambda _: lent.release())
+        with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            future = store.append([UpdateStored(NB, b"x")])
+            await lent.acquire()
+            await lent.acquire()
+            other.execute("ROLLBACK")
+        await future
+        while store._lending:
+            await asyncio.sleep(0)
+        await store.close()
+
+    run(scenario())
+
+
 def test_the_log_is_checkpointed_when_idle_and_under_load_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
