@@ -180,7 +180,7 @@ def _fresh(mint: Callable[[], CellId], taken: set[str]) -> CellId:
 
 
 def _parse_cell(cell: dict[str, Any], where: str, cell_id: CellId, *, minted: bool) -> ParsedCell:
-    cell_type = cell.get("cell_type")
+    cell_type: Any = cell.get("cell_type")
     if not any(cell_type == known for known in CELL_TYPES):
         raise NotebookUnreadable(f"In {where}: {cell_type!r:.50} is no type of cell.")
     source = _source(cell.get("source"), where)
