@@ -53,6 +53,9 @@ _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_
 _OPAQUE = "application/octet-stream"
 _MAX_NAME_CHARACTERS = 64
 
+# What is read of a body that is too long, so that its sender gets to see the refusal.
+_DISCARDED_BYTES = 16 * commands.MAX_RPC_BYTES
+
 # Named truly, but only ever as a download: opened in place they could run scripts.
 _ACTIVE_TYPES = frozenset({"application/pdf", "image/svg+xml", "text/html"})
 
@@ -195,12 +198,16 @@ async def _body(request: Request) -> bytes:
         # A form of another site could post text/plain; JSON it cannot.
         raise BadRequest("The body must be application/json.", field="content-type")
     body = bytearray()
+    length = 0
     async for part in request.stream():
-        body += part
-        if len(body) > commands.MAX_RPC_BYTES:
-            raise BadRequest(
-                f"The body exceeds {commands.MAX_RPC_BYTES} bytes.", limit=commands.MAX_RPC_BYTES
-            )
+        length += len(part)
+        if length <= commands.MAX_RPC_BYTES:
+            body += part
+        elif length > _DISCARDED_BYTES:
+            break
+    if length > commands.MAX_RPC_BYTES:
+        sentence = f"The body exceeds {commands.MAX_RPC_BYTES} bytes."
+        raise BadRequest(sentence, limit=commands.MAX_RPC_BYTES)
     return bytes(body)
 
 

@@ -10,7 +10,7 @@ import hashlib
 from typing import Any
 
 from headway.core.document import mime, nbformat
-from headway.core.room.effects import BlobReference, WriteFile
+from headway.core.room.effects import WriteFile
 from headway.core.room.inputs import FileWriteFailed, FileWritten
 from headway.edges.ports import Blobs, Files
 from headway.errors import FileError, FileNotWritable, HeadwayError
@@ -39,44 +39,38 @@ async def write_notebook(
 
 async def _collect_blobs(effect: WriteFile, blobs: Blobs) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
-    for reference in _references(effect.notebook):
-        if reference.sha256 in found:
+    for sha256 in _blobs_in(effect.notebook):
+        if sha256 in found:
             continue
-        data = await blobs.get(reference.sha256)
+        data = await blobs.get(sha256)
         if data is None:
             raise FileError(
                 f"The file {effect.path} was not written: an output of the notebook "
-                f"(blob {reference.sha256[:12]}) is missing from the store. Run its cell again.",
+                f"(blob {sha256[:12]}) is missing from the store. Run its cell again.",
                 path=effect.path,
-                sha256=reference.sha256,
+                sha256=sha256,
             )
-        found[reference.sha256] = data
+        found[sha256] = data
     return found
 
 
-def _references(notebook: dict[str, Any]) -> list[BlobReference]:
-    references: list[BlobReference] = []
+def _blobs_in(notebook: dict[str, Any]) -> list[str]:
+    names: list[str] = []
     pending: list[Any] = [notebook]
     while pending:
-        value = pending.pop()
-        if isinstance(value, BlobReference):
-            references.append(value)
-        elif isinstance(value, dict):
-            pending.extend(value.values())
-        elif isinstance(value, list | tuple):
-            pending.extend(value)
-    return references
+        match pending.pop():
+            case mime.BlobPart(sha256):
+                names.append(sha256)
+            case mime.JoinedText(parts):
+                pending.extend(parts)
+            case dict() as members:
+                pending.extend(members.values())
+            case list() | tuple() as items:
+                pending.extend(items)
+            case _:
+                pass
+    return names
 
 
 def _render(notebook: dict[str, Any], found: dict[str, bytes], like: bytes | None) -> bytes:
-    return nbformat.serialize(_resolved(notebook, found), like)
-
-
-def _resolved(value: Any, found: dict[str, bytes]) -> Any:
-    if isinstance(value, BlobReference):
-        return mime.decode_blob(value.media_type, found[value.sha256])
-    if isinstance(value, dict):
-        return {key: _resolved(part, found) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_resolved(part, found) for part in value]
-    return value
+    return nbformat.serialize(mime.resolve(notebook, found.__getitem__), like)
