@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from headway.core.document.crdt import Replica
 from headway.core.document.schema import CELLS, DELETED, ORDER
-from headway.errors import HeadsTooOld, HeadsUnknown
+from headway.errors import HeadsTooOld, InvalidUpdate
 from headway.ids import CellId, Heads
 
 __all__ = ["CellIndex", "IdList"]
@@ -180,7 +180,7 @@ class CellIndex:
         """Take in what was touched between two versions; False if only a rebuild will do."""
         try:
             touched = self._replica.touched(before, after)
-        except (HeadsTooOld, HeadsUnknown):
+        except (HeadsTooOld, InvalidUpdate):
             return False
         expected = self._cell_count
         order_touched = False

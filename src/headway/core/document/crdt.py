@@ -32,6 +32,7 @@ from headway.core.document.differences import (
 )
 from headway.core.document.gate import EngineLock, Gate
 from headway.core.document.handles import (
+    MAX_DEPTH,
     EngineTypes,
     ListHandle,
     MapHandle,
@@ -327,7 +328,7 @@ class Replica:
             raise InvalidUpdate("A shallow or outdated export cannot be merged; send full history.")
         ours = self._doc.oplog_vv
         ends = metadata.partial_end_vv
-        if (ends.get_last(self.peer) or -1) > (ours.get_last(self.peer) or -1):
+        if _end(ends, self.peer) > _end(ours, self.peer):
             raise InvalidUpdate(
                 "Another replica writes under this replica's peer id; give each live one its own.",
                 peer=str(self.peer),
@@ -346,7 +347,8 @@ class Replica:
     def touched(self, before: Heads, after: Heads) -> tuple[Touched, ...]:
         """The containers that the operations between two versions wrote to. Cheap, unlike a diff.
 
-        Raises HeadsUnknown, and HeadsTooOld beyond `MAX_SCAN_OPERATIONS`.
+        Raises HeadsUnknown, HeadsTooOld beyond `MAX_SCAN_OPERATIONS`, and InvalidUpdate if one is
+        nested deeper than `MAX_DEPTH`.
         """
         with self._foreign:
             self._settled()
@@ -440,15 +442,27 @@ class Replica:
         return self._doc.diff(start, end).get_diff()
 
     def _path(self, identity: loro.ContainerID) -> Path:
-        steps = self._doc.get_path_to_container(identity)
+        steps = self._doc.get_path_to_container(identity) or ()
+        if len(steps) > MAX_DEPTH:
+            # At once: all paths of a deep nest together take time quadratic in its depth.
+            raise InvalidUpdate(
+                f"The document is nested {len(steps)} levels deep; {MAX_DEPTH} are allowed.",
+                limit=MAX_DEPTH,
+                actual=len(steps),
+            )
         return tuple(
             step.key if isinstance(step, loro.Index.Key) else getattr(step, "index", "?")
-            for _, step in steps or ()
+            for _, step in steps
         )
 
     def _settled(self) -> None:
         """An uncommitted operation here would be committed without its time and message."""
         assert not self._doc.get_pending_txn_len(), "commit before reading versions or exchanging"
+
+
+def _end(vector: loro.VersionVector, peer: int) -> int:
+    last = vector.get_last(peer)
+    return 0 if last is None else last + 1
 
 
 def _operations(spans: Sequence[loro.IdSpan]) -> int:
