@@ -1,0 +1,549 @@
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headway.core.document.crdt import Replica, Version
+from headway.core.document.edits import AddCell
+from headway.core.document.notebook import NotebookDocument
+from headway.core.document.runtime import ExecutionRecord, RuntimeDocument
+from headway.core.session import effects, inputs
+from headway.core.session.outgoing import MAX_BATCHES_IN_FLIGHT
+from headway.core.session.session import JOIN_TIMEOUT_S
+from headway.core.sync.confirm import Confirmation
+from headway.core.wire import codec, commands
+from headway.core.wire.messages import (
+    Ack,
+    Join,
+    Kind,
+    RoomError,
+    RoomErrorCode,
+    Update,
+    UpdateStatus,
+)
+from headway.core.wire.rpc import Accepted, Execute, Interrupt, Interrupted, Status
+from headway.errors import (
+    ConfirmTimeout,
+    ConnectionLost,
+    DeadlineExceeded,
+    NotebookNotFound,
+    UnknownMethod,
+    UpdateRejected,
+)
+from headway.ids import heads_to_text
+from headway.moments import Moment
+from session_world import NOTEBOOK, Server, World
+
+
+def sources(document: NotebookDocument) -> list[str]:
+    return [cell.source for cell in document.cells()]
+
+
+def execute(world: World, cell_id: str) -> Execute:
+    return Execute(
+        document=NOTEBOOK,
+        cell_id=cell_id,
+        execution_id="00000000-0000-7000-8000-000000000001",
+        required_heads=heads_to_text(world.session.document.replica.heads()),
+    )
+
+
+def updates_under_way(world: World) -> list[Update]:
+    decoded = [
+        codec.decode(f) for f in world.to_server if isinstance(f, bytes) and f[:4] == b"%LOR"
+    ]
+    return [each for each in decoded if isinstance(each, Update)]
+
+
+# Opening
+
+
+def test_a_session_is_live_once_everything_the_server_shows_is_here() -> None:
+    server = Server()
+    server.write("x = 1")
+    world = World(server).live()
+    assert sources(world.session.document) == ["x = 1"]
+    assert world.session.runtime is not None
+    assert world.session.runtime.kernel()["status"] == "idle"
+
+
+def test_a_refused_open_ends_the_session_with_the_daemons_error() -> None:
+    world = World(Server(answers_open=False))
+    world.feed(inputs.Started())
+    world.settle()
+    (request,) = world.server.requests
+    world.deliver(
+        [commands.encode_error(request.id, NotebookNotFound("There is no such notebook."))]
+    )
+    assert world.status() == "closed"
+    assert isinstance(world.session.error, NotebookNotFound)
+
+
+def test_a_first_connection_that_fails_ends_the_session_with_its_error() -> None:
+    world = World()
+    world.reachable = False
+    world.feed(inputs.Started())
+    world.feed(inputs.Disconnected("refused", ConnectionLost("Nobody is there.")))
+    assert world.status() == "closed"
+    assert world.session.next_deadline() is None
+
+
+def test_an_opening_that_makes_no_progress_is_tried_again() -> None:
+    world = World(Server(answers_open=False))
+    world.feed(inputs.Started())
+    world.settle()
+    world.pass_time(JOIN_TIMEOUT_S + 1)
+    assert sum(isinstance(each, effects.Connect) for each in world.seen) == 2
+
+
+# Confirmation
+
+
+def test_a_confirmation_is_true_only_once_the_change_itself_is_acknowledged() -> None:
+    world = World(Server(hold_updates=True)).live()
+    world.edit("x = 1")
+    token = world.confirm()
+    world.settle()
+    assert world.outcome(token) is None
+    world.deliver(world.server.release())
+    outcome = world.outcome(token)
+    assert isinstance(outcome, Confirmation)
+    assert outcome.confirmed
+    assert outcome.heads == world.session.document.replica.heads()
+    assert outcome.durability == "durable"
+
+
+def test_a_servers_frame_that_was_already_under_way_confirms_nothing() -> None:
+    world = World(Server(hold_updates=True)).live()
+    under_way = world.server.write("y = 2")
+    world.edit("x = 1")
+    token = world.confirm()
+    world.settle()
+    world.deliver(under_way)
+    assert world.outcome(token) is None
+    assert not world.session.confirmations.remote.includes(world.session.document.replica.version())
+
+
+def test_the_acknowledgement_of_another_batch_confirms_nothing() -> None:
+    world = World(Server(hold_updates=True)).live()
+    world.edit("first")
+    world.edit("second")
+    token = world.confirm()
+    world.settle()
+    first, second = world.server.held
+    stranger = Ack(Kind.DOCUMENT, NOTEBOOK, b"stranger", UpdateStatus.OK)
+    world.deliver([codec.encode(stranger)])
+    world.deliver(world.server.merge(first))
+    assert world.outcome(token) is None
+    world.deliver(world.server.merge(second))
+    assert isinstance(world.outcome(token), Confirmation)
+
+
+def test_a_later_batch_counts_only_with_the_ones_before_it() -> None:
+    world = World(Server(hold_updates=True)).live()
+    world.edit("first")
+    world.edit("second")
+    token = world.confirm()
+    world.settle()
+    first, second = world.server.held
+    world.deliver([codec.encode(Ack(Kind.DOCUMENT, NOTEBOOK, second.batch_id, UpdateStatus.OK))])
+    assert world.outcome(token) is None
+    world.deliver([codec.encode(Ack(Kind.DOCUMENT, NOTEBOOK, first.batch_id, UpdateStatus.OK))])
+    assert isinstance(world.outcome(token), Confirmation)
+
+
+def test_a_confirmation_completes_while_others_keep_writing() -> None:
+    world = World().live()
+    world.edit("x = 1")
+    token = world.confirm()
+    for number in range(5):
+        world.deliver(world.server.write(f"other {number}"))
+    world.settle()
+    world.deliver(world.server.write("still writing"))
+    assert isinstance(world.outcome(token), Confirmation)
+
+
+def test_one_acknowledgement_settles_every_waiter_it_covers_and_no_other() -> None:
+    world = World(Server(hold_updates=True)).live()
+    world.edit("first")
+    early = [world.confirm() for _ in range(10)]
+    world.settle()
+    world.edit("second")
+    late = world.confirm()
+    world.deliver(world.server.release())
+    assert all(isinstance(world.outcome(token), Confirmation) for token in early)
+    assert world.outcome(late) is None
+
+
+def test_a_confirmation_that_comes_too_late_is_a_typed_error_with_the_missing_heads() -> None:
+    world = World(Server(hold_updates=True)).live()
+    world.edit("x = 1")
+    token = world.confirm(timeout_s=2.0)
+    world.settle()
+    world.pass_time(1.9)
+    assert world.outcome(token) is None
+    world.pass_time(0.2)
+    outcome = world.outcome(token)
+    assert isinstance(outcome, ConfirmTimeout)
+    assert outcome.data["missing"] == heads_to_text(world.session.document.replica.heads())
+
+
+def test_nothing_to_confirm_is_confirmed_at_once() -> None:
+    world = World().live()
+    assert isinstance(world.outcome(world.confirm()), Confirmation)
+
+
+def test_a_plain_server_accepts_without_promising_the_disk() -> None:
+    world = World(Server(durable=False), commands=False).live()
+    world.edit("x = 1")
+    token = world.confirm()
+    world.settle()
+    assert world.outcome(token).durability == "accepted"
+
+
+def test_a_plain_server_has_no_commands() -> None:
+    world = World(Server(durable=False), commands=False).live()
+    assert isinstance(world.outcome(world.request(Status())), UnknownMethod)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.sampled_from(["edit", "other", "one", "all", "cut", "tick", "ask"]), max_size=30)
+)
+def test_no_confirmation_is_ever_true_without_containment(steps: list[str]) -> None:
+    world = World(Server(hold_updates=True)).live()
+    asked: dict[int, Version] = {}
+    for step in steps:
+        match step:
+            case "edit":
+                world.edit("x")
+            case "other":
+                frames = world.server.write("y")
+                if world.connected:
+                    world.deliver(frames)
+            case "one" if world.to_server:
+                world.deliver(world.server.receive(world.to_server.pop(0)))
+            case "all":
+                world.settle()
+                world.deliver(world.server.release() if world.connected else [])
+            case "cut" if world.connected:
+                world.drop()
+            case "tick":
+                world.pass_time(0.1)
+            case "ask":
+                version = world.session.document.replica.version()
+                asked[world.confirm(timeout_s=1000)] = version
+        for token, wanted in asked.items():
+            if isinstance(world.outcome(token), Confirmation):
+                assert world.server.notebook.replica.version().includes(wanted)
+    world.server.hold_updates = False
+    if world.connected:
+        world.deliver(world.server.release())
+        world.settle()
+        world.drop()
+    world.pass_time(20)
+    assert all(isinstance(world.outcome(token), Confirmation) for token in asked)
+    assert sources(world.session.document) == sources(world.server.notebook)
+
+
+# Sending
+
+
+def test_an_edit_is_sent_once_and_never_echoes_what_the_server_sent() -> None:
+    world = World().live()
+    world.deliver(world.server.write("theirs"))
+    assert updates_under_way(world) == []
+    world.edit("ours")
+    (batch,) = updates_under_way(world)
+    before = world.server.notebook.replica.version()
+    update = Replica(7)
+    update.import_update(world.server.notebook.replica.export())
+    step = update.import_update(batch.updates[0])
+    assert step.after.operations_since(before) == step.shown.operations_since(before)
+    world.settle()
+    world.feed(inputs.Edited())
+    assert updates_under_way(world) == []
+
+
+def test_batches_in_flight_are_bounded_and_later_edits_go_together() -> None:
+    world = World(Server(hold_updates=True)).live()
+    for number in range(MAX_BATCHES_IN_FLIGHT + 20):
+        world.edit(f"{number}")
+    assert len(updates_under_way(world)) == MAX_BATCHES_IN_FLIGHT
+    world.settle()
+    token = world.confirm()
+    world.server.hold_updates = False
+    world.deliver(world.server.release())
+    assert len(updates_under_way(world)) <= 2
+    world.settle()
+    assert isinstance(world.outcome(token), Confirmation)
+
+
+def test_edits_made_offline_are_sent_after_the_reconnect() -> None:
+    world = World().live()
+    world.drop()
+    assert world.status() == "reconnecting"
+    world.edit("offline")
+    token = world.confirm()
+    assert world.outcome(token) is None
+    world.pass_time(1)
+    assert world.status() == "live"
+    assert isinstance(world.outcome(token), Confirmation)
+    assert sources(world.server.notebook) == ["offline"]
+
+
+def test_a_batch_that_was_lost_with_the_connection_is_covered_by_the_next_join() -> None:
+    world = World(Server(hold_updates=True)).live()
+    world.edit("lost")
+    token = world.confirm()
+    world.settle()
+    world.drop()
+    world.server.hold_updates = False
+    world.pass_time(1)
+    assert isinstance(world.outcome(token), Confirmation)
+    assert sources(world.server.notebook) == ["lost"]
+
+
+def test_a_confirmation_without_a_connection_ends_as_connection_lost() -> None:
+    world = World().live()
+    world.reachable = False
+    world.drop()
+    world.edit("offline")
+    token = world.confirm(timeout_s=1.0)
+    world.pass_time(1.5)
+    assert isinstance(world.outcome(token), ConnectionLost)
+
+
+def test_a_rate_limited_batch_is_sent_again_after_a_delay() -> None:
+    world = World(Server(refuse_with=UpdateStatus.RATE_LIMITED)).live()
+    world.edit("x = 1")
+    token = world.confirm()
+    world.settle()
+    assert world.outcome(token) is None
+    world.server.refuse_with = None
+    world.pass_time(1)
+    assert isinstance(world.outcome(token), Confirmation)
+    assert world.session.rejected == []
+
+
+# Doubt
+
+
+def test_a_gap_ends_the_connection_and_the_next_join_closes_it() -> None:
+    world = World().live()
+    world.server.write("missed")
+    gap = world.server.write("after it")
+    world.deliver(gap)
+    assert any(isinstance(each, effects.Disconnect) for each in world.seen)
+    world.pass_time(1)
+    assert world.status() == "live"
+    assert sources(world.session.document) == ["missed", "after it"]
+
+
+def test_garbage_ends_the_connection_and_unknown_frames_are_skipped() -> None:
+    world = World().live()
+    world.deliver([b"%XYZwhatever"])
+    assert world.status() == "live"
+    world.deliver([b"%LOR\xff\xff\xff\xff\xff\xff"])
+    assert world.status() == "reconnecting"
+
+
+def test_a_suggested_rejoin_is_done_once_and_then_the_connection_ends() -> None:
+    world = World().live()
+    suggestion = codec.encode(
+        RoomError(Kind.DOCUMENT, NOTEBOOK, RoomErrorCode.REJOIN_SUGGESTED, "out of step")
+    )
+    joins = len(world.server.joins)
+    world.deliver([suggestion])
+    world.settle()
+    assert len(world.server.joins) == joins + 1
+    assert world.status() == "live"
+    world.deliver([suggestion])
+    assert world.status() == "reconnecting"
+
+
+def test_an_eviction_closes_the_session_with_a_typed_error() -> None:
+    world = World().live()
+    token = world.request(Status())
+    evicted = RoomError(Kind.DOCUMENT, NOTEBOOK, RoomErrorCode.EVICTED, "closed by its owner")
+    world.deliver([codec.encode(evicted)])
+    assert world.status() == "closed"
+    assert isinstance(world.outcome(token), ConnectionLost)
+    assert isinstance(world.outcome(world.confirm()), ConnectionLost)
+
+
+def test_a_ping_is_answered() -> None:
+    world = World().live()
+    world.feed(inputs.Received("ping"))
+    assert world.to_server == ["pong"]
+
+
+# Refusal
+
+
+def test_a_refused_replica_is_kept_aside_and_a_fresh_one_goes_on() -> None:
+    world = World().live()
+    world.edit("good")
+    world.settle()
+    world.server.refuse_with = UpdateStatus.INVALID_UPDATE
+    world.edit("bad")
+    token = world.confirm()
+    old = world.session.document.replica.peer
+    world.settle()
+    outcome = world.outcome(token)
+    assert isinstance(outcome, UpdateRejected)
+    assert outcome.data["status"] == "invalid_update"
+    assert any(isinstance(each, effects.ReplicaRefused) for each in world.seen)
+    ((_, kept),) = world.session.rejected
+    assert sources(kept) == ["good", "bad"]
+    assert sources(world.session.document) == ["good"]
+    assert world.session.document.replica.peer != old
+    assert world.status() == "rejected"
+    world.server.refuse_with = None
+    world.pass_time(1)
+    assert world.status() == "live"
+    world.edit("after")
+    world.settle()
+    assert sources(world.server.notebook) == ["good", "after"]
+
+
+def test_a_reader_is_told_at_once_that_its_changes_are_refused() -> None:
+    world = World(Server(permission="read")).live()
+    assert world.session.is_read_only
+    world.edit("x = 1")
+    assert updates_under_way(world) == []
+    assert isinstance(world.outcome(world.confirm()), UpdateRejected)
+
+
+# Commands
+
+
+def test_what_a_request_must_see_is_sent_before_it() -> None:
+    world = World().live()
+    document = world.session.document
+    world.to_server.clear()
+    cell = world._cells(6).hex()
+
+    document.apply((AddCell(cell, source="1"),), Moment(0, 0), "me")
+    world.request(execute(world, cell))
+    kinds = [frame[:4] for frame in world.to_server if isinstance(frame, bytes)]
+    assert kinds == [b"%LOR", b"%RPC"]
+
+
+def test_answers_find_their_requests_in_any_order_and_strangers_are_dropped() -> None:
+    world = World().live()
+    tokens = [world.request(Interrupt(document=NOTEBOOK)) for _ in range(3)]
+    world.settle()
+
+    for request in reversed(world.server.requests):
+        assert isinstance(request.id, int)
+        answer = Interrupted(cancelled=request.id, interrupted=False)
+        world.deliver([commands.encode_result(request.id, answer)] * 2)
+    world.deliver([commands.encode_result(4242, Interrupted(cancelled=0, interrupted=False))])
+    assert [world.outcome(token).cancelled for token in tokens] == tokens
+
+
+def test_an_idempotent_request_is_sent_again_and_another_fails() -> None:
+    world = World().live()
+    cell = world.edit("1")
+    world.settle()
+    repeated = world.request(execute(world, cell))
+    once = world.request(Interrupt(document=NOTEBOOK))
+    world.settle()
+    world.drop()
+    assert isinstance(world.outcome(once), ConnectionLost)
+    assert world.outcome(repeated) is None
+    world.server.requests.clear()
+    world.pass_time(1)
+    (again,) = world.server.requests
+    assert isinstance(again.params, Execute)
+    accepted = Accepted(
+        execution_id=again.params.execution_id, cell_id=cell, source_sha256="", heads=""
+    )
+    world.deliver([commands.encode_result(again.id, accepted)])
+    assert world.outcome(repeated) == accepted
+
+
+def test_a_request_has_one_deadline_and_the_daemon_a_shorter_one() -> None:
+    world = World().live()
+    cell = world.edit("1")
+    token = world.request(execute(world, cell), timeout_s=10.0)
+    world.settle()
+    assert world.server.requests[0].params.timeout_s == 9.0
+    world.pass_time(10.1)
+    outcome = world.outcome(token)
+    assert isinstance(outcome, DeadlineExceeded)
+    assert outcome.data["execution_id"] == "00000000-0000-7000-8000-000000000001"
+
+
+def test_an_abandoned_wait_is_settled_by_nothing() -> None:
+    world = World().live()
+    token = world.request(Status())
+    world.feed(inputs.WaitAbandoned(token))
+    world.pass_time(60)
+    assert world.outcome(token) is None
+
+
+def test_a_waiting_call_shortens_the_wait_for_the_next_attempt() -> None:
+    world = World().live()
+    world.reachable = False
+    world.drop()
+    for _ in range(10):
+        world.pass_time(10)
+        if any(isinstance(each, effects.Connect) for each in world.seen[-2:]):
+            world.feed(inputs.Disconnected("nobody is there"))
+    deadline_s = world.session.next_deadline()
+    assert deadline_s is not None
+    world.request(Status(), timeout_s=100)
+    world.reachable = True
+    world.pass_time(0.2)
+    assert world.status() == "live"
+    last = [each for each in world.seen if isinstance(each, effects.Connect)][-1]
+    assert last.start
+
+
+# The runtime document
+
+
+def test_a_new_runtime_document_is_followed_and_the_old_one_stays_until_it_is_here() -> None:
+    world = World().live()
+    world.deliver(world.server.run(ExecutionRecord(execution_id="e1", cell_id="c", status="ok")))
+    reader = world.session.runtime
+    assert reader is not None
+    assert reader.status("e1") == "ok"
+
+    server = world.server
+    before = server.notebook.replica.version()
+    server.runtime = RuntimeDocument(Replica(4711))
+    server.runtime.add_execution(ExecutionRecord(execution_id="e2", cell_id="c", status="ok"))
+    server.runtime.commit(Moment(0, 0))
+    server.runtime_id = "rt-" + "1" * 32
+    server.notebook.set_runtime(server.runtime_id, Moment(0, 0), "server")
+    world.deliver(server.update_frames(NOTEBOOK, server.notebook.replica.export(before)))
+    assert world.session.runtime is reader
+    world.settle()
+    assert world.session.runtime is not reader
+    assert world.session.runtime is not None
+    assert world.session.runtime.status("e2") == "ok"
+    assert world.status() == "live"
+
+
+def test_after_a_reconnect_the_runtime_document_goes_on_from_our_copy() -> None:
+    world = World().live()
+    world.deliver(world.server.run(ExecutionRecord(execution_id="e1", cell_id="c", status="ok")))
+    world.drop()
+    world.server.joins.clear()
+    world.pass_time(1)
+    joins = {join.room: join for join in world.server.joins if isinstance(join, Join)}
+    assert not Version.decode(joins[world.server.runtime_id].version).is_empty
+
+
+def test_closing_fails_what_waits_and_sends_nothing_more() -> None:
+    world = World(Server(hold_updates=True)).live()
+    world.edit("x")
+    token = world.confirm()
+    world.feed(inputs.CloseAsked())
+    assert isinstance(world.outcome(token), ConnectionLost)
+    world.edit("y")
+    assert world.to_server == []
+    assert world.session.next_deadline() is None
