@@ -107,13 +107,16 @@ class Recorder:
         """Whether the document has grown enough to be replaced."""
         return self._commits >= MAX_RUNTIME_COMMITS
 
-    def replace(self, old: RuntimeReader, now: Moment) -> bytes:
+    def replace(self, old: RuntimeReader, state: KernelState, now: Moment) -> bytes:
         """Begin a fresh document with what is worth keeping of `old`; gives its snapshot."""
         self._renew()
         self.runtime.carry_over(old)
+        self.runtime.set_kernel(state)
         self.runtime.commit(now)
         change = self.hosted.take_change()
-        assert change is not None, "a runtime document is never empty"
+        assert change is not None, "the kernel's state is always written"
+        # Nobody knows the id of this document before the record that holds its snapshot is
+        # durable, so it is shown from its start.
         self.hosted.durable = change.after
         return self.hosted.replica.export()
 

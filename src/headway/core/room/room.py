@@ -416,7 +416,7 @@ class Room:
         self._file.autosave.succeeded()
 
     def _replace_runtime(self, old: RuntimeReader, now: Moment) -> None:
-        snapshot = self._recorder.replace(old, now)
+        snapshot = self._recorder.replace(old, self._kernel.state(), now)
         self._ledger.record(RuntimeReplaced(self.document, self.runtime, snapshot))
         self.notebook.set_runtime(self.runtime, now, "daemon")
         self._documents.commit(now)
