@@ -152,17 +152,24 @@ class AsyncNotebook(LocalNotebook):
         Unless `allow_errors`, the cells after one that fails end as cancelled.
         """
         deadline_s = self._deadline(timeout)
+        executions = await self.queue_all(allow_errors=allow_errors, timeout=_or_default(timeout))
+        return [await execution.result(time_left(deadline_s)) for execution in executions]
+
+    async def queue_all(
+        self, *, allow_errors: bool = False, timeout: float = rpc.REQUEST_TIMEOUT_S
+    ) -> list[AsyncExecution]:
+        """Have every code cell run in order, as one admission, and do not wait for their ends.
+
+        Unless `allow_errors`, the cells after one that fails end as cancelled.
+        """
         params = rpc.ExecuteAll(
             document=self.id,
             required_heads=self._ticket(),
             batch_id=execution_id(time.time(), os.urandom),
             allow_errors=allow_errors,
         )
-        admitted: rpc.AcceptedAll = await self._pump.request(params, _or_default(timeout))
-        return [
-            await self._execution(each.execution_id, each.cell_id).result(time_left(deadline_s))
-            for each in admitted.executions
-        ]
+        admitted: rpc.AcceptedAll = await self._pump.request(params, timeout)
+        return [self._execution(each.execution_id, each.cell_id) for each in admitted.executions]
 
     async def get_execution(
         self, execution_id: ExecutionId, *, timeout: float = rpc.REQUEST_TIMEOUT_S

@@ -142,6 +142,16 @@ class Notebook(LocalNotebook):
         """
         return self._call(self._twin.run_all(allow_errors=allow_errors, timeout=timeout))
 
+    def queue_all(
+        self, *, allow_errors: bool = False, timeout: float = _REQUEST_S
+    ) -> list[Execution]:
+        """Have every code cell run in order, as one admission, and do not wait for their ends.
+
+        Unless `allow_errors`, the cells after one that fails end as cancelled.
+        """
+        twins = self._call(self._twin.queue_all(allow_errors=allow_errors, timeout=timeout))
+        return [Execution(self._loop, twin) for twin in twins]
+
     def get_execution(self, execution_id: ExecutionId, *, timeout: float = _REQUEST_S) -> Execution:
         """An execution by its id, also one that another client asked for; ExecutionNotFound."""
         twin = self._call(self._twin.get_execution(execution_id, timeout=timeout))
