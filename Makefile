@@ -67,7 +67,7 @@ test: check node
 $(VENV)/.ready-node: $(VENV)/.made requirements.lock
 	@rm -f $(BIN)/node $(BIN)/npm $(BIN)/npx
 	@if command -v npm >/dev/null 2>&1 && \
-		node -e 'process.exit(process.versions.node.split(".")[0] < $(NODE_MAJOR))' 2>/dev/null; then \
+		node -e 'process.exit(process.versions.node.split(".")[0] < $(NODE_MAJOR) ? 1 : 0)' 2>/dev/null; then \
 		ln -s "$$(command -v node)" $(BIN)/node; \
 		ln -s "$$(command -v npm)" $(BIN)/npm; \
 	else \

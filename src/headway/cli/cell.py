@@ -1,0 +1,213 @@
+"""`headway cell`: one cell at a time, by its id or the beginning of its id.
+
+Floor 6. Each is a peer of the notebook like any other: edits are confirmed before the command
+ends, so a 0 exit status means that the daemon has them on its disk.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from headway.cli.terminal import say, say_json, table
+
+if TYPE_CHECKING:
+    from headway.client.models import Cell
+    from headway.client.sync import Notebook
+
+__all__ = ["CellType", "add", "delete", "edit", "find_cell", "list_cells", "move", "run", "show"]
+
+_EXIT_FAILED = 1
+_AUTHOR = "headway cell"
+
+
+class CellType(StrEnum):
+    """What a cell can be."""
+
+    code = "code"
+    markdown = "markdown"
+    raw = "raw"
+
+
+Path = Annotated[str, typer.Argument(metavar="NOTEBOOK", help="The .ipynb.")]
+Which = Annotated[str, typer.Argument(metavar="CELL", help="Its id, or how its id begins.")]
+Text = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="The source; `-` reads standard input.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+After = Annotated[
+    str | None, typer.Option("--after", metavar="CELL", help="Put it after this cell.")
+]
+Before = Annotated[
+    str | None, typer.Option("--before", metavar="CELL", help="Put it before this cell.")
+]
+
+
+def list_cells(notebook: Path, *, as_json: Json = False) -> None:
+    """List the cells: id, type, last status and first line."""
+    from headway.cli.report import title_of
+
+    with _opened(notebook) as opened:
+        cells = opened.cells
+    if as_json:
+        say_json([_as_json(cell) for cell in cells])
+        return
+    rows = [(cell.id, cell.cell_type, cell.status or "-", title_of(cell.source)) for cell in cells]
+    for line in table(("ID", "TYPE", "STATUS", "SOURCE"), rows):
+        say(line)
+
+
+def show(notebook: Path, cell: Which, *, as_json: Json = False) -> None:
+    """Show a cell: its source and the outputs of its latest run."""
+    with _opened(notebook) as opened:
+        found = find_cell(opened.cells, cell)
+        outputs = [opened.fetch_output(output) for output in found.outputs]
+    if as_json:
+        say_json({**_as_json(found), "outputs": outputs})
+        return
+    say(found.source)
+    _show_outputs(outputs)
+
+
+def add(
+    notebook: Path,
+    source: Text,
+    *,
+    cell_type: Annotated[CellType, typer.Option("--type", help="What it is.")] = CellType.code,
+    after: After = None,
+    before: Before = None,
+    as_json: Json = False,
+) -> None:
+    """Add a cell, at the end unless a place is named, and print its id."""
+    text = _text(source)
+    with _opened(notebook) as opened:
+        place = _place(opened.cells, after, before)
+        added = opened.add_cell(text, cell_type=cell_type.value, **place)
+        opened.confirm_sync()
+    _say_cell(added.id, as_json=as_json)
+
+
+def edit(notebook: Path, cell: Which, source: Text, *, as_json: Json = False) -> None:
+    """Make a cell's source SOURCE, as the smallest change: others' typing survives."""
+    text = _text(source)
+    with _opened(notebook) as opened:
+        found = find_cell(opened.cells, cell)
+        opened.update_source(found, text)
+        opened.confirm_sync()
+    _say_cell(found.id, as_json=as_json)
+
+
+def delete(notebook: Path, cell: Which, *, as_json: Json = False) -> None:
+    """Delete a cell."""
+    with _opened(notebook) as opened:
+        found = find_cell(opened.cells, cell)
+        opened.delete_cell(found)
+        opened.confirm_sync()
+    _say_cell(found.id, as_json=as_json)
+
+
+def move(
+    notebook: Path,
+    cell: Which,
+    *,
+    after: After = None,
+    before: Before = None,
+    as_json: Json = False,
+) -> None:
+    """Move a cell after or before another one."""
+    from headway.errors import BadRequest
+
+    with _opened(notebook) as opened:
+        found = find_cell(opened.cells, cell)
+        place = _place(opened.cells, after, before)
+        if not place:
+            raise BadRequest("Say where to: --after CELL or --before CELL.")
+        opened.move_cell(found, **place)
+        opened.confirm_sync()
+    _say_cell(found.id, as_json=as_json)
+
+
+def run(
+    notebook: Path,
+    cell: Which,
+    *,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="S", help="Wait so long (seconds).")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run a cell and show its outputs; the kernel stays. The exit status is 1 if it failed."""
+    with _opened(notebook) as opened:
+        result = opened.execute_cell(find_cell(opened.cells, cell), timeout=timeout)
+    if as_json:
+        from dataclasses import asdict
+
+        say_json(asdict(result))
+    else:
+        _show_outputs(result.outputs)
+        if not result.success and result.error is None:
+            say(f"{result.status}: {result.reason or 'no reason is known'}")
+    if not result.success:
+        raise typer.Exit(_EXIT_FAILED)
+
+
+def find_cell(cells: Iterable[Cell], named: str) -> Cell:
+    """The cell of this id, or the only one whose id begins so. Raises CellNotFound, BadRequest."""
+    from headway.errors import BadRequest, CellNotFound
+
+    found = [cell for cell in cells if cell.id.startswith(named)]
+    exact = [cell for cell in found if cell.id == named]
+    if len(exact or found) == 1:
+        return (exact or found)[0]
+    if not found:
+        raise CellNotFound(f"There is no cell whose id begins with {named!r}.", cell_id=named)
+    raise BadRequest(f"{len(found)} cells have an id that begins with {named!r}; give more of it.")
+
+
+def _opened(path: str) -> Notebook:
+    from headway.cli.run import existing_notebook
+    from headway.client.sync import open as open_sync
+
+    return open_sync(existing_notebook(path), name=_AUTHOR)
+
+
+def _place(cells: list[Cell], after: str | None, before: str | None) -> dict[str, Any]:
+    from headway.errors import BadRequest
+
+    if after is not None and before is not None:
+        raise BadRequest("Give --after or --before, not both.")
+    named = {"after": after, "before": before}
+    return {side: find_cell(cells, cell).id for side, cell in named.items() if cell is not None}
+
+
+def _text(source: str) -> str:
+    if source != "-":
+        return source
+    return sys.stdin.read().removesuffix("\n")
+
+
+def _as_json(cell: Cell) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    shown = asdict(cell)
+    del shown["outputs"]
+    return shown
+
+
+def _show_outputs(outputs: Iterable[dict[str, Any]]) -> None:
+    from headway.cli.show import output_lines
+
+    for output in outputs:
+        for line in output_lines(output, colours=sys.stdout.isatty()):
+            say(line)
+
+
+def _say_cell(cell_id: str, *, as_json: bool) -> None:
+    if as_json:
+        say_json({"cell_id": cell_id})
+    else:
+        say(cell_id)

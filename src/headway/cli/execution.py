@@ -1,0 +1,294 @@
+"""Running a whole notebook: admitted at once, shown as it goes, saved, and cleaned up after.
+
+Floor 6. What `headway run` does once its arguments are clear. It shows nothing itself (`report`)
+and knows no terminal; signals come in as a call to `Run.interrupt`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, assert_never
+
+from headway.cli.parameters import INJECTED_TAG, Parameter, find_place, injected_source
+from headway.cli.report import Beginning, Report, Summary
+from headway.client.models import (
+    Cell,
+    DisplayUpdated,
+    Event,
+    ExecutionResult,
+    Finished,
+    Output,
+    OutputsCleared,
+    Started,
+)
+from headway.core.document.edits import AddCell, UpdateSource
+from headway.errors import BadRequest, HeadwayError
+from headway.ids import cell_id
+
+if TYPE_CHECKING:
+    from headway.client.aio import AsyncNotebook
+    from headway.client.executions import AsyncExecution
+
+__all__ = [
+    "EXIT_CELL_FAILED",
+    "EXIT_INTERRUPTED",
+    "EXIT_TIMEOUT",
+    "STOP_GRACE_S",
+    "Options",
+    "Run",
+]
+
+EXIT_CELL_FAILED = 1
+EXIT_TIMEOUT = 124
+EXIT_INTERRUPTED = 130
+
+STOP_GRACE_S = 10.0
+"""How long an interrupted cell may take to end before its kernel is shut down."""
+
+_KERNEL_LIVES = frozenset({"starting", "idle", "busy", "restarting"})
+_PYTHON = "python"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for."""
+
+    parameters: Sequence[Parameter] = ()
+    kernel: str | None = None
+    timeout_s: float | None = None
+    """How long one cell may run."""
+    allow_errors: bool = False
+
+
+class Run:
+    """One run of one open notebook.
+
+    Args:
+        notebook: Open, with its daemon.
+        options: What was asked for.
+        report: Takes what happens.
+        entropy: Gives random bytes.
+    """
+
+    def __init__(
+        self, notebook: AsyncNotebook, options: Options, report: Report, entropy: Any
+    ) -> None:
+        self._notebook = notebook
+        self._options = options
+        self._report = report
+        self._entropy = entropy
+        self._results: list[ExecutionResult] = []
+        self._streams: dict[int, _Stream] = {}
+        self._status = "ok"
+        self._began_s = time.monotonic()
+        self._interruption: asyncio.Task[None] | None = None
+        self._admitted = False
+        self._task: asyncio.Task[Summary] | None = None
+
+    async def execute(self) -> Summary:
+        """Run every code cell; gives how it went. The file is written by then, whatever happened.
+
+        Raises what the daemon refuses: an unknown kernel, one that does not start, a file that
+        cannot be written.
+        """
+        self._task = asyncio.current_task()
+        kernel_lived = self._notebook.kernel.get("status") in _KERNEL_LIVES
+        try:
+            total = await self._run_cells(kernel_lived)
+        except asyncio.CancelledError:
+            if self._status != "interrupted":
+                raise
+            total = self._count_code_cells()
+        finally:
+            if not kernel_lived:
+                with contextlib.suppress(HeadwayError):
+                    await self._notebook.shutdown_kernel()
+        saved = await self._notebook.save()
+        summary = self._summary(saved.path, total)
+        self._report.ended(summary)
+        return summary
+
+    def interrupt(self) -> None:
+        """Stop: what ran so far is kept. Called on the event loop; a second call waits no more."""
+        again = self._status == "interrupted"
+        self._status = "interrupted"
+        if self._admitted and not again:
+            self._stop_cells()
+        elif self._task is not None:
+            self._task.cancel()
+
+    async def _run_cells(self, kernel_lived: bool) -> int:
+        notebook, options = self._notebook, self._options
+        if kernel_lived and options.kernel not in {None, notebook.kernel.get("name")}:
+            raise BadRequest(
+                f"The notebook runs on the kernel {notebook.kernel.get('name')} now, so it cannot "
+                f"run on {options.kernel}. Leave --kernel out, or end that kernel first."
+            )
+        kernel = await notebook.start_kernel(options.kernel)
+        if options.parameters:
+            self._inject(kernel.language)
+        executions = await notebook.queue_all(allow_errors=options.allow_errors)
+        self._admitted = True
+        self._report.opened(
+            Beginning(
+                path=notebook.path or "(untitled)",
+                document=notebook.id,
+                kernel=kernel.name or "?",
+                cells=len(executions),
+            )
+        )
+        for number, execution in enumerate(executions, 1):
+            await self._follow(number, execution)
+        if self._interruption is not None:
+            await self._interruption
+        return len(executions)
+
+    def _inject(self, language: str | None) -> None:
+        if language is not None and language.casefold() != _PYTHON:
+            raise BadRequest(
+                f"Parameters are written as Python, and this notebook's kernel speaks {language}."
+            )
+        source = injected_source(self._options.parameters)
+        cells = self._notebook.cells
+        place = find_place((cell.id, cell.metadata) for cell in cells)
+        if place.replace is not None:
+            self._notebook.apply(UpdateSource(place.replace, source))
+            return
+        where: dict[str, Any] = {"index": 0} if place.after is None else {"after": place.after}
+        metadata = {"tags": [INJECTED_TAG]}
+        self._notebook.apply(
+            AddCell(cell_id(self._entropy), source=source, metadata=metadata, **where)
+        )
+
+    async def _follow(self, number: int, execution: AsyncExecution) -> None:
+        """Show one execution until it is terminal; a cell that takes too long is interrupted."""
+        self._streams = {}
+        loop = asyncio.get_running_loop()
+        alarm: asyncio.TimerHandle | None = None
+        try:
+            async for event in execution.events():
+                if isinstance(event, Started) and execution.status != "cancelled":
+                    self._report.started(number, self._cell(execution))
+                    if self._options.timeout_s is not None:
+                        alarm = loop.call_later(self._options.timeout_s, self._on_timeout)
+                await self._show(number, event)
+        finally:
+            if alarm is not None:
+                alarm.cancel()
+
+    async def _show(self, number: int, event: Event) -> None:
+        match event:
+            case Started():
+                pass
+            case Output(index=index, output=output):
+                await self._show_output(index, output, is_addition=True)
+            case DisplayUpdated(index=index, output=output):
+                await self._show_output(index, output, is_addition=False)
+            case OutputsCleared():
+                self._streams.clear()
+                self._report.cleared()
+            case Finished(result=result):
+                self._results.append(result)
+                self._report.finished(number, result)
+            case _:
+                assert_never(event)
+
+    def _on_timeout(self) -> None:
+        if self._status == "ok":
+            self._status = "timeout"
+            self._stop_cells()
+
+    async def _show_output(self, index: int, output: dict[str, Any], *, is_addition: bool) -> None:
+        if output.get("output_type") != "stream":
+            self._report.output(index, output)
+            return
+        stream = self._streams.setdefault(index, _Stream())
+        sealed = output.get("sealed") or []
+        for part in sealed[stream.sealed_parts :]:
+            with contextlib.suppress(HeadwayError):
+                blob = await self._notebook.fetch_blob(part["blob"])
+                stream.sealed_text += blob.decode("utf-8", "replace")
+        stream.sealed_parts = len(sealed)
+        text = output.get("text") or ""
+        stream.open_text = stream.open_text + text if is_addition else text
+        whole = stream.sealed_text + stream.open_text
+        added = whole.removeprefix(stream.shown)
+        stream.shown = whole
+        if added:
+            self._report.text(index, str(output.get("name")), whole, added)
+
+    def _cell(self, execution: AsyncExecution) -> Cell:
+        try:
+            return self._notebook.cell(execution.cell_id)
+        except HeadwayError:
+            return Cell(execution.cell_id, "code", "(deleted)")
+
+    def _stop_cells(self) -> None:
+        if self._interruption is None:
+            self._interruption = asyncio.get_running_loop().create_task(self._interrupt_kernel())
+
+    async def _interrupt_kernel(self) -> None:
+        """Interrupt the kernel; one that does not heed it is shut down."""
+        try:
+            await self._notebook.interrupt()
+            await self._notebook.wait_until(lambda: not self._notebook.queue, timeout=STOP_GRACE_S)
+        except HeadwayError:
+            with contextlib.suppress(HeadwayError):
+                await self._notebook.shutdown_kernel()
+
+    def _count_code_cells(self) -> int:
+        return sum(cell.cell_type == "code" for cell in self._notebook.cells)
+
+    def _summary(self, path: str, total: int) -> Summary:
+        ran = [result for result in self._results if result.status != "cancelled"]
+        succeeded = sum(result.success for result in ran)
+        failed = [result for result in ran if not result.success]
+        status = self._status
+        if status == "ok" and failed:
+            status = failed[0].status
+        elapsed_s = time.monotonic() - self._began_s
+        return Summary(
+            path=path,
+            status=status,
+            exit_status=_EXIT_STATUSES.get(status, EXIT_CELL_FAILED),
+            cells=total,
+            succeeded=succeeded,
+            failed=len(failed),
+            not_run=total - len(ran),
+            elapsed_s=round(elapsed_s, 3),
+            sentence=self._sentence(status, total, succeeded, failed)
+            + f" Saved to {path} after {elapsed_s:.1f} s.",
+        )
+
+    def _sentence(
+        self, status: str, total: int, succeeded: int, failed: list[ExecutionResult]
+    ) -> str:
+        of_all = f"{succeeded} of {total} cells ran well."
+        match status:
+            case "ok":
+                return of_all
+            case "timeout":
+                return f"Stopped: a cell ran longer than {self._options.timeout_s:g} s; {of_all}"
+            case "interrupted":
+                return f"Interrupted; {of_all}"
+            case _:
+                first = failed[0]
+                why = str(first.error) if first.error is not None else first.reason or first.status
+                return f"A cell failed: {why.rstrip('.')}. {of_all}"
+
+
+_EXIT_STATUSES = {"ok": 0, "timeout": EXIT_TIMEOUT, "interrupted": EXIT_INTERRUPTED}
+
+
+class _Stream:
+    """A stream output as far as it was shown."""
+
+    def __init__(self) -> None:
+        self.sealed_parts = 0
+        self.sealed_text = ""
+        self.open_text = ""
+        self.shown = ""

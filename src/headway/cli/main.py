@@ -1,0 +1,125 @@
+"""The command line: its commands, and what every one of them does about errors.
+
+Floor 6. Each command is in a file of its own, and imports what it needs when it runs, so that
+`--help` and a mistyped option answer at once. A mistake of the user's is one line on standard
+error and an exit status, never a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import typer
+
+from headway.cli import cell, doctor, logs, relay, run, serve, status
+from headway.cli.open import open_notebook
+from headway.cli.terminal import complain, say
+from headway.errors import HeadwayError
+
+__all__ = ["EXIT_INTERRUPTED", "app", "main"]
+
+EXIT_INTERRUPTED = 130
+_SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+
+def _examples(lines: Iterable[str]) -> str:
+    return "Examples:\n\n\b\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def _new_app(**named: Any) -> typer.Typer:
+    # Plain help: rich would take as long to import as everything else that --help needs.
+    return typer.Typer(
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings=_SETTINGS,
+        **named,
+    )
+
+
+app = _new_app(
+    help="Notebooks as replicated documents: what runs is exactly what you confirmed.",
+    epilog=_examples(("headway run analysis.ipynb", "headway ps", "headway COMMAND --help")),
+)
+
+_cells = _new_app(
+    help="One cell at a time: list, show, add, edit, delete, move, run.",
+    epilog=_examples(("headway cell list analysis.ipynb", "headway cell COMMAND --help")),
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib import metadata
+
+        say(f"headway {metadata.version('headway')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_version, is_eager=True),
+    ] = False,
+) -> None:
+    del version
+
+
+def _add(into: typer.Typer, name: str, command: Any, *examples: str, **named: Any) -> None:
+    into.command(name, epilog=_examples(examples), **named)(command)
+
+
+_add(app, "run", run.run, *run.EXAMPLES, cls=run.RunCommand)
+_add(app, "open", open_notebook, "headway open analysis.ipynb", "headway open new.ipynb --json")
+_add(
+    app,
+    "serve",
+    serve.serve,
+    "headway serve",
+    "headway serve --http 127.0.0.1:8000",
+    "headway serve --foreground",
+)
+_add(app, "ps", status.ps, "headway ps", "headway ps --json")
+_add(app, "status", status.status, "headway status", "headway status --json")
+_add(app, "stop", status.stop, "headway stop")
+_add(app, "logs", logs.logs, "headway logs -n 20", "headway logs -f", "headway logs --json")
+_add(app, "doctor", doctor.doctor, "headway doctor", "headway doctor --json")
+_add(app, "relay", relay.relay, "ssh far.example headway relay")
+_add(_cells, "list", cell.list_cells, "headway cell list analysis.ipynb")
+_add(_cells, "show", cell.show, "headway cell show analysis.ipynb 4f2a")
+_add(
+    _cells,
+    "add",
+    cell.add,
+    "headway cell add analysis.ipynb 'print(1 + 1)'",
+    "headway cell add analysis.ipynb '# Title' --type markdown --before 4f2a",
+    "headway cell add analysis.ipynb - < cell.py",
+)
+_add(_cells, "edit", cell.edit, "headway cell edit analysis.ipynb 4f2a 'x = 2'")
+_add(_cells, "delete", cell.delete, "headway cell delete analysis.ipynb 4f2a")
+_add(_cells, "move", cell.move, "headway cell move analysis.ipynb 4f2a --after 91bc")
+_add(_cells, "run", cell.run, "headway cell run analysis.ipynb 4f2a --timeout 60")
+app.add_typer(_cells, name="cell")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and exit with its status.
+
+    Args:
+        arguments: What follows the program's name; this process's if None.
+    """
+    try:
+        app(arguments, prog_name="headway")
+    except HeadwayError as error:
+        complain(str(error))
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read the output has gone; the interpreter must not try to write the rest to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

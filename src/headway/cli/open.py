@@ -1,0 +1,41 @@
+"""`headway open`: have the daemon open a notebook, and say what it is.
+
+Floor 6.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from headway.cli.terminal import plain, say, say_json
+
+__all__ = ["open_notebook"]
+
+
+def open_notebook(
+    notebook: Annotated[
+        str, typer.Argument(metavar="NOTEBOOK", help="The .ipynb to open; made if absent.")
+    ],
+    kernel: Annotated[
+        str | None, typer.Option("--kernel", metavar="NAME", help="Start this kernel too.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Open a notebook in the daemon, which is started if needed, and print what it is."""
+    from headway.client.sync import open as open_sync
+
+    with open_sync(notebook, kernel=kernel, name="headway open") as opened:
+        found = {
+            "id": opened.id,
+            "path": opened.path,
+            "cells": len(opened.cells),
+            "kernel": opened.kernel.get("name"),
+            "status": opened.kernel.get("status"),
+        }
+    if as_json:
+        say_json(found)
+        return
+    for name, value in found.items():
+        say(f"{name:<7} {'-' if value is None else plain(str(value))}")

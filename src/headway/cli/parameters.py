@@ -1,0 +1,106 @@
+"""Parameters of a run, by papermill's rules: how a value is read, and where it goes.
+
+Floor 6, pure: it knows tags and source text, and nothing of daemons. The rules are papermill's
+(its "Parameterize" page): a new cell tagged `injected-parameters` goes after the first cell tagged
+`parameters`, or to the top; on a rerun the cell that was injected before is replaced.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from headway.errors import BadRequest
+
+__all__ = [
+    "INJECTED_TAG",
+    "PARAMETERS_TAG",
+    "Parameter",
+    "Place",
+    "Value",
+    "find_place",
+    "injected_source",
+    "read_pair",
+    "read_value",
+]
+
+PARAMETERS_TAG = "parameters"
+INJECTED_TAG = "injected-parameters"
+
+Value = int | float | bool | str | None
+"""What a parameter can be."""
+
+_WORDS: Mapping[str, Value] = {"True": True, "False": False, "None": None}
+
+
+class Parameter(NamedTuple):
+    """One `-p NAME VALUE`."""
+
+    name: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the parameters go: into `replace` if it is there, else after `after`, else on top."""
+
+    replace: str | None
+    after: str | None
+
+
+def read_value(text: str) -> Value:
+    """A value as papermill reads it: True, False, None, an int, a float, else the text itself."""
+    if text in _WORDS:
+        return _WORDS[text]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def read_pair(words: Sequence[str]) -> Parameter:
+    """A parameter from its two words. Raises BadRequest when the first is no Python name."""
+    name, text = words
+    if not name.isidentifier():
+        raise BadRequest(f"A parameter's name must be a Python name, and {name!r} is none.")
+    return Parameter(name, read_value(text))
+
+
+def injected_source(parameters: Iterable[Parameter]) -> str:
+    """The Python source of the injected cell; a name given twice has its last value."""
+    values = {parameter.name: parameter.value for parameter in parameters}
+    lines = [f"{name} = {_as_python(value)}" for name, value in values.items()]
+    return "\n".join(["# Parameters", *lines])
+
+
+def find_place(cells: Iterable[tuple[str, Mapping[str, Any]]]) -> Place:
+    """Where the injected cell belongs, given each cell's id and metadata in order."""
+    replace: str | None = None
+    after: str | None = None
+    for cell_id, metadata in cells:
+        tags = metadata.get("tags")
+        if not isinstance(tags, list):
+            continue
+        if replace is None and INJECTED_TAG in tags:
+            replace = cell_id
+        if after is None and PARAMETERS_TAG in tags:
+            after = cell_id
+    return Place(replace, after)
+
+
+def _as_python(value: Value) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return f'float("{value}")'
+    if isinstance(value, str):
+        return _quoted(value)
+    return repr(value)
+
+
+def _quoted(text: str) -> str:
+    """A string in double quotes, as formatters write them."""
+    inner = repr("'" + text)[2:-1]
+    return f'"{inner}"' if '"' not in text else repr(text)

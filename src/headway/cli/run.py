@@ -1,0 +1,219 @@
+"""`headway run`: execute a whole notebook and leave its outputs in the file.
+
+Floor 6. Arguments, the copy, signals and the choice of a report; what a run does is `execution`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from headway.cli.parameters import Parameter, read_pair
+
+if TYPE_CHECKING:
+    from headway.cli.execution import Options
+    from headway.cli.report import Report, Summary
+
+__all__ = ["EXAMPLES", "Outputs", "RunCommand", "existing_notebook", "run"]
+
+_SUFFIX = ".ipynb"
+
+EXAMPLES = (
+    "headway run analysis.ipynb",
+    "headway run analysis.ipynb -o results/monday.ipynb -p year 2024 -p station Millbrook",
+    "headway run analysis.ipynb --timeout 600 --json > events.jsonl",
+)
+
+
+class Outputs(StrEnum):
+    """How much of the outputs is shown."""
+
+    compact = "compact"
+    full = "full"
+    none = "none"
+
+
+class RunCommand(TyperCommand):
+    """`-p` takes two words, as papermill's does; typer has no such option of its own."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        for parameter in self.params:
+            if parameter.name == "parameters":
+                parameter.nargs = 2
+
+
+def run(
+    notebook: Annotated[str, typer.Argument(metavar="NOTEBOOK", help="The .ipynb to run.")],
+    *,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="Run a copy, at OUT, and leave NOTEBOOK as it is.",
+        ),
+    ] = None,
+    parameters: Annotated[
+        list[Parameter] | None,
+        typer.Option(
+            "--parameter",
+            "-p",
+            metavar="NAME VALUE",
+            parser=read_pair,
+            help="Set a variable after the cell tagged `parameters`; may be repeated.",
+        ),
+    ] = None,
+    kernel: Annotated[
+        str | None, typer.Option("--kernel", metavar="NAME", help="The kernel to run on.")
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", metavar="S", help="Stop if one cell runs longer (seconds)."),
+    ] = None,
+    allow_errors: Annotated[
+        bool, typer.Option("--allow-errors", help="Go on after a cell that fails.")
+    ] = False,
+    outputs: Annotated[
+        Outputs, typer.Option("--outputs", help="How much of the outputs to show.")
+    ] = Outputs.compact,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print events as JSON, one object a line.")
+    ] = False,
+) -> None:
+    """Execute a whole notebook and leave its outputs in the file.
+
+    The exit status is 0 if every cell ran well, 1 if one failed, 2 for a mistake in the command,
+    124 if --timeout passed, 130 after Ctrl-C. In each case what ran is kept and saved.
+    """
+    from headway.errors import BadRequest
+
+    if timeout is not None and timeout <= 0:
+        raise BadRequest("--timeout must be more than 0 seconds.")
+    source = existing_notebook(notebook)
+    target = source if output is None else _copied(source, Path(output))
+
+    import asyncio
+
+    from headway.cli.execution import Options
+
+    options = Options(tuple(parameters or ()), kernel, timeout, allow_errors)
+    with _report(outputs, as_json=as_json) as report:
+        summary = asyncio.run(_run(target, options, report))
+    raise typer.Exit(summary.exit_status)
+
+
+async def _run(path: Path, options: Options, report: Report) -> Summary:
+    import asyncio
+
+    from headway.cli.execution import Run
+    from headway.client.aio import open_async
+
+    async with open_async(path, name=f"headway run {os.getpid()}") as notebook:
+        running = Run(notebook, options, report, os.urandom)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, running.interrupt)
+        try:
+            return await running.execute()
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
+
+
+def existing_notebook(named: str) -> Path:
+    """The notebook file that is meant; `.ipynb` may be left out. Raises BadRequest."""
+    from headway.errors import BadRequest
+
+    path = Path(named).expanduser()
+    for candidate in (path, path.with_name(path.name + _SUFFIX)):
+        if candidate.is_file() and candidate.suffix == _SUFFIX:
+            return candidate.resolve()
+    if path.is_file():
+        raise BadRequest(f"{named} is no notebook: its name does not end in {_SUFFIX}.")
+    raise BadRequest(f"There is no notebook {named}.", path=named)
+
+
+def _copied(source: Path, target: Path) -> Path:
+    """Put a copy of `source` at `target`, whole or not at all, and give its path."""
+    from headway.errors import FileNotWritable
+
+    target = target.expanduser()
+    if target.suffix != _SUFFIX:
+        target = target.with_name(target.name + _SUFFIX)
+    target = target.resolve()
+    if target == source:
+        return target
+    _let_go(target)
+    try:
+        with tempfile.NamedTemporaryFile(
+            dir=target.parent, prefix=f".{target.stem}-", suffix=_SUFFIX, delete=False
+        ) as copy:
+            unfinished = Path(copy.name)
+        try:
+            shutil.copy(source, unfinished)
+            unfinished.replace(target)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise FileNotWritable(
+            f"{target} cannot be written: {error.strerror or error}.", path=str(target)
+        ) from error
+    return target
+
+
+def _let_go(target: Path) -> None:
+    """Have the daemon close the notebook at `target`, for another one takes its place."""
+    from headway.cli.ask import ask
+    from headway.core.wire.rpc import Close, List
+    from headway.edges import paths
+    from headway.errors import BadRequest, DaemonUnavailable, NotebookNotFound
+
+    daemon = paths.socket_path(paths.home())
+    try:
+        opened = ask(daemon, List()).notebooks
+    except DaemonUnavailable:
+        return
+    for each in opened:
+        if each.path != str(target):
+            continue
+        if each.peers:
+            raise BadRequest(
+                f"{target} is open in another program, so a run cannot replace it. "
+                "Close it there, or choose another name for -o."
+            )
+        try:
+            ask(daemon, Close(document=each.document))
+        except NotebookNotFound:
+            return
+
+
+def _report(outputs: Outputs, *, as_json: bool) -> Report:
+    from headway.cli.report import JsonReport, LineReport
+    from headway.cli.show import HEAD_LINES
+
+    if as_json:
+        return JsonReport()
+    head = {Outputs.compact: HEAD_LINES, Outputs.full: None, Outputs.none: 0}[outputs]
+    if _is_interactive():
+        from headway.cli.live import LiveReport
+
+        return LiveReport(head=head)
+    return LineReport(head=head)
+
+
+def _is_interactive() -> bool:
+    return (
+        sys.stdout.isatty()
+        and os.environ.get("TERM", "dumb") != "dumb"
+        and not os.environ.get("CI")
+    )

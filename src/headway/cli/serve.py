@@ -1,0 +1,113 @@
+"""`headway serve`: a daemon that stays, and listens for browsers when asked to.
+
+Floor 6, and the one command that stands on the daemon. Programs need no `serve`: their client
+starts a daemon by itself. This one does not end when idle.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headway.cli.terminal import say
+
+if TYPE_CHECKING:
+    from headway.core.wire.rpc import DaemonStatus
+    from headway.edges.paths import Paths
+
+__all__ = ["START_TIMEOUT_S", "serve"]
+
+START_TIMEOUT_S = 30.0
+"""How long a daemon may take from its start to its first answer."""
+
+_LOOK_EVERY_S = 0.02
+
+
+def serve(
+    http: Annotated[
+        str | None,
+        typer.Option(
+            "--http", metavar="[HOST:]PORT", help="Listen for browsers too, on this machine only."
+        ),
+    ] = None,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Stay in this terminal; Ctrl-C ends the daemon.")
+    ] = False,
+) -> None:
+    """Start a daemon that stays until `headway stop`, and print where it listens."""
+    from headway.edges import paths
+    from headway.edges.lock import owner_pid
+    from headway.errors import AlreadyRunning
+
+    found = paths.prepare(paths.home())
+    pid = owner_pid(found.lock)
+    if pid is not None:
+        raise AlreadyRunning(
+            f"A daemon runs for {found.home} already (process {pid}). "
+            "Use it, or end it first with: headway stop",
+            pid=pid,
+        )
+    arguments = ["--home", str(found.home), *(["--http", http] if http else [])]
+    if foreground:
+        raise typer.Exit(_here(found, arguments))
+    for line in _where(found, _start(found, arguments)):
+        say(line)
+
+
+def _here(found: Paths, arguments: list[str]) -> int:
+    from headway.daemon.main import main
+
+    say(f"Serving {found.home}; Ctrl-C ends it, `headway logs -f` shows its log.")
+    return main(arguments)
+
+
+def _start(found: Paths, arguments: list[str]) -> DaemonStatus:
+    from headway.cli.ask import ask
+    from headway.core.wire.rpc import Status
+    from headway.errors import DaemonUnavailable
+
+    with found.log.open("ab") as log:
+        begun_at = log.tell()
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", "headway.daemon.main", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=found.home,
+            start_new_session=True,
+        )
+    give_up_s = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            answer: DaemonStatus = ask(found.socket, Status())
+        except DaemonUnavailable:
+            if process.poll() is not None:
+                raise _failed(found, process, begun_at) from None
+            if time.monotonic() > give_up_s:
+                raise
+        else:
+            return answer
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _failed(found: Paths, process: subprocess.Popen[bytes], begun_at: int) -> Exception:
+    from headway.errors import DaemonUnavailable
+
+    said = found.log.read_bytes()[begun_at:].decode("utf-8", "replace").strip()
+    last = said.rpartition("\n")[2] or f"exit status {process.returncode}."
+    return DaemonUnavailable(
+        f"The daemon could not be started: {last} Its log is {found.log}.", log=str(found.log)
+    )
+
+
+def _where(found: Paths, status: DaemonStatus) -> list[str]:
+    from headway.daemon.main import TOKEN_FILE
+
+    lines = [f"The daemon runs (process {status.pid}) and listens on {status.socket}"]
+    if status.http is not None:
+        lines.append(f"and on {status.http}; its token is in {found.home / TOKEN_FILE}")
+    return lines

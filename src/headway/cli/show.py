@@ -1,0 +1,178 @@
+"""Outputs in a terminal: text as text, everything else as one line that says what it is.
+
+Floor 6, pure: values of nbformat in, lines out. It draws no pictures and runs no HTML.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+__all__ = [
+    "HEAD_LINES",
+    "TAIL_LINES",
+    "StreamLines",
+    "Window",
+    "human_size",
+    "join_text",
+    "output_lines",
+    "without_escapes",
+]
+
+HEAD_LINES = 20
+"""How many lines of a cell's text are shown before the rest is left out."""
+
+TAIL_LINES = 5
+"""How many of its last lines are shown when something was left out."""
+
+# ECMA-48: control sequences, operating system commands, two-character escapes.
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
+# What would move the cursor or ring; tabs may stay.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]|\x1b(?!\[[0-9;:]*m)")
+
+_KILO = 1000
+_TEXTS = ("text/plain", "text/markdown", "text/latex")
+
+
+def without_escapes(text: str) -> str:
+    """Text without colours and other escape sequences."""
+    return _ESCAPES.sub("", text)
+
+
+def join_text(value: Any) -> str:
+    """A text value of nbformat: a string, or a list of them."""
+    if isinstance(value, list):
+        return "".join(str(part) for part in value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def human_size(size: int) -> str:
+    """A number of bytes for people: `812 B`, `34 kB`, `1.2 MB` (powers of ten)."""
+    if size < _KILO:
+        return f"{size} B"
+    if size < _KILO * _KILO:
+        return f"{size / _KILO:.0f} kB"
+    return f"{size / _KILO / _KILO:.1f} MB"
+
+
+def output_lines(output: Mapping[str, Any], *, colours: bool) -> list[str]:
+    """An output as lines: a stream's text, a traceback, a value's plain text, `[image/png 34 kB]`.
+
+    `colours` keeps colour sequences; anything else that would act on a terminal is always taken
+    out, because a notebook from elsewhere must not drive the terminal of its reader.
+    """
+    kind = output.get("output_type")
+    if kind == "stream":
+        text = join_text(output.get("text", ""))
+    elif kind == "error":
+        text = _traceback(output)
+    else:
+        text = _bundle(output.get("data", {}))
+    return [_safe(line, colours) for line in text.rstrip("\n").split("\n")]
+
+
+def _traceback(output: Mapping[str, Any]) -> str:
+    traceback = "\n".join(str(line) for line in output.get("traceback", ()))
+    return traceback or f"{output.get('ename', 'Error')}: {output.get('evalue', '')}"
+
+
+def _bundle(data: Mapping[str, Any]) -> str:
+    pictures = [media for media in data if media.startswith(("image/", "video/", "audio/"))]
+    if pictures:
+        return " ".join(f"[{media} {human_size(_size(media, data[media]))}]" for media in pictures)
+    for media in _TEXTS:
+        if media in data:
+            return join_text(data[media])
+    return " ".join(f"[{media} {human_size(_size(media, data[media]))}]" for media in data)
+
+
+def _size(media: str, value: Any) -> int:
+    if isinstance(value, Mapping) and set(value) >= {"blob", "size"}:
+        return int(value["size"])
+    text = join_text(value)
+    if not media.startswith("text/") and not media.endswith(("+xml", "json")):
+        try:
+            return len(base64.b64decode(text))
+        except (binascii.Error, ValueError):
+            pass
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def _safe(line: str, colours: bool) -> str:
+    # The end of an overwritten line is what a terminal would show.
+    line = line.rstrip("\r").rpartition("\r")[2]
+    line = _only_colours(line) if colours else without_escapes(line)
+    line = _CONTROLS.sub("", line)
+    return line + "\x1b[0m" if "\x1b" in line else line
+
+
+def _only_colours(line: str) -> str:
+    return _ESCAPES.sub(lambda found: found[0] if _COLOUR.fullmatch(found[0]) else "", line)
+
+
+class StreamLines:
+    """The lines of a growing text, each given once: when its end has come."""
+
+    def __init__(self) -> None:
+        self._given = ""
+
+    def grown(self, text: str) -> list[str]:
+        """The whole text so far; gives the lines that are complete and new."""
+        complete = text[: text.rfind("\n") + 1]
+        if not complete.startswith(self._given):
+            self._given = ""  # cleared and begun again
+        fresh = complete[len(self._given) :]
+        self._given = complete
+        return fresh.split("\n")[:-1] if fresh else []
+
+    def open_line(self, text: str) -> str:
+        """The line that has no end yet."""
+        return text[text.rfind("\n") + 1 :]
+
+
+class Window:
+    """Shows the first lines and the last ones, and says how many it left out between.
+
+    Args:
+        write: Takes each line that is shown.
+        head: How many lines are shown as they come; None shows all.
+        tail: How many of the lines held back are shown at the end.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        head: int | None = HEAD_LINES,
+        tail: int = TAIL_LINES,
+    ) -> None:
+        self._write = write
+        self._head = head
+        self._shown = 0
+        self._left_out = 0
+        self._last: deque[str] = deque(maxlen=tail)
+
+    def add(self, lines: Iterable[str]) -> None:
+        """Show these lines, or hold them back."""
+        for line in lines:
+            if self._head is None or self._shown < self._head:
+                self._shown += 1
+                self._write(line)
+            else:
+                self._left_out += 1
+                self._last.append(line)
+
+    def close(self) -> None:
+        """Show how many lines were left out, and the last ones (nothing with a head of 0)."""
+        if self._head == 0:
+            return
+        hidden = self._left_out - len(self._last)
+        if hidden > 0:
+            self._write(f"... {hidden} more {'line' if hidden == 1 else 'lines'} ...")
+        for line in self._last:
+            self._write(line)

@@ -1,0 +1,92 @@
+"""The command line's parameters, by papermill's rules."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headway.cli.parameters import (
+    Parameter,
+    Place,
+    find_place,
+    injected_source,
+    read_pair,
+    read_value,
+)
+from headway.errors import BadRequest
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1", 1),
+        ("-20", -20),
+        ("1_000", 1000),
+        ("0.5", 0.5),
+        ("1e3", 1000.0),
+        ("True", True),
+        ("False", False),
+        ("None", None),
+        ("true", "true"),
+        ("", ""),
+        ("1.2.3", "1.2.3"),
+        ("2024-02-29", "2024-02-29"),
+    ],
+)
+def test_a_value_is_read_as_papermill_reads_it(text: str, value: object) -> None:
+    read = read_value(text)
+    assert read == value
+    assert type(read) is type(value)
+
+
+def test_nan_and_infinity_are_floats() -> None:
+    nan = read_value("nan")
+    assert isinstance(nan, float)
+    assert math.isnan(nan)
+    assert read_value("-inf") == -math.inf
+
+
+def test_a_name_that_python_would_refuse_is_refused() -> None:
+    with pytest.raises(BadRequest, match="2fast"):
+        read_pair(("2fast", "1"))
+
+
+VALUES = st.one_of(
+    st.integers(), st.floats(), st.booleans(), st.none(), st.text(st.characters(codec="utf-8"))
+)
+
+
+@given(st.dictionaries(st.sampled_from(["alpha", "beta", "gamma"]), VALUES))
+def test_the_injected_source_defines_exactly_the_values_given(
+    values: dict[str, int | float | bool | str | None],
+) -> None:
+    namespace: dict[str, object] = {}
+    source = injected_source(Parameter(name, value) for name, value in values.items())
+    exec(source, {"__builtins__": {"float": float}}, namespace)
+    assert repr(namespace) == repr(values)
+
+
+def test_a_name_given_twice_has_its_last_value() -> None:
+    source = injected_source([Parameter("x", 1), Parameter("y", "it's"), Parameter("x", 2)])
+    assert source == '# Parameters\nx = 2\ny = "it\'s"'
+
+
+def test_the_cell_injected_before_is_replaced() -> None:
+    cells = [
+        ("a", {}),
+        ("b", {"tags": ["parameters"]}),
+        ("c", {"tags": ["other", "injected-parameters"]}),
+    ]
+    assert find_place(cells) == Place(replace="c", after="b")
+
+
+def test_the_new_cell_goes_after_the_first_cell_tagged_parameters() -> None:
+    cells = [("a", {}), ("b", {"tags": ["parameters"]}), ("c", {"tags": ["parameters"]})]
+    assert find_place(cells) == Place(replace=None, after="b")
+
+
+def test_without_a_tagged_cell_it_goes_to_the_top() -> None:
+    assert find_place([("a", {"tags": "parameters"}), ("b", {})]) == Place(None, None)
