@@ -20,6 +20,7 @@ from headway.core.wire.messages import (
     Joined,
     Kind,
     Message,
+    Permission,
     Update,
     UpdateStatus,
 )
@@ -42,7 +43,7 @@ class Server:
 
     entropy: Entropy = field(default_factory=lambda: seeded(99))
     durable: bool = True
-    permission: Any = "write"
+    permission: Permission = "write"
     notebook: NotebookDocument = field(init=False)
     runtime: RuntimeDocument = field(init=False)
     runtime_id: str = RUNTIME
@@ -110,7 +111,7 @@ class Server:
         replica = self.replica_of(message.room)
         theirs = Version.decode(message.version)
         extra = b'{"headway":1,"ack":"durable"}' if self.durable else b""
-        permission = self.permission if message.room == NOTEBOOK else "read"
+        permission: Permission = self.permission if message.room == NOTEBOOK else "read"
         version = replica.version()
         frames = [
             codec.encode(Joined(Kind.DOCUMENT, message.room, permission, version.encode(), extra))

@@ -231,8 +231,7 @@ class LocalNotebook:
         return self._pump.session.document
 
     def _apply(self, changes: Sequence[Edit]) -> Heads:
-        self._check_writable()
-        document = self._document
+        document = self._writable_document()
         with document.replica.lock:
             heads = document.apply(changes, _now(), self._author)
             self._session.note_commit()
@@ -240,15 +239,20 @@ class LocalNotebook:
         return heads
 
     def _step_back(self, step: Any, intent: str) -> bool:
-        self._check_writable()
-        document = self._document
+        document = self._writable_document()
         with document.replica.lock:
-            if self._undo_document is not document:
-                self._undo, self._undo_document = Undo(document.replica), document
             done: bool = step(self._undo, time.time(), f"{self._author}: {intent}")
             self._session.note_commit()
         self._pump.wake()
         return done
+
+    def _writable_document(self) -> NotebookDocument:
+        self._check_writable()
+        document = self._document
+        if self._undo_document is not document:
+            # A fresh replica took over; its steps are counted from before its first edit.
+            self._undo, self._undo_document = Undo(document.replica), document
+        return document
 
     def _check_writable(self) -> None:
         if self._session.is_read_only:

@@ -9,7 +9,7 @@ from headway.core.document.notebook import NotebookDocument
 from headway.core.document.runtime import ExecutionRecord, RuntimeDocument
 from headway.core.session import effects, inputs
 from headway.core.session.outgoing import MAX_BATCHES_IN_FLIGHT
-from headway.core.session.session import JOIN_TIMEOUT_S
+from headway.core.session.session import JOIN_TIMEOUT_S, STEADY_S
 from headway.core.sync.confirm import Confirmation
 from headway.core.wire import codec, commands
 from headway.core.wire.messages import (
@@ -547,3 +547,21 @@ def test_closing_fails_what_waits_and_sends_nothing_more() -> None:
     world.edit("y")
     assert world.to_server == []
     assert world.session.next_deadline() is None
+
+
+def test_a_connection_that_keeps_breaking_is_tried_ever_more_slowly() -> None:
+    world = World().live()
+    delays = []
+    for _ in range(6):
+        world.drop()
+        deadline_s = world.session.next_deadline()
+        assert deadline_s is not None
+        delays.append(deadline_s - world.now_s)
+        world.pass_time(delays[-1])
+        assert world.status() == "live"
+    assert delays[-1] > 5 * delays[0]
+    world.pass_time(STEADY_S)
+    world.drop()
+    deadline_s = world.session.next_deadline()
+    assert deadline_s is not None
+    assert deadline_s - world.now_s < delays[1]

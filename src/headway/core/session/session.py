@@ -52,10 +52,14 @@ from headway.errors import (
 from headway.ids import DocumentId, Entropy, heads_from_text, peer_id
 from headway.moments import Moment
 
-__all__ = ["JOIN_TIMEOUT_S", "MAX_REJECTED", "Session"]
+__all__ = ["JOIN_TIMEOUT_S", "MAX_REJECTED", "STEADY_S", "Session"]
 
 JOIN_TIMEOUT_S = 30.0
 """How long opening and joining may make no progress before the connection is given up."""
+
+STEADY_S = 2.0
+"""A connection that was live for so long was a good one: the next attempt after it is quick.
+One that breaks sooner may have been broken by what we send, and is tried ever more slowly."""
 
 MAX_REJECTED = 16
 """Refused replicas kept for the person; the oldest goes first."""
@@ -84,6 +88,7 @@ class Session:
         self._member: Membership | None = None
         self._presence: PresenceMember | None = None
         self._was_live = False
+        self._live_s = 0.0
         self._retry_s: float | None = None
         self._progress_s: float | None = None
 
@@ -205,6 +210,8 @@ class Session:
         if error is not None and not self._was_live:
             self._close(error)
             return
+        if self._phase is Phase.LIVE and now.monotonic_s - self._live_s >= STEADY_S:
+            self._backoff.reset()
         self._set_phase(Phase.WAITING)
         self._retry_s = now.monotonic_s + self._backoff.next_delay_s(self._entropy)
         if self._was_live and self.status != "rejected":
@@ -332,7 +339,7 @@ class Session:
             self._emit(*effects)
             self._turn(turn)
             self._follow_meta()
-            self._check_live()
+            self._check_live(now)
         elif self._runtime.is_room(message):
             self._receive_runtime(message, now)
 
@@ -372,7 +379,7 @@ class Session:
             return
         if shown.changed and self._runtime.shown_id is not None:
             self._emit(effect.RuntimeChanged(self._runtime.shown_id, replaced=shown.replaced))
-        self._check_live()
+        self._check_live(now)
 
     # Turning points
 
@@ -389,7 +396,7 @@ class Session:
             case _:
                 assert_never(turn)
 
-    def _check_live(self) -> None:
+    def _check_live(self, now: Moment) -> None:
         if self._member is None or self._phase not in {Phase.JOINING, Phase.LIVE}:
             return
         if self._phase is Phase.LIVE and not self._member.room.joined:
@@ -402,7 +409,7 @@ class Session:
         ):
             self._set_phase(Phase.LIVE)
             self._was_live = True
-            self._backoff.reset()
+            self._live_s = now.monotonic_s
             self._set_status("live")
 
     def _refuse(self, status: UpdateStatus) -> None:

@@ -1,0 +1,334 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import headway
+from headway.client.aio import notebook_path
+from headway.core.wire.messages import UpdateStatus
+from headway.core.wire.rpc import Status
+from headway.edges.paths import Paths, prepare
+from mini_daemon import MiniDaemon, Relay, daemon_at
+
+LIMIT_S = 30
+
+
+def run(scenario: Coroutine[Any, Any, None]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(LIMIT_S):
+            await scenario
+
+    asyncio.run(bounded())
+
+
+def test_create_then_execute_runs_exactly_that_source_every_time(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path), headway.open_async("a", home=tmp_path) as nb:
+            for number in range(100):
+                result = await nb.execute_cell(nb.add_cell(f"print {number}"), timeout=10)
+                assert result.success
+                assert result.text == f"print {number}"
+
+    run(scenario())
+
+
+def test_an_edit_just_before_executing_is_what_runs(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path), headway.open_async("a", home=tmp_path) as nb:
+            cell = nb.add_cell("x=1")
+            nb.update_source(cell, "x=2")
+            assert (await nb.execute_cell(cell)).text == "x=2"
+            for token in ("a", "b", "c"):
+                nb.append_source(cell, token)
+            assert (await nb.execute_cell(cell)).text == "x=2abc"
+
+    run(scenario())
+
+
+def test_confirm_sync_waits_for_a_stalled_daemon_and_is_typed_when_it_never_answers(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path) as daemon, headway.open_async("a", home=tmp_path) as nb:
+            daemon.hold_updates = True
+            nb.add_cell("x")
+            assert not nb.is_synced
+            with pytest.raises(headway.ConfirmTimeout) as caught:
+                await nb.confirm_sync(timeout=0.2)
+            assert caught.value.data["missing"] == headway.heads_to_text(nb.heads)
+            forgiving = await nb.confirm_sync(timeout=0.05, required=False)
+            assert not forgiving.confirmed
+            assert isinstance(forgiving.error, headway.ConfirmTimeout)
+            waiting = asyncio.create_task(nb.confirm_sync(timeout=10))
+            await asyncio.sleep(0)
+            for frame in daemon.release():
+                await daemon.connections[0].send(frame)
+            daemon.hold_updates = False
+            confirmation = await waiting
+            assert confirmation.heads == nb.heads == nb.remote_heads
+            assert nb.is_synced
+
+    run(scenario())
+
+
+def test_two_clients_see_each_others_cells_with_their_sources(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with (
+            daemon_at(tmp_path),
+            headway.open_async("a", home=tmp_path) as first,
+            headway.open_async("a", home=tmp_path) as second,
+        ):
+            cell = first.add_cell("hello")
+            await second.wait_until(lambda: len(second.cells) == 1)
+            assert second.cell(cell).source == "hello"
+            second.append_source(cell, " world")
+            await first.wait_until(lambda: first.source(cell) == "hello world")
+
+    run(scenario())
+
+
+def test_an_error_in_a_cell_is_a_result(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path), headway.open_async("a", home=tmp_path) as nb:
+            result = await nb.run("raise ValueError")
+            assert result.status == "error"
+            assert result.error is not None
+            assert result.error.ename == "ValueError"
+            with pytest.raises(headway.CellFailed, match="ValueError"):
+                result.raise_for_error()
+
+    run(scenario())
+
+
+def test_a_large_result_is_fetched_whole(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path), headway.open_async("a", home=tmp_path) as nb:
+            result = await nb.run("large x")
+            assert result.text == "large x" * 1000
+            (reference,) = nb.cells[0].outputs
+            whole = await nb.fetch_output(reference)
+            assert whole["data"]["text/plain"] == result.text
+            with pytest.raises(headway.RequestFailed):
+                await nb.fetch_blob("0" * 64)
+
+    run(scenario())
+
+
+def test_events_come_in_order_and_end_with_the_result(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path), headway.open_async("a", home=tmp_path) as nb:
+            events = [event async for event in nb.stream_execute(nb.add_cell("hi"))]
+            assert isinstance(events[0], headway.Started)
+            assert isinstance(events[1], headway.Output)
+            assert isinstance(events[-1], headway.Finished)
+            assert events[-1].result.text == "hi"
+
+    run(scenario())
+
+
+def test_run_all_gives_a_result_for_each_cell_in_order(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path), headway.open_async("a", home=tmp_path) as nb:
+            for number in range(5):
+                nb.add_cell(f"{number}")
+            assert [result.text for result in await nb.run_all()] == list("01234")
+
+    run(scenario())
+
+
+def test_a_time_out_ends_the_wait_and_not_the_execution(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path) as daemon, headway.open_async("a", home=tmp_path) as nb:
+            with pytest.raises(headway.DeadlineExceeded) as caught:
+                await nb.run("hang", timeout=0.2)
+            identity = caught.value.data["execution_id"]
+            execution = await nb.get_execution(identity)
+            assert execution.status == "running"
+            await daemon.change(lambda: daemon.runtime.finish(identity, "ok", None, 2.0))
+            assert await execution.wait(timeout=5) == "ok"
+
+    run(scenario())
+
+
+def test_a_refused_request_is_the_daemons_typed_error(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path), headway.open_async("a", home=tmp_path) as nb:
+            with pytest.raises(headway.CellNotFound):
+                await nb.execute_cell("0123456789ab")
+
+    run(scenario())
+
+
+def test_edits_go_on_through_a_lost_connection_and_arrive_after_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path) as daemon, headway.open_async("a", home=tmp_path) as nb:
+            nb.add_cell("before")
+            await nb.confirm_sync()
+            await daemon.cut()
+            await nb.wait_until(lambda: nb.status == "reconnecting")
+            nb.add_cell("during")
+            await nb.confirm_sync(timeout=10)
+            assert nb.status == "live"
+            sources = [cell.source for cell in daemon.notebook.cells()]
+            assert sources == ["before", "during"]
+
+    run(scenario())
+
+
+def test_executing_right_after_a_lost_connection_runs_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path) as daemon, headway.open_async("a", home=tmp_path) as nb:
+            await daemon.cut()
+            result = await nb.run("once", timeout=10)
+            assert result.text == "once"
+            assert len(daemon.accepted) == 1
+
+    run(scenario())
+
+
+def test_ten_confirmations_on_a_pipe_of_a_few_bytes_do_not_starve_each_other(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        behind = tmp_path / "behind"
+        front = tmp_path / "front"
+        prepare(front)
+        async with (
+            daemon_at(behind) as daemon,
+            Relay(Paths.of(behind).socket, piece=128).serve(Paths.of(front).socket),
+            headway.open_async("a", home=front) as nb,
+        ):
+
+            async def edit_and_confirm(number: int) -> None:
+                nb.add_cell(f"cell {number}")
+                await nb.confirm_sync(timeout=15)
+
+            async with asyncio.TaskGroup() as tasks:
+                for number in range(10):
+                    tasks.create_task(edit_and_confirm(number))
+                for number in range(8):
+                    tasks.create_task(daemon.others_write(f"other {number}"))
+                    tasks.create_task(nb.interrupt(timeout=15))
+            await nb.wait_until(lambda: len(nb.cells) == 18)
+            assert len(daemon.notebook) == 18
+
+    run(scenario())
+
+
+def test_parallel_executions_each_get_their_own_result(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path), headway.open_async("a", home=tmp_path) as nb:
+            results = await asyncio.gather(*(nb.run(f"{n}") for n in range(24)))
+            assert [result.text for result in results] == [f"{n}" for n in range(24)]
+
+    run(scenario())
+
+
+def test_cancelling_a_call_changes_nothing_but_that_call(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path), headway.open_async("a", home=tmp_path) as nb:
+            waiting = asyncio.create_task(nb._pump.request(Status(), 10))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            assert nb._pump._waiting == {}
+            assert (await nb.run("still here")).text == "still here"
+
+    run(scenario())
+
+
+def test_refused_edits_are_kept_for_the_person_and_work_goes_on(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path) as daemon, headway.open_async("a", home=tmp_path) as nb:
+            nb.add_cell("good")
+            await nb.confirm_sync()
+            daemon.refuse_with = UpdateStatus.INVALID_UPDATE
+            nb.add_cell("bad")
+            with pytest.raises(headway.UpdateRejected):
+                await nb.confirm_sync()
+            daemon.refuse_with = None
+            (kept,) = nb.rejected
+            assert [cell.source for cell in kept.cells] == ["good", "bad"]
+            await nb.wait_until(lambda: nb.status == "live")
+            nb.add_cell("after")
+            assert nb.undo()
+            nb.add_cell("again")
+            await nb.confirm_sync()
+            assert [cell.source for cell in daemon.notebook.cells()] == ["good", "again"]
+
+    run(scenario())
+
+
+def test_undo_takes_back_own_edits_and_redo_makes_them_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path) as daemon, headway.open_async("a", home=tmp_path) as nb:
+            nb.add_cell("mine")
+            await daemon.others_write("theirs")
+            await nb.wait_until(lambda: len(nb.cells) == 2)
+            assert nb.undo()
+            assert [cell.source for cell in nb.cells] == ["theirs"]
+            assert nb.redo()
+            assert {cell.source for cell in nb.cells} == {"mine", "theirs"}
+
+    run(scenario())
+
+
+def test_leaving_the_context_delivers_what_was_just_edited(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path) as daemon:
+            async with headway.open_async("a", home=tmp_path) as nb:
+                nb.add_cell("last words")
+            assert [cell.source for cell in daemon.notebook.cells()] == ["last words"]
+            assert nb.status == "closed"
+            with pytest.raises(headway.HeadwayError):
+                nb.add_cell("too late")
+
+    run(scenario())
+
+
+def test_closing_says_so_when_something_was_not_delivered(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path) as daemon:
+            nb = await headway.open_async("a", home=tmp_path)
+            daemon.hold_updates = True
+            nb.add_cell("lost")
+            with pytest.raises(headway.ConfirmTimeout):
+                await nb.close(timeout=0.1)
+            assert nb.status == "closed"
+            await nb.close(timeout=0.1)
+
+    run(scenario())
+
+
+def test_a_daemon_that_never_answers_ends_the_opening_in_time(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        daemon = MiniDaemon()
+        daemon.mute = True
+        async with daemon_at(tmp_path, daemon):
+            with pytest.raises(headway.DeadlineExceeded):
+                await headway.open_async("a", home=tmp_path, timeout=0.2)
+
+    run(scenario())
+
+
+def test_no_task_is_left_behind(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path):
+            async with headway.open_async("a", home=tmp_path) as nb:
+                await nb.run("1")
+            await asyncio.sleep(0)
+            left = [t for t in asyncio.all_tasks() if "headway" in repr(t.get_coro())]
+            assert left == []
+            assert nb._pump._timer is None
+
+    run(scenario())
+
+
+def test_a_path_gets_its_suffix_and_becomes_absolute() -> None:
+    assert notebook_path("a") == str(Path("a.ipynb").resolve())
+    assert notebook_path("/x/b.ipynb") == "/x/b.ipynb"
