@@ -16,23 +16,15 @@ A `Replica` is one live document. Closed here, each with a test in test_crdt_haz
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 import loro
 
-from headway.core.document.differences import (
-    Difference,
-    Path,
-    TextDifference,
-    Touched,
-    read_difference,
-    spliced_back,
-)
+from headway.core.document.differences import Difference, Touched
 from headway.core.document.gate import EngineLock, Gate
 from headway.core.document.handles import (
-    MAX_DEPTH,
     EngineTypes,
     ListHandle,
     MapHandle,
@@ -40,6 +32,7 @@ from headway.core.document.handles import (
     TextHandle,
 )
 from headway.core.document.history import HistoryEntry, walk_history
+from headway.core.document.json_values import encodable
 from headway.core.document.limits import (
     DEFAULT_LIMITS,
     MAX_DIFF_OPERATIONS,
@@ -47,8 +40,8 @@ from headway.core.document.limits import (
     MAX_SCAN_OPERATIONS,
     TRUSTED,
     ImportLimits,
-    check_distance,
 )
+from headway.core.document.past import Past, Point, operations_in
 from headway.errors import HeadsUnknown, InvalidEdit, InvalidUpdate, MissingChanges
 from headway.ids import Heads
 
@@ -113,7 +106,7 @@ class Version:
 
     def operations_since(self, other: Version) -> int:
         """How many operations are in this and not in `other`."""
-        return _operations(self.vector.sub_iter(other.vector))
+        return operations_in(self.vector.sub_iter(other.vector))
 
     @property
     def is_empty(self) -> bool:
@@ -172,6 +165,7 @@ class Replica:
         self.gate = Gate(engine, InvalidEdit)
         self._foreign = Gate(engine, InvalidUpdate)
         self._doc = loro.LoroDoc()  # type: ignore[no-untyped-call]
+        self._past = Past(self._doc, loro.ID)
         with self.gate:
             self._doc.peer_id = peer
             self._doc.set_change_merge_interval(CHANGE_MERGE_INTERVAL_S)
@@ -196,8 +190,6 @@ class Replica:
     def rebuilt(self, peer: int, until: Version | None = None) -> Replica:
         """A fresh replica of the same content, or of its content as it was at `until`."""
         return Replica.load(peer, self.export(until=until), ())
-
-    # --- writing -------------------------------------------------------------------------------
 
     def map(self, name: str) -> MapHandle:
         """A root map."""
@@ -232,7 +224,7 @@ class Replica:
         with self.gate:
             if not self._doc.get_pending_txn_len():
                 return False
-            self._doc.commit_with(timestamp=int(wall_s), commit_msg=_encodable(message) or None)
+            self._doc.commit_with(timestamp=int(wall_s), commit_msg=encodable(message) or None)
             return True
 
     def new_undo_engine(self) -> Any:
@@ -245,14 +237,12 @@ class Replica:
         with self.gate:
             self._settled()
             self._doc.set_next_commit_options(
-                timestamp=int(wall_s), commit_msg=_encodable(message) or None
+                timestamp=int(wall_s), commit_msg=encodable(message) or None
             )
             try:
                 return step()
             finally:
                 self._doc.clear_next_commit_options()
-
-    # --- versions ------------------------------------------------------------------------------
 
     def heads(self) -> Heads:
         """The heads of everything committed. Commit first: uncommitted operations are a bug."""
@@ -282,8 +272,6 @@ class Replica:
             self._settled()
             had = version.vector.intersection(self._doc.oplog_vv)
             return Heads(self._doc.vv_to_frontiers(had).encode())
-
-    # --- exchange ------------------------------------------------------------------------------
 
     def export(self, since: Version | None = None, until: Version | None = None) -> bytes:
         """The changes after `since` up to `until` (None: all); a snapshot if that is everything.
@@ -335,14 +323,12 @@ class Replica:
             )
         if in_order and not ours.includes_vv(metadata.partial_start_vv):
             raise _missing()
-        limits.check_operations(_operations(ends.sub_iter(ours)))
+        limits.check_operations(operations_in(ends.sub_iter(ours)))
         return Version(ends)
 
     def _check_status(self, status: loro.ImportStatus) -> None:
         if status.pending is not None and not status.pending.is_empty:
             raise _missing()
-
-    # --- what changed, and the past ------------------------------------------------------------
 
     def touched(self, before: Heads, after: Heads) -> tuple[Touched, ...]:
         """The containers that the operations between two versions wrote to. Cheap, unlike a diff.
@@ -352,9 +338,7 @@ class Replica:
         """
         with self._foreign:
             self._settled()
-            found = self._touched(self._at(before)[1], self._at(after)[1])
-            places = [Touched(self._path(each), _kind(each)) for each in found]
-        return tuple(sorted(places, key=repr))
+            return self._past.touched(self._at(before), self._at(after))
 
     def differences(self, before: Heads, after: Heads) -> tuple[Difference, ...]:
         """How the containers reachable now differ between two versions.
@@ -363,13 +347,7 @@ class Replica:
         """
         with self._foreign:
             self._settled()
-            found = []
-            for target, diff in self._diff(before, after, MAX_DIFF_OPERATIONS):
-                path = self._path(target)
-                difference = read_difference(path, diff) if path else None
-                if difference is not None:
-                    found.append(difference)
-        return tuple(found)
+            return self._past.differences(self._at(before), self._at(after))
 
     def text_at(
         self, text: TextHandle, owner: MapHandle, heads: Heads, limit: int = MAX_DIFF_OPERATIONS
@@ -384,20 +362,8 @@ class Replica:
             self._settled()
             if heads == self._doc.oplog_frontiers.encode():
                 return str(text.raw.to_string())
-            then = self._at(heads)[1]
-            identity = text.raw.id
-            if not _includes(then, identity) or not _includes(then, owner.raw.id):
-                return None
-            current = str(text.raw.to_string())
-            if identity not in self._touched(then, self._doc.oplog_vv):
-                return current
-            now = Heads(self._doc.oplog_frontiers.encode())
-            for target, diff in self._diff(now, heads, limit):
-                if target == identity:
-                    difference = read_difference((), diff)
-                    assert isinstance(difference, TextDifference)
-                    return spliced_back(current, difference.splices)
-            return current
+            now = (self._doc.oplog_frontiers, self._doc.oplog_vv)
+            return self._past.text_at(text.raw, owner.raw, self._at(heads), now, limit)
 
     def history(self, limit: int = 100) -> tuple[HistoryEntry, ...]:
         """Who wrote what when, newest first, at most `limit` entries."""
@@ -412,48 +378,12 @@ class Replica:
             self._settled()
             return walk_history(self._doc.oplog_frontiers.encode(), change_at, heads_of, limit)
 
-    def _at(self, heads: Heads) -> tuple[loro.Frontiers, loro.VersionVector]:
+    def _at(self, heads: Heads) -> Point:
         frontiers = loro.Frontiers.decode(heads)
         vector = self._doc.frontiers_to_vv(frontiers)
         if vector is None:
             raise HeadsUnknown("This replica does not have every change of these heads yet.")
         return frontiers, vector
-
-    def _touched(
-        self, before: loro.VersionVector, after: loro.VersionVector
-    ) -> set[loro.ContainerID]:
-        spans = [*after.sub_iter(before), *before.sub_iter(after)]
-        check_distance(_operations(spans), MAX_SCAN_OPERATIONS)
-        found: set[loro.ContainerID] = set()
-        for span in spans:
-            start = span.counter.start
-            found |= self._doc.get_changed_containers_in(
-                loro.ID(span.peer, start), span.counter.end - start
-            )
-        return found
-
-    def _diff(
-        self, before: Heads, after: Heads, limit: int
-    ) -> Sequence[tuple[loro.ContainerID, loro.Diff]]:
-        start, start_vector = self._at(before)
-        end, end_vector = self._at(after)
-        spans = [*end_vector.sub_iter(start_vector), *start_vector.sub_iter(end_vector)]
-        check_distance(_operations(spans), limit)
-        return self._doc.diff(start, end).get_diff()
-
-    def _path(self, identity: loro.ContainerID) -> Path:
-        steps = self._doc.get_path_to_container(identity) or ()
-        if len(steps) > MAX_DEPTH:
-            # At once: all paths of a deep nest together take time quadratic in its depth.
-            raise InvalidUpdate(
-                f"The document is nested {len(steps)} levels deep; {MAX_DEPTH} are allowed.",
-                limit=MAX_DEPTH,
-                actual=len(steps),
-            )
-        return tuple(
-            step.key if isinstance(step, loro.Index.Key) else getattr(step, "index", "?")
-            for _, step in steps
-        )
 
     def _settled(self) -> None:
         """An uncommitted operation here would be committed without its time and message."""
@@ -465,30 +395,10 @@ def _end(vector: loro.VersionVector, peer: int) -> int:
     return 0 if last is None else last + 1
 
 
-def _operations(spans: Sequence[loro.IdSpan]) -> int:
-    return sum(span.counter.end - span.counter.start for span in spans)
-
-
-def _includes(vector: loro.VersionVector, identity: loro.ContainerID) -> bool:
-    """Whether the container existed: its id is that of the operation that made it."""
-    if isinstance(identity, loro.ContainerID.Normal):
-        return vector.includes_id(loro.ID(identity.peer, identity.counter))
-    return True
-
-
 def new_presence_engine(timeout_ms: int) -> Any:
     """The engine's ephemeral store, for `presence.PresenceStore` only."""
     return loro.EphemeralStore(timeout_ms)
 
 
-def _kind(identity: Any) -> str:
-    return str(identity.container_type).rpartition(".")[2]
-
-
 def _missing() -> MissingChanges:
     return MissingChanges("The update builds on changes that are not here; join again to get them.")
-
-
-def _encodable(message: str) -> str:
-    """A commit must not fail after its edits were made: what UTF-8 cannot hold becomes `?`."""
-    return message.encode("utf-8", "replace").decode("utf-8")

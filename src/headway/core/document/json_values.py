@@ -17,6 +17,7 @@ __all__ = [
     "check_json",
     "check_text",
     "count_items",
+    "encodable",
     "identical",
 ]
 
@@ -108,3 +109,8 @@ def count_items(value: Any) -> int:
         if isinstance(item, dict):
             waiting += item.values()
     return count
+
+
+def encodable(text: str) -> str:
+    """The text with `?` for what UTF-8 cannot hold, where a failure would come too late."""
+    return text.encode("utf-8", "replace").decode("utf-8")
