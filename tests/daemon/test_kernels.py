@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from headway.core.kernel.events import Busy, Idle, KernelEvent, KernelInfo
+from headway.core.room.effects import AskKernel, ExecuteRequest, InterruptKernel, StartKernel
+from headway.core.room.effects import StopKernel as Stop
+from headway.core.room.inputs import Input, KernelEnded, KernelFailed, KernelReady, KernelSaid
+from headway.daemon.kernels import RoomKernels
+from headway.edges.ports import KernelSink
+from headway.errors import KernelStartFailed
+
+
+class Stub:
+    """A kernel that remembers what is done to it."""
+
+    def __init__(self) -> None:
+        self.name = "python3"
+        self.info = KernelInfo("python")
+        self.asked: list[Any] = []
+        self.interrupted = 0
+        self.stopped = 0
+
+    def ask(self, request: Any) -> None:
+        self.asked.append(request)
+
+    async def interrupt(self) -> None:
+        self.interrupted += 1
+
+    async def stop(self) -> None:
+        self.stopped += 1
+
+
+class Port:
+    """Kernels that become ready when the test says so."""
+
+    def __init__(self) -> None:
+        self.may_start = asyncio.Event()
+        self.error: KernelStartFailed | None = None
+        self.kernel = Stub()
+        self.events: KernelSink
+        self.ended: Callable[[str], None]
+        self.begun = asyncio.Event()
+        self.cancelled = 0
+        self.folder = ""
+
+    def installed(self) -> dict[str, dict[str, Any]]:
+        return {}
+
+    async def start(
+        self,
+        name: str | None,
+        language: str | None,
+        folder: str,
+        events: KernelSink,
+        ended: Callable[[str], None],
+    ) -> Stub:
+        self.events, self.ended, self.folder = events, ended, folder
+        self.begun.set()
+        try:
+            await self.may_start.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        if self.error is not None:
+            raise self.error
+        return self.kernel
+
+    async def close(self) -> None:
+        return None
+
+
+class Setting:
+    def __init__(self, tasks: asyncio.TaskGroup) -> None:
+        self.port = Port()
+        self.fed: list[Input] = []
+        self.jobs: list[asyncio.Task[None]] = []
+        self._tasks = tasks
+        self.kernels = RoomKernels(self.port, self.fed.append, self.spawn)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._tasks.create_task(work)
+        self.jobs.append(task)
+        return task
+
+    async def begin(self) -> None:
+        self.kernels.start(StartKernel(1, None, None), "/folder")
+        await self.port.begun.wait()
+
+    async def settle(self) -> None:
+        while pending := [job for job in self.jobs if not job.done()]:
+            await asyncio.wait(pending)
+
+
+def run(scenario: Callable[[Setting], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            await scenario(Setting(tasks))
+
+    asyncio.run(bounded())
+
+
+def said(*events: KernelEvent) -> KernelSaid:
+    return KernelSaid(1, events)
+
+
+def test_a_kernel_that_starts_is_ready_before_anything_it_said() -> None:
+    async def scenario(setting: Setting) -> None:
+        await setting.begin()
+        setting.port.events((Busy(None),))
+        setting.port.events((Idle(None),))
+        setting.port.may_start.set()
+        await setting.settle()
+        ready = KernelReady(1, setting.port.kernel.info, "python3")
+        assert setting.fed == [ready, said(Busy(None)), said(Idle(None))]
+        assert setting.port.folder == "/folder"
+        setting.port.events((Busy("e"),))
+        assert setting.fed[-1] == said(Busy("e"))
+
+    run(scenario)
+
+
+def test_a_kernel_that_ends_while_it_starts_is_ready_and_then_ended() -> None:
+    async def scenario(setting: Setting) -> None:
+        await setting.begin()
+        setting.port.ended("it was killed by signal 9")
+        setting.port.may_start.set()
+        await setting.settle()
+        assert setting.fed[-1] == KernelEnded(1, "it was killed by signal 9")
+        assert isinstance(setting.fed[0], KernelReady)
+        assert setting.kernels.count == 0
+
+    run(scenario)
+
+
+def test_a_kernel_that_cannot_start_is_reported_and_forgotten() -> None:
+    async def scenario(setting: Setting) -> None:
+        setting.port.error = KernelStartFailed("No.", stderr="")
+        setting.port.may_start.set()
+        await setting.begin()
+        await setting.settle()
+        assert setting.fed == [KernelFailed(1, setting.port.error)]
+        assert setting.kernels.count == 0
+
+    run(scenario)
+
+
+def test_a_kernel_is_asked_and_interrupted_and_one_that_is_gone_is_not() -> None:
+    async def scenario(setting: Setting) -> None:
+        request = ExecuteRequest("e", "1")
+        setting.kernels.ask(AskKernel(1, request))
+        setting.port.may_start.set()
+        await setting.begin()
+        await setting.settle()
+        setting.kernels.ask(AskKernel(1, request))
+        setting.kernels.ask(AskKernel(2, request))
+        setting.kernels.interrupt(InterruptKernel(1))
+        await setting.settle()
+        assert setting.port.kernel.asked == [request]
+        assert setting.port.kernel.interrupted == 1
+        setting.port.ended("it exited")
+        setting.kernels.ask(AskKernel(1, request))
+        assert setting.port.kernel.asked == [request]
+
+    run(scenario)
+
+
+def test_nothing_is_heard_of_a_kernel_that_is_being_stopped() -> None:
+    async def scenario(setting: Setting) -> None:
+        setting.port.may_start.set()
+        await setting.begin()
+        await setting.settle()
+        fed = list(setting.fed)
+        setting.kernels.stop(Stop(1))
+        setting.kernels.stop(Stop(1))
+        setting.port.events((Idle(None),))
+        setting.port.ended("it exited")
+        await setting.settle()
+        assert setting.fed == fed
+        assert setting.port.kernel.stopped == 1
+        assert setting.kernels.count == 0
+
+    run(scenario)
+
+
+def test_stopping_a_kernel_that_still_starts_gives_the_start_up() -> None:
+    async def scenario(setting: Setting) -> None:
+        await setting.begin()
+        setting.kernels.stop_all()
+        await setting.settle()
+        assert setting.port.cancelled == 1
+        assert setting.fed == []
+        assert setting.kernels.count == 0
+
+    run(scenario)

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import MutableMapping
+from typing import Any
+
+from headway.daemon.peer import Outbox
+
+
+class Wire:
+    """An ASGI send that can be held up or cut."""
+
+    def __init__(self) -> None:
+        self.sent: list[MutableMapping[str, Any]] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self.cut = False
+        self.closed = asyncio.Event()
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        await self.open.wait()
+        if self.cut:
+            raise ConnectionResetError
+        self.sent.append(message)
+        if message["type"] == "websocket.close":
+            self.closed.set()
+
+
+def run(scenario: Any) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(10):
+            await scenario()
+
+    asyncio.run(bounded())
+
+
+def test_frames_leave_in_order_each_in_its_kind_and_the_close_comes_last() -> None:
+    async def scenario() -> None:
+        wire, broken = Wire(), list[str]()
+        outbox = Outbox(broken.append)
+        outbox.put((b"one", "two"))
+        outbox.close(4000, "enough")
+        outbox.put((b"too late",))
+        outbox.close(1013, "a second close")
+        await outbox.run(wire.send)
+        assert wire.sent == [
+            {"type": "websocket.send", "bytes": b"one"},
+            {"type": "websocket.send", "text": "two"},
+            {"type": "websocket.close", "code": 4000, "reason": "enough"},
+        ]
+        assert broken == []
+
+    run(scenario)
+
+
+def test_one_answer_larger_than_the_bound_fits_into_an_empty_outbox() -> None:
+    async def scenario() -> None:
+        wire, broken = Wire(), list[str]()
+        outbox = Outbox(broken.append, max_bytes=10)
+        outbox.put((bytes(100), bytes(100)))
+        outbox.close(1000, "")
+        await outbox.run(wire.send)
+        assert broken == []
+        assert sum(len(each.get("bytes", b"")) for each in wire.sent) == 200
+
+    run(scenario)
+
+
+def test_too_many_bytes_or_frames_break_the_outbox_once_and_empty_it() -> None:
+    async def scenario() -> None:
+        for max_bytes, max_frames in ((10, 100), (1000, 1)):
+            broken = list[str]()
+            outbox = Outbox(broken.append, max_bytes=max_bytes, max_frames=max_frames)
+            outbox.put((bytes(8), bytes(8)))
+            assert broken == []
+            outbox.put((b"more",))
+            assert len(broken) == 1
+            assert outbox.waiting_bytes == 0
+            outbox.put((b"and more",))
+            assert len(broken) == 1
+            assert outbox.waiting_bytes == 0
+
+    run(scenario)
+
+
+def test_a_peer_that_takes_nothing_for_too_long_breaks_the_outbox() -> None:
+    async def scenario() -> None:
+        wire, broken = Wire(), list[str]()
+        wire.open.clear()
+        outbox = Outbox(broken.append, stall_s=0.01)
+        outbox.put((b"one",))
+        await outbox.run(wire.send)
+        assert len(broken) == 1
+        assert "took nothing" in broken[0]
+
+    run(scenario)
+
+
+def test_a_peer_that_does_not_take_its_close_frame_breaks_the_outbox() -> None:
+    async def scenario() -> None:
+        wire, broken = Wire(), list[str]()
+        wire.open.clear()
+        outbox = Outbox(broken.append, stall_s=0.01)
+        outbox.close(4000, "enough")
+        await outbox.run(wire.send)
+        assert len(broken) == 1
+
+    run(scenario)
+
+
+def test_a_transport_that_is_gone_ends_the_writer_without_an_error() -> None:
+    async def scenario() -> None:
+        wire, broken = Wire(), list[str]()
+        wire.cut = True
+        outbox = Outbox(broken.append)
+        outbox.put((b"one", b"two"))
+        await outbox.run(wire.send)
+        assert broken == []
+        assert outbox.waiting_bytes == 0
+
+    run(scenario)
