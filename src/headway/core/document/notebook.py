@@ -156,6 +156,13 @@ class NotebookDocument:
             self._index.refresh()
             return isinstance(cell_id, str) and self._index.shows(cell_id)
 
+    def deleted(self) -> list[CellId]:
+        """The ids of the cells that are there and were deleted; `UndeleteCell` shows them again."""
+        with self.replica.lock:
+            self._index.refresh()
+            known = [each for each in self._cells.keys() if self._index.exists(each)]  # noqa: SIM118
+            return [each for each in known if not self._index.shows(each)]
+
     def cells(self) -> list[Cell]:
         """All cells, in order."""
         return self.cells_of(None)
