@@ -16,6 +16,7 @@ from headway.core.document.mime import (
     encode_blob,
     fits_inline,
     kind_of,
+    parts_of,
     resolve,
     text_size,
 )
@@ -86,6 +87,7 @@ def test_resolve_replaces_every_placeholder_and_leaves_the_rest() -> None:
         ],
         "kept": 1.5,
     }
+    assert {part.sha256 for part in parts_of(notebook)} == set(blobs)
     assert resolve(notebook, blobs.__getitem__) == {
         "text": "one\ntwo",
         "data": [{"image/png": "iVBORw=="}, {"application/json": {"x": 1}}],
@@ -129,3 +131,9 @@ def test_a_value_nested_too_deep_is_cut_off_instead_of_exhausting_the_stack() ->
         assert isinstance(inner, list)
         inner = inner[0]
     assert inner is None
+
+
+def test_an_object_of_unknown_keys_is_spread_out_where_it_belongs() -> None:
+    output = {"output_type": "new", "": BlobPart("a", "application/json")}
+    blobs = {"a": b'{"payload": [1]}'}
+    assert resolve(output, blobs.__getitem__) == {"output_type": "new", "payload": [1]}
