@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from websockets.asyncio.server import Request, ServerConnection, unix_serve
+from websockets.asyncio.server import ServerConnection, unix_serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Response
+from websockets.http11 import Request, Response
 
 from headway.core.document.forms import stream_form
 from headway.core.document.operations import AppendOutput
@@ -80,9 +80,9 @@ class MiniDaemon(Server):
             await self.broadcast(NOTEBOOK, update, but=connection)
         while self.requests:
             request = self.requests.pop(0)
-            answer = await self.do(request)
-            if answer is not None:
-                await connection.send(answer)
+            done = await self.do(request)
+            if done is not None:
+                await connection.send(done)
 
     async def broadcast(
         self, room: str, update: bytes, but: ServerConnection | None = None
@@ -102,8 +102,8 @@ class MiniDaemon(Server):
                     await self.accept(each, cell)
                     for each, cell in zip(ids, self.notebook.order(), strict=True)
                 ]
-                result = rpc.AcceptedAll(batch_id=asked.batch_id, executions=accepted)
-                return commands.encode_result(request.id, result)
+                all_of_them = rpc.AcceptedAll(batch_id=asked.batch_id, executions=accepted)
+                return commands.encode_result(request.id, all_of_them)
             case rpc.GetExecution() as asked:
                 return self.find(request.id, asked)
             case rpc.Interrupt():

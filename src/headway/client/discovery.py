@@ -8,6 +8,7 @@ lives in a session of its own and outlasts its starter.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import subprocess
 import sys
@@ -90,8 +91,17 @@ def _start(found: paths.Paths) -> subprocess.Popen[bytes]:
             cwd=found.home,
             start_new_session=True,
         )
+    if not _started:
+        atexit.register(_let_go)
     _started.append(process)
     return process
+
+
+def _let_go() -> None:
+    """The daemons outlast us on purpose: the interpreter is not to warn of children left behind."""
+    for process in _started:
+        if process.returncode is None:
+            process.returncode = 0
 
 
 def _unavailable(found: paths.Paths, ended: int | None) -> DaemonUnavailable:

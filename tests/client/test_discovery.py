@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import headway
+from headway.client import discovery
+from headway.core.wire.rpc import DaemonStatus, Status
+from headway.edges.paths import Paths, prepare
+
+LIMIT_S = 60
+
+
+def run(scenario: Coroutine[Any, Any, None]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(LIMIT_S):
+            await scenario
+
+    asyncio.run(bounded())
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A home; the daemons that the test starts in it are ended with it."""
+    before = len(discovery._started)
+    yield tmp_path / "home"
+    for process in discovery._started[before:]:
+        process.terminate()
+    for process in discovery._started[before:]:
+        process.wait(30)
+    del discovery._started[before:]
+
+
+async def who(nb: headway.AsyncNotebook) -> int:
+    status: DaemonStatus = await nb._pump.request(Status(), 10)
+    return status.pid
+
+
+def test_a_daemon_is_started_and_found_again(home: Path) -> None:
+    async def scenario() -> None:
+        async with headway.open_async(home.parent / "a", home=home) as first:
+            pid = await who(first)
+        async with headway.open_async(home.parent / "a", home=home) as second:
+            assert await who(second) == pid
+
+    run(scenario())
+
+
+def test_clients_that_start_at_once_end_with_one_daemon(home: Path) -> None:
+    async def scenario() -> None:
+        notebooks = await asyncio.gather(
+            *(headway.open_async(home.parent / f"{n}", home=home) for n in range(3))
+        )
+        assert len({await who(nb) for nb in notebooks}) == 1
+        for nb in notebooks:
+            await nb.close()
+
+    run(scenario())
+
+
+def test_a_daemon_that_cannot_start_says_why(home: Path) -> None:
+    async def scenario() -> None:
+        found = prepare(home)
+        found.store.mkdir()  # a folder where the database belongs
+        with pytest.raises(headway.DaemonUnavailable) as caught:
+            await headway.open_async(home.parent / "a", home=home, timeout=30)
+        assert caught.value.data["log"] == str(found.log)
+        assert "exit status" in str(caught.value)
+
+    run(scenario())
+
+
+def test_after_the_daemon_is_killed_unsent_edits_arrive_once_at_the_next_one(home: Path) -> None:
+    async def scenario() -> None:
+        async with headway.open_async(home.parent / "a", home=home) as nb:
+            nb.add_cell("before")
+            await nb.confirm_sync()
+            first = await who(nb)
+            os.kill(first, signal.SIGKILL)
+            nb.add_cell("meanwhile")
+            await nb.confirm_sync(timeout=30)
+            assert await who(nb) != first
+            assert [cell.source for cell in nb.cells] == ["before", "meanwhile"]
+            async with headway.open_async(home.parent / "a", home=home) as other:
+                assert [cell.source for cell in other.cells] == ["before", "meanwhile"]
+
+    run(scenario())
+
+
+def test_nobody_starts_a_daemon_that_nobody_waits_for(home: Path) -> None:
+    async def scenario() -> None:
+        async with headway.open_async(home.parent / "a", home=home) as nb:
+            os.kill(await who(nb), signal.SIGKILL)
+            await nb.wait_until(lambda: nb.status == "reconnecting")
+            started = len(discovery._started)
+            give_up_s = time.monotonic() + 1.0
+            with pytest.raises(headway.DeadlineExceeded):
+                await nb.wait_until(lambda: nb.status == "live", timeout=1.0)
+            assert time.monotonic() >= give_up_s
+            assert len(discovery._started) == started
+
+    run(scenario())
+
+
+def test_cells_run_without_a_pause_between_making_and_running_them(home: Path) -> None:
+    async def scenario() -> None:
+        async with headway.open_async(home.parent / "a", home=home) as nb:
+            for number in range(30):
+                result = await nb.run(f"print({number} + 1)", timeout=30)
+                assert result.text == f"{number + 1}\n"
+                assert result.execution_count == number + 1
+            large = await nb.run("print('x' * 200_000)\n'y' * 5000", timeout=30)
+            assert large.text == "x" * 200_000 + "\n" + repr("y" * 5000)
+            failed = await nb.run("1/0", timeout=30)
+            assert failed.error is not None
+            assert failed.error.ename == "ZeroDivisionError"
+            saved = await nb.save()
+            assert saved.path == str((home.parent / "a.ipynb").resolve())
+            assert Paths.of(home).socket.exists()
+
+    run(scenario())
