@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from headway.cli.parameters import INJECTED_TAG, Parameter, find_place, injected_source
 from headway.cli.report import Beginning, Report, Summary
+from headway.cli.terminal import short_path
 from headway.client.models import (
     Cell,
     DisplayUpdated,
@@ -261,7 +262,7 @@ class Run:
             not_run=total - len(ran),
             elapsed_s=round(elapsed_s, 3),
             sentence=self._sentence(status, total, succeeded, failed)
-            + f" Saved to {path} after {elapsed_s:.1f} s.",
+            + f" Saved to {short_path(path)} after {elapsed_s:.1f} s.",
         )
 
     def _sentence(

@@ -5,6 +5,7 @@ Floor 6.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,6 +28,8 @@ def open_notebook(
     from headway.client.sync import open as open_sync
 
     with open_sync(notebook, kernel=kernel, name="headway open") as opened:
+        if opened.path is not None and not Path(opened.path).exists():
+            opened.save()
         found = {
             "id": opened.id,
             "path": opened.path,

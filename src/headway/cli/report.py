@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from headway.cli.show import HEAD_LINES, StreamLines, Window, join_text, output_lines
-from headway.cli.terminal import plain, say, say_json
+from headway.cli.terminal import plain, say, say_json, short_path
 
 if TYPE_CHECKING:
     from headway.client.models import Cell, ExecutionResult
@@ -125,7 +125,7 @@ class LineReport:
         """Say what will run, and with what."""
         self._total = beginning.cells
         cells = "1 code cell" if beginning.cells == 1 else f"{beginning.cells} code cells"
-        self._write(f"Running {plain(beginning.path)}: {cells}, kernel {beginning.kernel}")
+        self._write(f"Running {short_path(beginning.path)}: {cells}, kernel {beginning.kernel}")
 
     def started(self, number: int, cell: Cell) -> None:
         """Say which cell it is."""

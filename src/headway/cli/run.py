@@ -139,12 +139,14 @@ def existing_notebook(named: str) -> Path:
             return candidate.resolve()
     if path.is_file():
         raise BadRequest(f"{named} is no notebook: its name does not end in {_SUFFIX}.")
-    raise BadRequest(f"There is no notebook {named}.", path=named)
+    raise BadRequest(
+        f"There is no notebook {named}. An empty one is made by: headway open {named}", path=named
+    )
 
 
 def _copied(source: Path, target: Path) -> Path:
     """Put a copy of `source` at `target`, whole or not at all, and give its path."""
-    from headway.errors import FileNotWritable
+    from headway.errors import BadRequest, FileNotWritable
 
     target = target.expanduser()
     if target.suffix != _SUFFIX:
@@ -152,6 +154,8 @@ def _copied(source: Path, target: Path) -> Path:
     target = target.resolve()
     if target == source:
         return target
+    if not target.parent.is_dir():
+        raise BadRequest(f"There is no folder {target.parent} to put the copy in.")
     _let_go(target)
     try:
         with tempfile.NamedTemporaryFile(

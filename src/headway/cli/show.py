@@ -36,6 +36,9 @@ _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 # What would move the cursor or ring; tabs may stay.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]|\x1b(?!\[[0-9;:]*m)")
 
+# What Python says of an object that has no plain form of its own.
+_PLACEHOLDER = re.compile(r"<[\w.]+ object(?: at 0x[0-9a-f]+)?>")
+
 _KILO = 1000
 _TEXTS = ("text/plain", "text/markdown", "text/latex")
 
@@ -86,10 +89,12 @@ def _bundle(data: Mapping[str, Any]) -> str:
     pictures = [media for media in data if media.startswith(("image/", "video/", "audio/"))]
     if pictures:
         return " ".join(f"[{media} {human_size(_size(media, data[media]))}]" for media in pictures)
-    for media in _TEXTS:
-        if media in data:
-            return join_text(data[media])
-    return " ".join(f"[{media} {human_size(_size(media, data[media]))}]" for media in data)
+    texts = [join_text(data[media]) for media in _TEXTS if media in data]
+    telling = [text for text in texts if not _PLACEHOLDER.fullmatch(text)]
+    if telling:
+        return telling[0]
+    rest = [media for media in data if media != "text/plain"] or list(data)
+    return " ".join(f"[{media} {human_size(_size(media, data[media]))}]" for media in rest)
 
 
 def _size(media: str, value: Any) -> int:
@@ -109,7 +114,7 @@ def _safe(line: str, colours: bool) -> str:
     line = line.rstrip("\r").rpartition("\r")[2]
     line = _only_colours(line) if colours else without_escapes(line)
     line = _CONTROLS.sub("", line)
-    return line + "\x1b[0m" if "\x1b" in line else line
+    return line + "\x1b[0m" if "\x1b" in line else line.rstrip()
 
 
 def _only_colours(line: str) -> str:

@@ -5,13 +5,12 @@ Floor 6. None of them starts a daemon.
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headway.cli.terminal import say, say_json, table
+from headway.cli.terminal import say, say_json, short_path, table
 
 if TYPE_CHECKING:
     from headway.core.wire.rpc import NotebookSummary
@@ -122,7 +121,7 @@ def _wait_for_end(found: Any) -> None:
 
 def _row(notebook: NotebookSummary) -> tuple[str, ...]:
     return (
-        _short_path(notebook.path),
+        short_path(notebook.path),
         notebook.kernel.name or "-",
         notebook.kernel.status,
         str(notebook.cells),
@@ -131,13 +130,6 @@ def _row(notebook: NotebookSummary) -> tuple[str, ...]:
         "yes" if notebook.saved else "no",
         notebook.document,
     )
-
-
-def _short_path(path: str | None) -> str:
-    if path is None:
-        return "(untitled)"
-    relative = os.path.relpath(path)
-    return path if relative.startswith("..") else relative
 
 
 def _duration(seconds: float) -> str:

@@ -7,11 +7,16 @@ control characters in it cannot drive the terminal.
 from __future__ import annotations
 
 import json
+import os
 import sys
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["complain", "plain", "say", "say_json", "table"]
+__all__ = ["complain", "plain", "say", "say_json", "short_path", "table"]
+
+_DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Characters that turn the text after them around, so that it reads as something else."""
 
 
 def say(text: str = "") -> None:
@@ -34,7 +39,21 @@ def complain(sentence: str) -> None:
 def plain(text: str) -> str:
     """Text as one line without control characters; line ends become spaces."""
     words = " ".join(text.split())
-    return "".join(character if character.isprintable() else "�" for character in words)
+    return "".join("�" if _acts(character) else character for character in words)
+
+
+def short_path(path: str | None) -> str:
+    """A file's path for people: relative where it lies below the current folder."""
+    if path is None:
+        return "(untitled)"
+    relative = os.path.relpath(path)
+    return plain(path if relative.startswith("..") else relative)
+
+
+def _acts(character: str) -> bool:
+    """Whether a terminal would do something else than show it (joiners of emoji are shown)."""
+    kind = unicodedata.category(character)
+    return kind in {"Cc", "Cs"} or character in _DIRECTIONS
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
