@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import headway
-from headway.client.aio import notebook_path
+from headway.client.opening import notebook_path
 from headway.core.wire.messages import UpdateStatus
 from headway.core.wire.rpc import Status
 from headway.edges.paths import Paths, prepare

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -25,6 +25,7 @@ from headway.client.discovery import daemon_dial
 from headway.client.executions import AsyncExecution, resolve_outputs, time_left
 from headway.client.local import CellLike, LocalNotebook, id_of
 from headway.client.models import Event, ExecutionResult
+from headway.client.opening import AsyncOpening, notebook_path
 from headway.client.pump import Pump
 from headway.core.session.opening import Target
 from headway.core.session.session import Session
@@ -45,7 +46,6 @@ __all__ = [
     "KERNEL_TIMEOUT_S",
     "OPEN_TIMEOUT_S",
     "AsyncNotebook",
-    "AsyncOpening",
     "connect_async",
     "open_async",
 ]
@@ -296,32 +296,6 @@ class AsyncNotebook(LocalNotebook):
         return None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
 
 
-class AsyncOpening:
-    """A notebook being opened: await it, or use it as an asynchronous context."""
-
-    def __init__(self, begin: Callable[[], Any]) -> None:
-        """Not for callers."""
-        self._begin = begin
-        self._notebook: AsyncNotebook | None = None
-
-    def __await__(self) -> Generator[Any, None, AsyncNotebook]:
-        notebook: AsyncNotebook = yield from self._begin().__await__()
-        return notebook
-
-    async def __aenter__(self) -> AsyncNotebook:
-        self._notebook = await self
-        return self._notebook
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        assert self._notebook is not None, "entered before it is left"
-        await self._notebook.__aexit__(kind, error, traceback)
-
-
 def open_async(
     path: str | os.PathLike[str],
     *,
@@ -400,14 +374,6 @@ async def _begin(
         await pump.close()
         raise session.error or HeadwayError("The notebook was closed while it was opened.")
     return AsyncNotebook(pump, author, socket)
-
-
-def notebook_path(path: str | os.PathLike[str]) -> str:
-    """The absolute path of a notebook's file; `.ipynb` is added where it is missing."""
-    chosen = Path(path).expanduser()
-    if chosen.suffix != ".ipynb":
-        chosen = chosen.with_name(chosen.name + ".ipynb")
-    return str(chosen.resolve())
 
 
 def _or_default(timeout_s: float | None) -> float:

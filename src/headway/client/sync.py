@@ -18,6 +18,7 @@ from headway.client.blobs import BLOB_TIMEOUT_S
 from headway.client.executions import AsyncExecution
 from headway.client.local import CellLike, LocalNotebook
 from headway.client.models import Event, ExecutionResult
+from headway.client.opening import AsyncOpening
 from headway.core.sync.confirm import CONFIRM_TIMEOUT_S, Confirmation
 from headway.core.wire import rpc
 from headway.ids import CellId, ExecutionId
@@ -249,7 +250,7 @@ def connect(
     return _opened(aio.connect_async(url, room, name=name, timeout=timeout))
 
 
-def _opened(opening: aio.AsyncOpening) -> Notebook:
+def _opened(opening: AsyncOpening) -> Notebook:
     async def begin() -> aio.AsyncNotebook:
         return await opening
 

@@ -19,32 +19,19 @@ from headway.core.document.notebook import NotebookDocument
 from headway.core.document.runtime import RuntimeReader
 from headway.core.session import effects as effect
 from headway.core.session import inputs
-from headway.core.session.following import RuntimeFollower
+from headway.core.session.joined_rooms import JoinedRooms
 from headway.core.session.lifecycle import CONNECTED_PHASES, TRANSITIONS, Phase
-from headway.core.session.membership import Membership, Turn, confirm_effects, rejection
+from headway.core.session.membership import Turn, confirm_effects, rejection
 from headway.core.session.opening import OPEN_TOKEN, AskAgain, Opening, Target
-from headway.core.session.presence import PresenceMember
 from headway.core.session.requests import Answered, Requests
-from headway.core.session.rooms import join_refusal
 from headway.core.session.turns import Failed, Hopeless, Refused
 from headway.core.sync.backoff import BACKOFF_FIRST_S, Backoff
 from headway.core.sync.confirm import Confirmations
 from headway.core.wire import codec, commands
-from headway.core.wire.messages import (
-    Fragment,
-    FragmentHeader,
-    Joined,
-    JoinError,
-    Kind,
-    Message,
-    RoomError,
-    Update,
-    UpdateStatus,
-)
+from headway.core.wire.messages import UpdateStatus
 from headway.core.wire.rpc import Opened
 from headway.errors import (
     ConnectionLost,
-    DocumentError,
     HeadwayError,
     MalformedFrame,
     UnknownMethod,
@@ -78,15 +65,14 @@ class Session:
         self.confirmations = Confirmations()
         self._target = target
         self._entropy = entropy
-        self._presence_key = presence_key
         self._phase = Phase.NEW
         self._effects: list[effect.Effect] = []
         self._opening = Opening(target)
-        self._runtime = RuntimeFollower(entropy)
+        self._rooms = JoinedRooms(
+            entropy, self.confirmations, presence_key, follows=target.commands
+        )
         self._requests = Requests()
         self._backoff = Backoff()
-        self._member: Membership | None = None
-        self._presence: PresenceMember | None = None
         self._was_live = False
         self._live_s = 0.0
         self._retry_s: float | None = None
@@ -111,8 +97,7 @@ class Session:
         if self._phase in {Phase.OPENING, Phase.JOINING}:
             deadlines.append(self._progress_s)
         if self._phase in CONNECTED_PHASES:
-            parts = (self._member, self._runtime.room, self._presence)
-            deadlines.extend(part.next_deadline_s() for part in parts if part is not None)
+            deadlines.append(self._rooms.next_deadline_s())
         return min((each for each in deadlines if each is not None), default=None)
 
     # What is shown
@@ -125,7 +110,7 @@ class Session:
     @property
     def runtime(self) -> RuntimeReader | None:
         """What the machine did; None until that is here, and where there are no commands."""
-        return self._runtime.reader
+        return self._rooms.runtime.reader
 
     @property
     def document_id(self) -> DocumentId | None:
@@ -135,7 +120,7 @@ class Session:
     @property
     def is_read_only(self) -> bool:
         """Whether the other side takes no updates from us."""
-        member = self._member
+        member = self._rooms.member
         return member is not None and member.room.joined and member.room.permission == "read"
 
     def note_commit(self) -> None:
@@ -143,8 +128,9 @@ class Session:
 
         Sends nothing: the input `Edited` does.
         """
-        if self._member is not None and self._member.document is self.document:
-            self._member.outgoing.mark()
+        member = self._rooms.member
+        if member is not None and member.document is self.document:
+            member.outgoing.mark()
 
     @property
     def is_closed(self) -> bool:
@@ -153,7 +139,7 @@ class Session:
 
     def presence(self) -> dict[str, Any]:
         """Everybody's presence, by key."""
-        return {} if self._presence is None else self._presence.everybody()
+        return self._rooms.everybody()
 
     # Inputs
 
@@ -178,8 +164,7 @@ class Session:
                 self.confirmations.abandon(token)
                 self._requests.abandon(token)
             case inputs.PresenceSet(value=value):
-                if self._presence is not None:
-                    self._send(self._presence.set(value, now.monotonic_s))
+                self._send(self._rooms.set_presence(value, now))
             case inputs.CloseAsked(error=error):
                 self._close(error)
             case inputs.Tick():
@@ -198,14 +183,12 @@ class Session:
             return
         assert self._target.document is not None, "a plain server needs a room"
         self._set_phase(Phase.JOINING)
-        self._join(self._target.document, None)
+        self._send(self._rooms.join(self.document, self._target.document, None))
 
     def _disconnected(self, reason: str, error: HeadwayError | None, now: Moment) -> None:
         if self._phase in {Phase.CLOSED, Phase.WAITING, Phase.NEW}:
             return
-        for part in (self._member, self._runtime, self._presence):
-            if part is not None:
-                part.reset()
+        self._rooms.reset()
         self._settle(self._requests.disconnected(reason))
         if error is not None and not self._was_live:
             self._close(error)
@@ -275,13 +258,9 @@ class Session:
         if late and self._phase is not Phase.LIVE:
             self._leave("opening the notebook made no progress")
             return
-        if self._runtime.room is not None and self._runtime.room.expire(now):
-            self._leave("an update in fragments did not arrive in time")
-            return
-        if self._presence is not None:
-            self._send(self._presence.refresh(now.monotonic_s))
-        if self._member is not None:
-            self._turn(self._member.tick(now))
+        frames, turn = self._rooms.tick(now)
+        self._send(frames)
+        self._turn(turn)
 
     # Frames
 
@@ -302,7 +281,10 @@ class Session:
             self._leave(str(error))
             return
         if not isinstance(message, codec.Unknown):
-            self._receive(message, now)
+            effects, turn = self._rooms.receive(message, now)
+            self._emit(*effects)
+            self._turn(turn)
+            self._check_live(now)
 
     def _answered(self, answer: object) -> None:
         if not isinstance(answer, commands.Response | commands.ErrorResponse):
@@ -315,71 +297,11 @@ class Session:
         match self._opening.receive(answer):
             case Opened(document=document, runtime=runtime):
                 self._set_phase(Phase.JOINING)
-                self._join(document, runtime)
+                self._send(self._rooms.join(self.document, document, runtime))
             case AskAgain(frame=frame):
                 self._send((frame,))
             case (Failed() | Hopeless()) as turn:
                 self._turn(turn)
-
-    def _join(self, document: DocumentId, runtime: DocumentId | None) -> None:
-        if self._member is None:
-            self._member = Membership(self.document, document, self._entropy, self.confirmations)
-        if self._presence is None:
-            self._presence = PresenceMember(document, self._presence_key, self._entropy)
-        self._send((self._member.join(),))
-        if runtime is not None:
-            self._send(self._runtime.join(runtime))
-        self._send((self._presence.join_frame(),))
-
-    def _receive(self, message: Message, now: Moment) -> None:
-        if message.kind is Kind.PRESENCE:
-            self._receive_presence(message, now)
-        elif self._member is not None and message.room == self._member.room_id:
-            effects, turn = self._member.receive(message, now)
-            self._emit(*effects)
-            self._turn(turn)
-            self._follow_meta()
-            self._check_live(now)
-        elif self._runtime.is_room(message):
-            self._receive_runtime(message, now)
-
-    def _receive_presence(self, message: Message, now: Moment) -> None:
-        if self._presence is not None and message.room == self._presence.room:
-            changed, frames = self._presence.receive(message, now.monotonic_s)
-            self._send(frames)
-            if changed:
-                self._emit(effect.PresenceChanged())
-
-    def _follow_meta(self) -> None:
-        changed = any(isinstance(each, effect.DocumentChanged) for each in self._effects)
-        if changed and self._target.commands and self._phase in CONNECTED_PHASES:
-            runtime = self.document.meta().runtime
-            if runtime is not None:
-                self._send(self._runtime.follow(runtime))
-
-    def _receive_runtime(self, message: Message, now: Moment) -> None:
-        match message:
-            case JoinError() if not self._was_live:
-                self._close(join_refusal(message))
-            case JoinError() | RoomError():
-                self._leave(f"the runtime document is out of reach: {message.message}")
-            case Joined() | Update() | FragmentHeader() | Fragment():
-                self._import_runtime(message, now)
-            case _:
-                pass  # an acknowledgement of what we never send
-
-    def _import_runtime(
-        self, message: Joined | Update | FragmentHeader | Fragment, now: Moment
-    ) -> None:
-        try:
-            shown = self._runtime.receive(message, now)
-        except DocumentError as error:
-            self._runtime.forget()
-            self._leave(str(error))
-            return
-        if shown.changed and self._runtime.shown_id is not None:
-            self._emit(effect.RuntimeChanged(self._runtime.shown_id, replaced=shown.replaced))
-        self._check_live(now)
 
     # Turning points
 
@@ -397,16 +319,10 @@ class Session:
                 assert_never(turn)
 
     def _check_live(self, now: Moment) -> None:
-        if self._member is None or self._phase not in {Phase.JOINING, Phase.LIVE}:
-            return
-        if self._phase is Phase.LIVE and not self._member.room.joined:
+        if self._phase is Phase.LIVE and self._rooms.is_out:
             self._set_phase(Phase.JOINING)
             self._set_status("reconnecting")
-        elif (
-            self._phase is Phase.JOINING
-            and self._member.room.is_current
-            and self._runtime.is_current
-        ):
+        elif self._phase is Phase.JOINING and self._rooms.is_current:
             self._set_phase(Phase.LIVE)
             self._was_live = True
             self._live_s = now.monotonic_s
@@ -426,21 +342,21 @@ class Session:
         self.rejected = [*self.rejected, (status, refused)][-MAX_REJECTED:]
         self.document = NotebookDocument(refused.replica.rebuilt(peer_id(self._entropy), held))
         self._leave("an update was refused")
-        self._member = None
+        self._rooms.member = None
         self._emit(effect.ReplicaRefused(status))
         self._set_status("rejected", error)
 
     def _leave(self, reason: str) -> None:
         self._set_phase(Phase.LEAVING)
-        if self._member is not None:
-            self._member.outgoing.stop()
+        if self._rooms.member is not None:
+            self._rooms.member.outgoing.stop()
         self._emit(effect.Disconnect(reason))
 
     def _close(self, error: HeadwayError | None) -> None:
         if self.is_closed:
             return
-        if self._phase in CONNECTED_PHASES and self._presence is not None:
-            self._send(self._presence.leave())
+        if self._phase in CONNECTED_PHASES:
+            self._send(self._rooms.leave_presence())
         self.error = error
         ending = error or ConnectionLost("This notebook was closed.")
         self._emit(*confirm_effects(self.confirmations.fail(ending)))
@@ -453,8 +369,9 @@ class Session:
     # Small steps
 
     def _flush(self, now: Moment) -> None:
-        if self._phase in {Phase.JOINING, Phase.LIVE} and self._member is not None:
-            while frames := self._member.outgoing.take():
+        member = self._rooms.member
+        if self._phase in {Phase.JOINING, Phase.LIVE} and member is not None:
+            while frames := member.outgoing.take():
                 self._send(frames)
         if self._phase is Phase.LIVE:
             self._send(self._requests.take(now.monotonic_s))
