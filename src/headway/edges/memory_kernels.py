@@ -49,7 +49,7 @@ from headway.edges.kernelspecs import DEFAULT_KERNEL, Kernelspec, choose
 from headway.edges.ports import KernelSink
 from headway.errors import HeadwayError, KernelStartFailed
 
-__all__ = ["MemoryKernel", "MemoryKernels", "ScriptedKernel"]
+__all__ = ["MemoryKernel", "MemoryKernels", "ScriptedKernel", "StdinNotImplementedError"]
 
 _ASLEEP: Final = "asleep"
 _DEFAULT_REASON: Final = "it exited with status 1"

@@ -58,6 +58,7 @@ __all__ = [
     "Replica",
     "Touched",
     "Version",
+    "new_presence_engine",
 ]
 
 CHANGE_MERGE_INTERVAL_S = 60
