@@ -12,6 +12,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ from headway.edges.lock import HomeLock
 from headway.edges.store import SqliteStore
 from headway.errors import AlreadyRunning, HeadwayError
 
-__all__ = ["EXIT_ALREADY_RUNNING", "EXIT_FAILED", "TOKEN_FILE", "main", "serve"]
+__all__ = ["EXIT_ALREADY_RUNNING", "EXIT_FAILED", "NOTIFY_VARIABLE", "TOKEN_FILE", "main", "serve"]
 
 EXIT_FAILED = 1
 EXIT_ALREADY_RUNNING = 3
@@ -39,6 +40,9 @@ EXIT_ALREADY_RUNNING = 3
 
 TOKEN_FILE = "token"  # noqa: S105 - the name of the file, not what is in it
 """In the home: the secret that requests over TCP must show."""
+
+NOTIFY_VARIABLE = "NOTIFY_SOCKET"
+"""The environment variable that names the datagram socket of systemd's readiness protocol."""
 
 _KERNELS_END_S = 3.0
 _SIGNAL_BASE = 128
@@ -108,8 +112,19 @@ async def _announce(service: Service, begun: Callable[[Service], None] | None) -
     await service.ready.wait()
     # What start-up made lives as long as the process: no collection need look at it again.
     gc.freeze()
+    _tell_supervisor("READY=1")
     if begun is not None:
         begun(service)
+
+
+def _tell_supervisor(state: str) -> None:
+    """Say so to whoever started this process and wants to know: sd_notify(3)."""
+    address = os.environ.get(NOTIFY_VARIABLE, "")
+    if not address:
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notice:
+        notice.connect("\0" + address[1:] if address.startswith("@") else address)
+        notice.send(state.encode())
 
 
 @contextlib.asynccontextmanager

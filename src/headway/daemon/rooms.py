@@ -233,6 +233,7 @@ class Rooms:
         )
 
     async def _host(self, room: RoomMachine, first: Sequence[Effect]) -> RoomHost:
+        self._check_doors()  # They may have closed while it was loaded.
         host = RoomHost(
             room,
             first,
@@ -260,8 +261,7 @@ class Rooms:
     async def _once(self, key: str, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         future = self._loads.get(key)
         if future is None:
-            if self._closing:
-                raise DaemonUnavailable("The daemon is ending; try again in a moment.")
+            self._check_doors()
             future = asyncio.get_running_loop().create_future()
             self._loads[key] = future
             self._tasks.create_task(self._fulfil(key, future, work))
@@ -288,9 +288,12 @@ class Rooms:
                 future.exception()  # Seen, even if every caller has gone.
             self._changed()
 
-    def _check_room_for_one_more(self) -> None:
+    def _check_doors(self) -> None:
         if self._closing:
             raise DaemonUnavailable("The daemon is ending; try again in a moment.")
+
+    def _check_room_for_one_more(self) -> None:
+        self._check_doors()
         if len(self._hosts) >= MAX_OPEN_NOTEBOOKS:
             raise Busy(
                 f"{MAX_OPEN_NOTEBOOKS} notebooks are open, which is the limit; close one first.",
