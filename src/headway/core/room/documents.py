@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from headway.core.document.crdt import Replica, Version
 from headway.core.document.notebook import NotebookDocument
 from headway.core.document.schema import check_import
-from headway.core.room.effects import Close, Send, UpdateStored
+from headway.core.room.effects import Close, RuntimeReplaced, Send, UpdateStored
 from headway.core.sync.fanout import HostedDocument, Merged, OutOfStep, Stored, Unsound
 from headway.core.sync.peer import Refusal
 from headway.core.sync.presence import PresenceRoom
@@ -34,8 +34,10 @@ from headway.core.wire.messages import (
 from headway.ids import DocumentId, Entropy, peer_id
 
 if TYPE_CHECKING:
+    from headway.core.document.runtime import RuntimeReader
     from headway.core.room.ledger import Ledger
     from headway.core.room.recorder import Recorder
+    from headway.core.wire.rpc import KernelState
     from headway.moments import Moment
 
 __all__ = ["CLOSE_OUT_OF_STEP", "CLOSE_UNSOUND", "JOIN_EXTRA", "Documents"]
@@ -114,6 +116,14 @@ class Documents:
         if change is not None:
             self._store(change, None)
             self._changed(now)
+
+    def renew_runtime(self, old: RuntimeReader, state: KernelState, now: Moment) -> None:
+        """Replace the runtime document by a fresh one, and say in the notebook which it is."""
+        snapshot = self._recorder.replace(old, state, now)
+        runtime = self._recorder.document_id
+        self._ledger.record(RuntimeReplaced(self.hosted.room, runtime, snapshot))
+        self.notebook.set_runtime(runtime, now, "daemon")
+        self.commit(now)
 
     def expire(self, now: Moment) -> None:
         """Refuse fragmented batches whose time is over."""

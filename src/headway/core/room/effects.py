@@ -17,7 +17,6 @@ from headway.ids import DocumentId, ExecutionId
 __all__ = [
     "Answer",
     "AskKernel",
-    "BlobReference",
     "Close",
     "CompleteRequest",
     "Effect",
@@ -207,23 +206,12 @@ class StopKernel:
 
 
 @dataclass(frozen=True, slots=True)
-class BlobReference:
-    """Stands in a `WriteFile` notebook where a blob's content belongs.
-
-    `media_type` decides how the bytes become a JSON value (base64, text or JSON).
-    """
-
-    sha256: str
-    media_type: str
-
-
-@dataclass(frozen=True, slots=True)
 class WriteFile:
     """Write the notebook to `path`, whole or not at all, if the file still is what we know.
 
-    `notebook` is nbformat JSON with `BlobReference`s to resolve. `expected_sha256` is of the
-    bytes we last wrote or read there; None when there must be no file. A file that is neither
-    is left alone and answered with FileChanged.
+    `notebook` is nbformat JSON with blobs still to be put in (`mime.resolve`).
+    `expected_sha256` is of the bytes we last wrote or read there; None when there must be no
+    file. A file that is neither is left alone and answered with FileChanged.
     """
 
     token: int

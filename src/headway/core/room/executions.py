@@ -62,8 +62,9 @@ if TYPE_CHECKING:
     from headway.core.room.requests import Requests
     from headway.moments import Moment
 
-__all__ = ["Executions"]
+__all__ = ["Executions", "not_found"]
 
+DAEMON_ENDED = "the daemon ended before the execution did"
 BATCH_CANCELLED = "an earlier cell of the same run failed"
 
 
@@ -316,6 +317,33 @@ class Executions:
         if ended:
             self._recorder.queue(self.queue.ids(), now)
         return ended
+
+    def end_unfinished(self, unfinished: Iterable[ExecutionAccepted], now: Moment) -> None:
+        """What an earlier daemon accepted and did not finish is lost, and says so."""
+        for accepted in unfinished:
+            if accepted.runs_as == accepted.execution_id:
+                self._end_lost(accepted, now)
+        self._recorder.queue([], now)
+
+    def _end_lost(self, accepted: ExecutionAccepted, now: Moment) -> None:
+        execution_id = accepted.execution_id
+        status = self._recorder.reader.status(execution_id)
+        if status in TERMINAL:
+            return
+        if status is None:
+            record = ExecutionRecord(
+                execution_id=execution_id,
+                cell_id=accepted.cell_id,
+                source_sha256=accepted.source_sha256,
+                heads="",
+                requested_by="",
+                status="queued",
+                queued_s=now.wall_s,
+            )
+            self._recorder.admitted(record, now)
+        ended = self._recorder.finished(execution_id, "lost", DAEMON_ENDED, now)
+        content = msgspec.json.encode(ended)
+        self._ledger.record(ExecutionFinished(self._document, execution_id, content))
 
     def interrupt(self, now: Moment) -> rpc.Interrupted:
         """End what was admitted up to now: the waiting never run, the running is interrupted."""

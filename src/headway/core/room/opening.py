@@ -15,7 +15,7 @@ from headway.core.document.crdt import Replica, Version
 from headway.core.document.edits import AddCell, Edit, SetNotebookMetadata
 from headway.core.document.nbformat import ParsedNotebook, parse_notebook
 from headway.core.document.notebook import NotebookDocument
-from headway.core.document.reconcile import reconcile
+from headway.core.document.reconcile import aligned, reconcile
 from headway.core.document.runtime import RuntimeReader
 from headway.core.room.effects import ExecutionAccepted
 from headway.ids import CellId, DocumentId, Entropy, ExecutionId, cell_id, peer_id
@@ -84,7 +84,12 @@ def begin(opening: Opening, entropy: Entropy, now: Moment) -> Beginning:
         known = opening.base if opening.file is not None else None
         return Beginning(replica, stored, old_runtime, (), _sha256(known), file_is_new=False)
     theirs = parse_notebook(opening.file, lambda: cell_id(entropy))
-    edits = _first_edits(theirs) if is_new else _merge_edits(opening, notebook, theirs, entropy)
+    if is_new:
+        edits = _first_edits(theirs)
+    else:
+        base = _parse(opening.base, entropy)
+        base, theirs = aligned(base, theirs, notebook.cells())
+        edits = reconcile(base, theirs, notebook.cells(), notebook.metadata(), notebook.deleted())
     notebook.apply(edits, now, "file")
     return Beginning(
         replica,
@@ -98,6 +103,10 @@ def begin(opening: Opening, entropy: Entropy, now: Moment) -> Beginning:
 
 def _sha256(content: bytes | None) -> str | None:
     return None if content is None else hashlib.sha256(content).hexdigest()
+
+
+def _parse(content: bytes | None, entropy: Entropy) -> ParsedNotebook | None:
+    return None if content is None else parse_notebook(content, lambda: cell_id(entropy))
 
 
 def _old_runtime(opening: Opening, entropy: Entropy) -> RuntimeReader | None:
@@ -120,15 +129,6 @@ def _first_edits(theirs: ParsedNotebook) -> list[Edit]:
         for cell in theirs.cells
     )
     return edits
-
-
-def _merge_edits(
-    opening: Opening, notebook: NotebookDocument, theirs: ParsedNotebook, entropy: Entropy
-) -> list[Edit]:
-    base = None
-    if opening.base is not None:
-        base = parse_notebook(opening.base, lambda: cell_id(entropy))
-    return reconcile(base, theirs, notebook.cells(), notebook.metadata())
 
 
 def _file_outputs(theirs: ParsedNotebook) -> tuple[FileOutputs, ...]:

@@ -10,9 +10,10 @@ first output after a silence is shown at once, and a terminal status never waits
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headway.core.document.crdt import Imported, Replica, Version
+from headway.core.document.forms import seal_outputs
 from headway.core.document.outputs import OutputAssembler
 from headway.core.document.runtime import ExecutionRecord, RuntimeDocument, RuntimeReader
 from headway.core.kernel.events import (
@@ -30,6 +31,8 @@ from headway.errors import InvalidUpdate
 from headway.ids import DocumentId, Entropy, ExecutionId, document_id, execution_id, peer_id
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from headway.core.room.ledger import Ledger
     from headway.core.room.opening import FileOutputs
     from headway.core.wire.rpc import KernelState
@@ -42,23 +45,6 @@ COALESCE_S = 0.020
 
 MAX_RUNTIME_COMMITS = 10_000
 """After this many commits the runtime document is replaced by a fresh one."""
-
-
-def _event(execution_id: ExecutionId, output: dict[str, Any]) -> OutputEvent | None:
-    """An output of nbformat 4 as the event that a kernel would have sent."""
-    match output:
-        case {"output_type": "stream", "name": str(name), "text": text}:
-            return Stream(execution_id, name, text if isinstance(text, str) else "".join(text))
-        case {"output_type": "display_data", "data": dict(data)}:
-            return DisplayData(execution_id, data, output.get("metadata", {}))
-        case {"output_type": "execute_result", "data": dict(data)}:
-            count = output.get("execution_count") or 0
-            return ExecuteResult(execution_id, data, output.get("metadata", {}), count)
-        case {"output_type": "error", "ename": str(name), "evalue": str(value)}:
-            traceback = tuple(str(line) for line in output.get("traceback", ()))
-            return ErrorOutput(execution_id, name, value, traceback)
-        case _:
-            return None
 
 
 def _refuse_import(replica: Replica, imported: Imported) -> None:
@@ -180,8 +166,9 @@ class Recorder:
         self, execution_id: ExecutionId, status: str, reason: str | None, now: Moment
     ) -> ExecutionRecord:
         """The execution is terminal; gives its whole record."""
-        self._apply_outputs()
+        # Closing the open line may change the outputs, so it comes before they are taken.
         self._assembler.finish(execution_id)
+        self._apply_outputs()
         self.runtime.finish(execution_id, status, reason, now.wall_s)
         self._outputs_changed = True
         self._touch(now, 0.0)
@@ -189,31 +176,31 @@ class Recorder:
         assert record is not None, "a finished execution has a record"
         return record
 
-    def found_in_file(self, shown: FileOutputs, now: Moment) -> None:
-        """The file shows a last run of a cell: a record of it, as if it had happened here."""
-        new_id = execution_id(now.wall_s, self._entropy)
-        self.admitted(
-            ExecutionRecord(
-                execution_id=new_id,
-                cell_id=shown.cell_id,
-                source_sha256=hashlib.sha256(shown.source.encode()).hexdigest(),
-                heads="",
-                requested_by="file",
-                status="queued",
-                queued_s=now.wall_s,
-            ),
-            now,
-        )
-        if shown.execution_count is not None:
-            self.counted(new_id, shown.execution_count, now)
-        failed = False
-        for output in shown.outputs:
-            failed = failed or output["output_type"] == "error"
-            event = _event(new_id, output)
-            if event is not None:
-                self.output(event, now)
-        self.finished(new_id, "error" if failed else "ok", None, now)
+    def found_in_file(self, shown: Iterable[FileOutputs], now: Moment) -> None:
+        """The file shows last runs of cells: records like any other, where there are none."""
+        for each in shown:
+            is_empty = not each.outputs and each.execution_count is None
+            if not is_empty and self.reader.latest(each.cell_id) is None:
+                self._record_run(each, now)
         self._outputs_changed = False
+
+    def _record_run(self, shown: FileOutputs, now: Moment) -> None:
+        sealed = seal_outputs(shown.outputs)
+        for sha256, data in sealed.blobs:
+            self._ledger.blob(sha256, data)
+        failed = any(output["output_type"] == "error" for output in sealed.outputs)
+        record = ExecutionRecord(
+            execution_id=execution_id(now.wall_s, self._entropy),
+            cell_id=shown.cell_id,
+            source_sha256=hashlib.sha256(shown.source.encode()).hexdigest(),
+            heads="",
+            requested_by="file",
+            status="error" if failed else "ok",
+            queued_s=now.wall_s,
+            execution_count=shown.execution_count,
+            outputs=sealed.outputs,
+        )
+        self.admitted(record, now)
 
     # When it is shown
 

@@ -6,7 +6,7 @@ is owned by exactly one task, never waits, and reads no clock. Its parts:
     ledger      what must be durable, and what waits for it
     documents   the notebook document and presence, shared with peers
     recorder    the runtime document: what the machine did
-    kernel      which kernel lives, and in what state
+    kernel      which kernel lives, and in what state; `kernel_life` starts and ends it
     executions  admitted once, durable before they run, terminal exactly once
     file        the `.ipynb`
     requests    who waits for what
@@ -22,18 +22,13 @@ from __future__ import annotations
 
 from typing import assert_never
 
-import msgspec
-
-from headway.core.document.edits import SetNotebookMetadata
 from headway.core.document.notebook import NotebookDocument
-from headway.core.document.runtime import TERMINAL, ExecutionRecord, RuntimeReader
+from headway.core.document.runtime import RuntimeReader
 from headway.core.room.documents import JOIN_EXTRA, Documents
 from headway.core.room.effects import (
     Close,
     Effect,
-    ExecutionFinished,
     FileRecorded,
-    RuntimeReplaced,
     StopKernel,
 )
 from headway.core.room.executions import Executions
@@ -56,6 +51,7 @@ from headway.core.room.inputs import (
     Tick,
 )
 from headway.core.room.kernel import RoomKernel
+from headway.core.room.kernel_life import KernelLife
 from headway.core.room.ledger import Ledger
 from headway.core.room.opening import Beginning, Opening, begin
 from headway.core.room.recorder import Recorder
@@ -119,6 +115,14 @@ class Room:
             self._recorder,
             entropy,
             self._notebook_changed,
+        )
+        self._life = KernelLife(
+            self._ledger,
+            self._requests,
+            self._kernel,
+            self._executions,
+            self._documents,
+            self._recorder,
         )
         self._heads_pending = False
 
@@ -207,7 +211,7 @@ class Room:
                 self._requests.abandon(token)
             case KernelReady() | KernelFailed() | KernelEnded():
                 if event.incarnation == self._kernel.incarnation:
-                    self._kernel_changed(event, now)
+                    self._life.changed(event, now)
             case FileWritten():
                 self._file.written(event)
             case FileWriteFailed(token=token, error=error):
@@ -223,7 +227,7 @@ class Room:
             self._heads_pending = False
             self._serve_arrived_heads(now)
         if self._executions.wants_kernel:
-            self._want_kernel(now)
+            self._life.want(now)
         effects: list[Effect] = []
         while True:
             self._flush_recorder(now)
@@ -240,7 +244,7 @@ class Room:
         if self._recorder.take_outputs_changed():
             self._file.changed(now)
         if self._recorder.is_worn:
-            self._replace_runtime(self._recorder.reader, now)
+            self._documents.renew_runtime(self._recorder.reader, self._kernel.state(), now)
 
     def _tick(self, now: Moment) -> None:
         self._requests.expire(now)
@@ -304,97 +308,15 @@ class Room:
             case rpc.Save(path=path):
                 self._file.save(token, path)
             case rpc.StartKernel(name=name):
-                self._start_kernel(token, name, now)
+                self._life.start(token, name, now)
             case rpc.RestartKernel(name=name):
-                self._restart_kernel(token, name, now)
+                self._life.restart(token, name, now)
             case rpc.ShutdownKernel():
-                self._shutdown_kernel(token, now)
+                self._life.shutdown(token, now)
             case rpc.Complete() | rpc.Inspect() as params:
                 self._kernel.ask(token, params)
             case params:
                 raise BadRequest(f"{params.method} is not a request to a notebook.")
-
-    # Kernel
-
-    def _want_kernel(self, now: Moment) -> None:
-        if self._kernel.is_alive or self._kernel.is_starting:
-            return
-        self._kernel.start(*self._kernel_choice(), now)
-
-    def _kernel_choice(self) -> tuple[str | None, str | None]:
-        """The kernelspec and language that the notebook's metadata names."""
-        metadata = self.notebook.metadata()
-        spec, info = metadata.get("kernelspec"), metadata.get("language_info")
-        name = spec.get("name") if isinstance(spec, dict) else None
-        language = spec.get("language") if isinstance(spec, dict) else None
-        if language is None and isinstance(info, dict):
-            language = info.get("name")
-        return (
-            name if isinstance(name, str) and name else None,
-            language if isinstance(language, str) and language else None,
-        )
-
-    def _start_kernel(self, token: int, name: str | None, now: Moment) -> None:
-        if self._kernel.is_alive and name in {None, self._kernel.name}:
-            self._requests.answer(token, self._kernel.state())
-            return
-        if self._kernel.is_alive:
-            self._restart_kernel(token, name, now)
-            return
-        self._kernel.wait_for_start(token)
-        if not self._kernel.is_starting:
-            chosen, language = self._kernel_choice()
-            self._kernel.start(name or chosen, language, now)
-
-    def _restart_kernel(self, token: int, name: str | None, now: Moment) -> None:
-        chosen, language = self._kernel_choice()
-        again = name or self._kernel.name or chosen
-        reason = "the kernel was restarted"
-        self._executions.end_all(("cancelled", reason), ("cancelled", reason), now)
-        self._kernel.stop(reason, now)
-        self._replace_runtime(self._recorder.reader, now)
-        self._kernel.start(again, language, now)
-        self._kernel.wait_for_start(token)
-
-    def _shutdown_kernel(self, token: int, now: Moment) -> None:
-        reason = "the kernel was shut down"
-        self._executions.end_all(("cancelled", reason), ("cancelled", reason), now)
-        self._kernel.stop(reason, now)
-        self._kernel.absent(now)
-        state = self._kernel.state()
-        self._ledger.when_durable(lambda _: self._requests.answer(token, state))
-
-    def _kernel_changed(self, event: KernelReady | KernelFailed | KernelEnded, now: Moment) -> None:
-        match event:
-            case KernelReady(info=info, name=name):
-                self._kernel.ready(name, info, now)
-                self._note_language(name, now)
-                self._executions.advance(now)
-            case KernelFailed(error=error):
-                reason = f"the kernel could not be started: {error}"
-                self._kernel.failed(error, now)
-                self._executions.end_all(("lost", reason), ("lost", reason), now)
-            case KernelEnded(reason=reason):
-                sentence = f"the kernel ended: {reason}"
-                self._kernel.ended(reason, now)
-                self._executions.end_all(("lost", sentence), ("cancelled", sentence), now)
-            case _:
-                assert_never(event)
-
-    def _note_language(self, name: str, now: Moment) -> None:
-        """A notebook that does not say what it is written in learns it from its kernel."""
-        metadata = self.notebook.metadata()
-        info = self._kernel.info
-        assert info is not None, "a ready kernel has said what it is"
-        edits = []
-        if "kernelspec" not in metadata:
-            spec = {"display_name": name, "language": info.language, "name": name}
-            edits.append(SetNotebookMetadata("kernelspec", spec))
-        if "language_info" not in metadata and info.language_info:
-            edits.append(SetNotebookMetadata("language_info", info.language_info))
-        if edits:
-            self.notebook.apply(edits, now, "daemon")
-            self._documents.commit(now)
 
     # Beginning and ending
 
@@ -406,56 +328,14 @@ class Room:
             self._ledger.record(
                 FileRecorded(self.document, opening.path, beginning.file_sha256, opening.file)
             )
-        empty = RuntimeReader.empty()
-        self._replace_runtime(beginning.old_runtime or empty, now)
-        self._end_unfinished(opening, now)
-        self._show_file_outputs(beginning, now)
+        old = beginning.old_runtime or RuntimeReader.empty()
+        self._documents.renew_runtime(old, self._kernel.state(), now)
+        self._executions.end_unfinished(opening.unfinished, now)
+        self._recorder.found_in_file(beginning.from_file, now)
         self._recorder.flush(now)
         # What came from the file is in the file.
         self._file.autosave.began()
         self._file.autosave.succeeded()
-
-    def _replace_runtime(self, old: RuntimeReader, now: Moment) -> None:
-        snapshot = self._recorder.replace(old, self._kernel.state(), now)
-        self._ledger.record(RuntimeReplaced(self.document, self.runtime, snapshot))
-        self.notebook.set_runtime(self.runtime, now, "daemon")
-        self._documents.commit(now)
-
-    def _end_unfinished(self, opening: Opening, now: Moment) -> None:
-        """What the daemon had accepted and not finished when it ended is lost, and says so."""
-        reason = "the daemon ended before the execution did"
-        for accepted in opening.unfinished:
-            if accepted.runs_as != accepted.execution_id:
-                continue
-            status = self._recorder.reader.status(accepted.execution_id)
-            if status is None:
-                self._recorder.admitted(
-                    ExecutionRecord(
-                        execution_id=accepted.execution_id,
-                        cell_id=accepted.cell_id,
-                        source_sha256=accepted.source_sha256,
-                        heads="",
-                        requested_by="",
-                        status="queued",
-                        queued_s=now.wall_s,
-                    ),
-                    now,
-                )
-            if status not in TERMINAL:
-                record = self._recorder.finished(accepted.execution_id, "lost", reason, now)
-                self._ledger.record(
-                    ExecutionFinished(
-                        self.document, accepted.execution_id, msgspec.json.encode(record)
-                    )
-                )
-        self._recorder.queue([], now)
-
-    def _show_file_outputs(self, beginning: Beginning, now: Moment) -> None:
-        """The outputs that the file holds become records like any other."""
-        for shown in beginning.from_file:
-            is_empty = not shown.outputs and shown.execution_count is None
-            if not is_empty and self._recorder.reader.latest(shown.cell_id) is None:
-                self._recorder.found_in_file(shown, now)
 
     def _fail(self, error: HeadwayError) -> None:
         """The store failed: confirm nothing, tell everybody, do no more."""
