@@ -40,13 +40,23 @@ from headway.errors import (
 )
 from headway.ids import CellId, DocumentId, ExecutionId
 
-__all__ = ["ASK_AFTER_S", "FETCH_LIMIT_BYTES", "AsyncExecution", "resolve_outputs", "time_left"]
+__all__ = [
+    "ASK_AFTER_S",
+    "FETCH_LIMIT_BYTES",
+    "UNKNOWN",
+    "AsyncExecution",
+    "resolve_outputs",
+    "time_left",
+]
 
 ASK_AFTER_S = 2.0
 """An execution that the runtime document does not show for so long is asked for by id."""
 
 FETCH_LIMIT_BYTES = 64 * 1024 * 1024
 """Blobs put into one result; what is beyond stays as references."""
+
+UNKNOWN = "unknown"
+"""The status of an execution that the runtime document does not show."""
 
 _ASK_TIMEOUT_S = 30.0
 
@@ -73,7 +83,7 @@ class AsyncExecution:
     def status(self) -> str:
         """queued, running, ok, error, cancelled or lost; `unknown` until that is here."""
         runtime = self._pump.session.runtime
-        return (runtime.status(self.id) if runtime is not None else None) or "unknown"
+        return (runtime.status(self.id) if runtime is not None else None) or UNKNOWN
 
     @property
     def outputs(self) -> tuple[dict[str, Any], ...]:
@@ -127,11 +137,11 @@ class AsyncExecution:
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
-                    shown = self._shown()
-                    if shown is not None and shown.status in TERMINAL:
+                    status = self.status
+                    if status in TERMINAL and (shown := self._shown()) is not None:
                         return shown
                     self._check_open()
-                    if shown is not None:
+                    if status != UNKNOWN:
                         await self._pump.changed.next()
                     elif not await self._appears():
                         asked = await self._ask()
@@ -144,7 +154,7 @@ class AsyncExecution:
         """Whether the runtime document shows it within a short time."""
 
         def shows() -> bool:
-            return self._shown() is not None or self._pump.session.is_closed
+            return self.status != UNKNOWN or self._pump.session.is_closed
 
         try:
             async with asyncio.timeout(ASK_AFTER_S):

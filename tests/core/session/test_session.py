@@ -565,3 +565,33 @@ def test_a_connection_that_keeps_breaking_is_tried_ever_more_slowly() -> None:
     deadline_s = world.session.next_deadline()
     assert deadline_s is not None
     assert deadline_s - world.now_s < delays[1]
+
+
+def test_a_large_backlog_is_cut_between_commits() -> None:
+    world = World().live()
+    initial = world.server.notebook.replica.export()
+    world.drop()
+    for _ in range(5):
+        world.edit("x" * 60_000)
+    everything = world.session.document.replica.version()
+    sent_before = len(world.seen)
+    world.pass_time(1)
+    frames = [
+        frame
+        for each in world.seen[sent_before:]
+        if isinstance(each, effects.Send)
+        for frame in each.frames
+        if isinstance(frame, bytes) and frame.startswith(b"%LOR")
+    ]
+    batches = [each for each in map(codec.decode, frames) if isinstance(each, Update)]
+    assert len(batches) >= 3
+    whole = NotebookDocument(Replica(4243))
+    whole.replica.import_update(initial)
+    for batch in batches:
+        for update in batch.updates:
+            step = whole.replica.import_update(update)
+            assert step.after.operations_since(step.before) <= 2 * 60_000 + 1000
+        # Never a cell without its source: a cut lies between commits.
+        assert {len(source) for source in sources(whole)} <= {60_000}
+    assert world.server.notebook.replica.version().includes(everything)
+    assert world.session.confirmations.remote.includes(everything)
