@@ -126,3 +126,18 @@ def test_cells_run_without_a_pause_between_making_and_running_them(home: Path) -
             assert Paths.of(home).socket.exists()
 
     run(scenario())
+
+
+def test_who_waits_for_a_cell_when_the_daemon_is_killed_learns_that_it_was_lost(
+    home: Path,
+) -> None:
+    async def scenario() -> None:
+        async with headway.open_async(home.parent / "a", home=home) as nb:
+            await nb.run("x = 1", timeout=30)
+            job = await nb.queue_cell(nb.add_cell("import time; time.sleep(60)"))
+            await nb.wait_until(lambda: job.status == "running")
+            os.kill(await who(nb), signal.SIGKILL)
+            assert await job.wait(timeout=30) == "lost"
+            assert (await nb.run("2 + 2", timeout=30)).text == "4"
+
+    run(scenario())

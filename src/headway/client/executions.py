@@ -129,7 +129,10 @@ class AsyncExecution:
         self._check_open()
         try:
             async with asyncio.timeout_at(deadline_s):
-                await self._pump.changed.next()
+                if self._is_live:
+                    await self._pump.changed.next()
+                else:
+                    await self._ask(wait=False)
         except TimeoutError as error:
             raise self._late() from error
 
@@ -141,10 +144,11 @@ class AsyncExecution:
                     if status in TERMINAL and (shown := self._shown()) is not None:
                         return shown
                     self._check_open()
-                    if status != UNKNOWN:
+                    if status != UNKNOWN and self._is_live:
                         await self._pump.changed.next()
-                    elif not await self._appears():
-                        asked = await self._ask()
+                    elif not self._is_live or not await self._appears():
+                        # Asking also makes the session want its connection back.
+                        asked = await self._ask(wait=True)
                         if asked is not None:
                             return asked
         except TimeoutError as error:
@@ -163,8 +167,12 @@ class AsyncExecution:
             return False
         return True
 
-    async def _ask(self) -> ExecutionRecord | None:
-        params = GetExecution(document=self._document, execution_id=self.id, wait=True)
+    @property
+    def _is_live(self) -> bool:
+        return self._pump.session.status == "live"
+
+    async def _ask(self, *, wait: bool) -> ExecutionRecord | None:
+        params = GetExecution(document=self._document, execution_id=self.id, wait=wait)
         try:
             outcome: ExecutionOutcome = await self._pump.request(params, _ASK_TIMEOUT_S)
         except DeadlineExceeded:
