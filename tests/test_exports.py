@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import importlib
+import subprocess
+import sys
 import types
 from pathlib import Path
 
@@ -73,23 +75,34 @@ def test_the_door_offers_the_face() -> None:
     assert set(headway.__all__) >= FACE
 
 
-def test_the_door_offers_everything_it_takes_in_and_nothing_else() -> None:
+def test_the_door_offers_what_its_readers_see_and_nothing_else() -> None:
     assert headway.__file__ is not None
     tree = ast.parse(Path(headway.__file__).read_text(encoding="utf-8"))
-    taken = {
-        alias.asname or alias.name
-        for node in tree.body
-        if isinstance(node, ast.ImportFrom) and node.module != "__future__"
+    seen = {
+        alias.asname or alias.name: node.module
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    others = [
-        node
-        for node in tree.body
-        if not isinstance(node, ast.ImportFrom | ast.Expr)
-        and not (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__")
-    ]
-    assert set(headway.__all__) == taken
-    assert others == [], "the door is re-exports and nothing else"
+    assert set(headway.__all__) == set(seen)
+    assert seen == headway._HOMES, "what type checkers see is what programs get"
+
+
+def test_the_door_is_light() -> None:
+    program = "import sys, headway; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "headway" in loaded
+    assert not {"loro", "asyncio", "websockets", "msgspec", "headway.client"} & set(loaded)
+
+
+def test_the_door_says_what_it_does_not_have() -> None:
+    with pytest.raises(AttributeError, match="nosuch"):
+        headway.nosuch  # type: ignore[attr-defined]  # noqa: B018 - to look is the test
+    assert set(headway.__all__) <= set(dir(headway))
 
 
 @pytest.mark.parametrize("name", sorted(headway.__all__))

@@ -1,48 +1,56 @@
-"""Headway: a notebook is a replicated document, and what runs is exactly what you confirmed."""
+"""Headway: a notebook is a replicated document, and what runs is exactly what you confirmed.
+
+The door: what a program may use, in groups. A name is imported when it is first asked for,
+because every module of Headway comes in through here, and the daemon and most commands need none
+of the client.
+"""
 
 from __future__ import annotations
 
-# Opening a notebook
-from headway.client.aio import AsyncNotebook, connect_async, open_async
-from headway.client.executions import AsyncExecution
+from typing import TYPE_CHECKING, Any
 
-# What you get back
-from headway.client.models import (
-    Cell,
-    CellError,
-    DisplayUpdated,
-    Event,
-    ExecutionResult,
-    Finished,
-    Output,
-    OutputsCleared,
-    Rejected,
-    Started,
-)
-from headway.client.sync import Execution, Notebook, connect, open  # noqa: A004 - headway.open
-from headway.core.sync.confirm import CONFIRM_TIMEOUT_S, Confirmation
+if TYPE_CHECKING:
+    # Opening a notebook
+    from headway.client.aio import AsyncNotebook, connect_async, open_async
+    from headway.client.executions import AsyncExecution
 
-# What can go wrong
-from headway.errors import (
-    CellFailed,
-    CellNotFound,
-    ConfirmTimeout,
-    ConnectionFailed,
-    ConnectionLost,
-    DaemonUnavailable,
-    DeadlineExceeded,
-    HeadsTimeout,
-    HeadwayError,
-    InvalidEdit,
-    NotConfirmed,
-    NotExecutable,
-    RequestFailed,
-    UpdateRejected,
-    WrongThread,
-)
+    # What you get back
+    from headway.client.models import (
+        Cell,
+        CellError,
+        DisplayUpdated,
+        Event,
+        ExecutionResult,
+        Finished,
+        Output,
+        OutputsCleared,
+        Rejected,
+        Started,
+    )
+    from headway.client.sync import Execution, Notebook, connect, open  # noqa: A004 - headway.open
+    from headway.core.sync.confirm import CONFIRM_TIMEOUT_S, Confirmation
 
-# Identities
-from headway.ids import Heads, heads_from_text, heads_to_text
+    # What can go wrong
+    from headway.errors import (
+        CellFailed,
+        CellNotFound,
+        ConfirmTimeout,
+        ConnectionFailed,
+        ConnectionLost,
+        DaemonUnavailable,
+        DeadlineExceeded,
+        HeadsTimeout,
+        HeadwayError,
+        InvalidEdit,
+        NotConfirmed,
+        NotExecutable,
+        RequestFailed,
+        UpdateRejected,
+        WrongThread,
+    )
+
+    # Identities
+    from headway.ids import Heads, heads_from_text, heads_to_text
 
 __all__ = [
     "CONFIRM_TIMEOUT_S",
@@ -84,3 +92,61 @@ __all__ = [
     "open",
     "open_async",
 ]
+
+_HOMES = {
+    "AsyncNotebook": "headway.client.aio",
+    "connect_async": "headway.client.aio",
+    "open_async": "headway.client.aio",
+    "AsyncExecution": "headway.client.executions",
+    "Cell": "headway.client.models",
+    "CellError": "headway.client.models",
+    "DisplayUpdated": "headway.client.models",
+    "Event": "headway.client.models",
+    "ExecutionResult": "headway.client.models",
+    "Finished": "headway.client.models",
+    "Output": "headway.client.models",
+    "OutputsCleared": "headway.client.models",
+    "Rejected": "headway.client.models",
+    "Started": "headway.client.models",
+    "Execution": "headway.client.sync",
+    "Notebook": "headway.client.sync",
+    "connect": "headway.client.sync",
+    "open": "headway.client.sync",
+    "CONFIRM_TIMEOUT_S": "headway.core.sync.confirm",
+    "Confirmation": "headway.core.sync.confirm",
+    "CellFailed": "headway.errors",
+    "CellNotFound": "headway.errors",
+    "ConfirmTimeout": "headway.errors",
+    "ConnectionFailed": "headway.errors",
+    "ConnectionLost": "headway.errors",
+    "DaemonUnavailable": "headway.errors",
+    "DeadlineExceeded": "headway.errors",
+    "HeadsTimeout": "headway.errors",
+    "HeadwayError": "headway.errors",
+    "InvalidEdit": "headway.errors",
+    "NotConfirmed": "headway.errors",
+    "NotExecutable": "headway.errors",
+    "RequestFailed": "headway.errors",
+    "UpdateRejected": "headway.errors",
+    "WrongThread": "headway.errors",
+    "Heads": "headway.ids",
+    "heads_from_text": "headway.ids",
+    "heads_to_text": "headway.ids",
+}
+
+
+if not TYPE_CHECKING:  # with it in sight, type checkers would believe any name
+
+    def __getattr__(name: str) -> Any:
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module 'headway' has no attribute {name!r}")
+        from importlib import import_module  # noqa: PLC0415 - as late as what it imports
+
+        offered = getattr(import_module(home), name)
+        globals()[name] = offered
+        return offered
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
