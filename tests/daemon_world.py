@@ -20,6 +20,7 @@ from headway.core.room.inputs import Input, Received, Requested
 from headway.core.wire import commands, rpc
 from headway.core.wire.codec import encode
 from headway.core.wire.messages import Ack, Join, Joined, Kind, Update, UpdateStatus
+from headway.daemon.host import OpenedRoom
 from headway.daemon.ports import Outside
 from headway.daemon.server import bind_tcp, bind_unix
 from headway.daemon.service import Service
@@ -129,7 +130,9 @@ class World:
         self.rooms: dict[str, FakeRoom] = {}
         self.opened: list[str] = []
         self.first: Sequence[Effect] = ()
-        self.opening: Callable[[StoredNotebook], None] = lambda stored: None
+        self.snapshot: bytes | None = None
+        self.opening: Callable[[StoredNotebook, FileContent | None], None]
+        self.opening = lambda stored, file: None
         self.folder: Path
         self.service: Service
         self.tcp: socket.socket | None = None
@@ -156,13 +159,13 @@ class World:
 
     def open_room(
         self, stored: StoredNotebook, file: FileContent | None, entropy: Entropy, now: Moment
-    ) -> tuple[FakeRoom, Sequence[Effect]]:
+    ) -> OpenedRoom:
         """Runs in a thread, as the real one does."""
-        self.opening(stored)
+        self.opening(stored, file)
         self.opened.append(stored.document)
         room = FakeRoom(stored.document, stored.path, self.script)
         self.rooms[stored.document] = room
-        return room, self.first
+        return OpenedRoom(room, self.first, self.snapshot)
 
     async def known(self, document: str = "nb-1", path: str | None = None) -> str:
         """A notebook that the store has."""

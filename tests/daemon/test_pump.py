@@ -152,7 +152,7 @@ def test_what_comes_while_a_notebook_loads_is_kept_in_order_and_others_are_not_h
         may_open = asyncio.Event()
         loop = asyncio.get_running_loop()
 
-        def slow(stored: object) -> None:
+        def slow(stored: object, file: object) -> None:
             if getattr(stored, "document", "") == "nb-slow":
                 asyncio.run_coroutine_threadsafe(may_open.wait(), loop).result()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from daemon_world import World, running
+from headway.core.room.effects import UpdateStored
 from headway.daemon import rooms as rooms_module
 from headway.daemon.rooms import Rooms, resolve_path
 from headway.errors import (
@@ -107,7 +108,7 @@ def test_untitled_notebooks_have_no_path_and_are_found_by_id() -> None:
 
 def test_a_file_that_is_no_notebook_leaves_no_trace_and_may_be_tried_again() -> None:
     async def scenario(world: World, rooms: Rooms) -> None:
-        def unreadable(stored: object) -> None:
+        def unreadable(stored: object, file: object) -> None:
             raise NotebookUnreadable("That is no notebook.", path="/bad.ipynb")
 
         world.opening = unreadable
@@ -116,22 +117,57 @@ def test_a_file_that_is_no_notebook_leaves_no_trace_and_may_be_tried_again() -> 
             with pytest.raises(NotebookUnreadable):
                 await rooms.open_path("/bad.ipynb", create=True)
         assert await world.store.known() == []
-        world.opening = lambda stored: None
+        world.opening = lambda stored, file: None
         assert (await rooms.open_path("/bad.ipynb", create=True))[1]
+
+    run(scenario)
+
+
+def test_a_known_notebook_whose_file_is_broken_opens_from_its_history() -> None:
+    async def scenario(world: World, rooms: Rooms) -> None:
+        files: list[object] = []
+
+        def unreadable(stored: object, file: object) -> None:
+            files.append(file)
+            if file is not None:
+                raise NotebookUnreadable("That is no notebook.", path="/a.ipynb")
+
+        world.opening = unreadable
+        await world.known("nb-1", "/a.ipynb")
+        await world.files.replace("/a.ipynb", b"half a note", None)
+        host, created = await rooms.open_path("/a.ipynb", create=True)
+        assert (host.document, created) == ("nb-1", False)
+        assert files[1:] == [None]
+        content = await world.files.read("/a.ipynb")
+        assert content is not None
+        assert content.content == b"half a note"
+
+    run(scenario)
+
+
+def test_a_long_history_is_replaced_by_the_snapshot_that_the_opening_gives() -> None:
+    async def scenario(world: World, rooms: Rooms) -> None:
+        await world.known()
+        await world.store.append([UpdateStored("nb-1", b"one"), UpdateStored("nb-1", b"two")])
+        world.snapshot = b"both"
+        await rooms.load("nb-1")
+        stored = await world.store.load("nb-1")
+        assert stored is not None
+        assert (stored.snapshot, stored.updates) == (b"both", ())
 
     run(scenario)
 
 
 def test_a_failure_of_our_own_while_loading_is_told_and_may_be_tried_again() -> None:
     async def scenario(world: World, rooms: Rooms) -> None:
-        def fails(stored: object) -> None:
+        def fails(stored: object, file: object) -> None:
             raise ZeroDivisionError
 
         world.opening = fails
         await world.known()
         with pytest.raises(EngineFailure):
             await rooms.load("nb-1")
-        world.opening = lambda stored: None
+        world.opening = lambda stored, file: None
         assert (await rooms.load("nb-1")).is_open
 
     run(scenario)
@@ -141,7 +177,7 @@ def test_one_caller_who_gives_up_does_not_end_the_load_of_another() -> None:
     async def scenario(world: World, rooms: Rooms) -> None:
         begun, may_open = threading.Event(), threading.Event()
 
-        def slow(stored: object) -> None:
+        def slow(stored: object, file: object) -> None:
             begun.set()
             may_open.wait(10)
 
@@ -197,7 +233,7 @@ def test_a_load_that_the_end_of_the_daemon_overtakes_opens_nothing() -> None:
     async def scenario(world: World, rooms: Rooms) -> None:
         begun, may_open = threading.Event(), threading.Event()
 
-        def slow(stored: object) -> None:
+        def slow(stored: object, file: object) -> None:
             begun.set()
             may_open.wait(10)
 

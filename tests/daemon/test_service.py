@@ -7,12 +7,13 @@ import os
 import pytest
 
 from daemon_world import LIMIT_S, FakeRoom, World, call, join, obliging, running, update
-from headway.core.room.effects import Effect
+from headway.core.room.effects import Effect, Persist, StoreBlob
 from headway.core.room.inputs import Input, Persisted, PersistFailed, Received, Requested
 from headway.core.wire import commands, rpc
 from headway.core.wire.codec import decode
 from headway.core.wire.messages import Ack, Join, Joined
 from headway.daemon import storage
+from headway.errors import StoreFailed
 
 
 async def ends(world: World) -> None:
@@ -144,7 +145,7 @@ def test_a_store_that_cannot_keep_up_pauses_the_readers_until_it_has(
     asyncio.run(scenario())
 
 
-def test_a_store_that_fails_ends_the_room_and_its_peers_are_told_to_come_back() -> None:
+def test_a_store_that_fails_ends_the_daemon_and_peers_are_told_to_come_back() -> None:
     async def scenario() -> None:
         async with running() as world:
             await world.known()
@@ -157,7 +158,26 @@ def test_a_store_that_fails_ends_the_room_and_its_peers_are_told_to_come_back() 
                 await peer.wait_closed()
                 assert peer.close_code == 1013
                 assert room.seen(PersistFailed)
+            await ends(world)
             assert world.service.rooms.find("nb-1") is None
+        assert isinstance(world.service.failure, StoreFailed)
+
+
+def test_a_blob_that_cannot_be_stored_ends_its_room_and_not_the_daemon() -> None:
+    def storing(room: FakeRoom, event: Input) -> list[Effect]:
+        if isinstance(event, Received):
+            return [StoreBlob("0" * 64, b"not of this name"), Persist(1, ())]
+        return obliging(room, event)
+
+    async def scenario() -> None:
+        async with running(storing) as world:
+            await world.known()
+            async with world.dial() as peer:
+                await peer.send(join())
+                await peer.wait_closed()
+                assert peer.close_code == 1013
+            assert (await world.post("status")).status == 200
+            assert world.service.failure is None
 
     asyncio.run(scenario())
 

@@ -12,6 +12,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from headway.core.room.effects import Effect
@@ -28,7 +29,7 @@ from headway.errors import EngineFailure, HeadwayError
 from headway.ids import DocumentId
 from headway.moments import Moment
 
-__all__ = ["FINISH_S", "IDLE_ROOM_S", "RoomHost", "RoomMachine"]
+__all__ = ["FINISH_S", "IDLE_ROOM_S", "OpenedRoom", "RoomHost", "RoomMachine"]
 
 _LOG = logging.getLogger("headway.rooms")
 
@@ -70,6 +71,15 @@ class RoomMachine(Protocol):
         """One line about the notebook."""
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedRoom:
+    """A machine, the effects of its opening, and its whole history if that should be compacted."""
+
+    room: RoomMachine
+    first: Sequence[Effect]
+    snapshot: bytes | None = None
+
+
 class RoomHost:
     """A room that is open.
 
@@ -81,6 +91,7 @@ class RoomHost:
         outlets: The connections, by number.
         backlog: The daemon's write backlog.
         changed: Called after each input: something may have become idle.
+        store_failed: Called when the store, not just this room, can go on no more.
         idle_room_s: See `IDLE_ROOM_S`.
     """
 
@@ -94,6 +105,7 @@ class RoomHost:
         backlog: Backlog,
         *,
         changed: Callable[[], None],
+        store_failed: Callable[[HeadwayError], None],
         idle_room_s: float = IDLE_ROOM_S,
     ) -> None:
         self.room = room
@@ -107,6 +119,7 @@ class RoomHost:
         self.ended = asyncio.Event()
         self._first = first
         self._changed = changed
+        self._store_failed = store_failed
         self._idle_room_s = idle_room_s
         self._tasks: asyncio.TaskGroup | None = None
         self._inbox: deque[Input] = deque()
@@ -265,6 +278,8 @@ class RoomHost:
         self._perform_all(effects)
         if isinstance(event, PersistFailed):
             self.fail(event.error)
+            if self.storage.store_has_failed:
+                self._store_failed(event.error)
 
     def _perform_all(self, effects: Sequence[Effect]) -> None:
         for effect in effects:

@@ -5,20 +5,23 @@ Floor 5. Names are put together here; what they mean is `core.room.opening`'s bu
 
 from __future__ import annotations
 
-from headway.core.room.effects import Effect
 from headway.core.room.opening import Opening
 from headway.core.room.room import Room
+from headway.daemon.host import OpenedRoom
 from headway.edges.ports import FileContent, StoredNotebook
 from headway.ids import Entropy
 from headway.moments import Moment
 
-__all__ = ["open_room"]
+__all__ = ["COMPACT_UPDATES", "open_room"]
+
+COMPACT_UPDATES = 256
+"""A notebook that is loaded with more updates than this gets one snapshot in their place."""
 
 
 def open_room(
     stored: StoredNotebook, file: FileContent | None, entropy: Entropy, now: Moment
-) -> tuple[Room, list[Effect]]:
-    """The room of a notebook, and the effects of its opening.
+) -> OpenedRoom:
+    """The room of a notebook, the effects of its opening, and a snapshot where one is due.
 
     Args:
         stored: Everything the store has of it.
@@ -38,4 +41,6 @@ def open_room(
         taken=stored.taken,
         unfinished=stored.unfinished,
     )
-    return Room.open(opening, entropy, now)
+    room, first = Room.open(opening, entropy, now)
+    is_long = len(stored.updates) > COMPACT_UPDATES
+    return OpenedRoom(room, first, room.notebook.replica.export() if is_long else None)

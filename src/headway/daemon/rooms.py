@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from headway.core.room.effects import Effect
 from headway.daemon.desk import Desk
-from headway.daemon.host import IDLE_ROOM_S, RoomHost, RoomMachine
+from headway.daemon.host import IDLE_ROOM_S, OpenedRoom, RoomHost
 from headway.daemon.ports import Outlet, Outside
 from headway.daemon.storage import Backlog
 from headway.edges.ports import FileContent, StoredNotebook
@@ -26,6 +25,7 @@ from headway.errors import (
     FileError,
     HeadwayError,
     NotebookNotFound,
+    NotebookUnreadable,
 )
 from headway.ids import DocumentId, Entropy, document_id
 from headway.moments import Moment
@@ -41,9 +41,7 @@ MAX_OPEN_NOTEBOOKS = 512
 
 _MAX_PATH_CHARACTERS = 4096
 
-OpenRoom = Callable[
-    [StoredNotebook, FileContent | None, Entropy, Moment], tuple[RoomMachine, Sequence[Effect]]
-]
+OpenRoom = Callable[[StoredNotebook, FileContent | None, Entropy, Moment], OpenedRoom]
 """Makes the machine of a notebook from what is stored of it and its file as it is now."""
 
 
@@ -77,6 +75,7 @@ class Rooms:
         backlog: The daemon's write backlog.
         tasks: The group that owns the rooms.
         changed: Called whenever something may have become idle.
+        store_failed: Called when the store can go on no more.
         idle_room_s: See `host.IDLE_ROOM_S`.
     """
 
@@ -90,6 +89,7 @@ class Rooms:
         tasks: asyncio.TaskGroup,
         *,
         changed: Callable[[], None],
+        store_failed: Callable[[HeadwayError], None],
         idle_room_s: float = IDLE_ROOM_S,
     ) -> None:
         self._outside = outside
@@ -99,6 +99,7 @@ class Rooms:
         self._backlog = backlog
         self._tasks = tasks
         self._changed = changed
+        self._store_failed = store_failed
         self._idle_room_s = idle_room_s
         self._hosts: dict[DocumentId, RoomHost] = {}
         self._loads: dict[str, asyncio.Future[Any]] = {}
@@ -206,9 +207,9 @@ class Rooms:
         document = document_id("nb", self._outside.entropy)
         empty = StoredNotebook(document, path, None, None, None, (), None, None, ())
         # The machine first: a file that is no notebook must leave no trace in the store.
-        room, first = await self._make(empty, content)
+        opened = await self._make(empty, content)
         await self._outside.store.create(document, path)
-        return await self._host(room, first)
+        return await self._host(opened)
 
     async def _load(self, document: DocumentId) -> RoomHost:
         former = self._hosts.get(document)
@@ -220,28 +221,40 @@ class Rooms:
         stored = await self._outside.store.load(document)
         if stored is None:
             raise _not_found(document)
-        content = None if stored.path is None else await self._outside.files.read(stored.path)
-        room, first = await self._make(stored, content)
-        return await self._host(room, first)
+        opened = await self._with_file(stored)
+        if opened.snapshot is not None:
+            await self._outside.store.compact(document, opened.snapshot)
+        return await self._host(opened)
 
-    async def _make(
-        self, stored: StoredNotebook, content: FileContent | None
-    ) -> tuple[RoomMachine, Sequence[Effect]]:
+    async def _with_file(self, stored: StoredNotebook) -> OpenedRoom:
+        if stored.path is None:
+            return await self._make(stored, None)
+        try:
+            return await self._make(stored, await self._outside.files.read(stored.path))
+        except NotebookUnreadable as error:
+            # Its history is sound. Opened as if there were no file, it is usable, and the room
+            # will find that a file is there and leave it alone.
+            fields = {"document": stored.document, "reason": str(error)}
+            _LOG.warning("a notebook is opened without its file", extra={"fields": fields})
+            return await self._make(stored, None)
+
+    async def _make(self, stored: StoredNotebook, content: FileContent | None) -> OpenedRoom:
         # In a thread: a large notebook takes long to parse, and others must not feel it.
         return await asyncio.to_thread(
             self._open_room, stored, content, self._outside.entropy, self._outside.clock.now()
         )
 
-    async def _host(self, room: RoomMachine, first: Sequence[Effect]) -> RoomHost:
+    async def _host(self, opened: OpenedRoom) -> RoomHost:
         self._check_doors()  # They may have closed while it was loaded.
         host = RoomHost(
-            room,
-            first,
+            opened.room,
+            opened.first,
             self._outside,
             self._desk,
             self._outlets,
             self._backlog,
             changed=self._changed,
+            store_failed=self._store_failed,
             idle_room_s=self._idle_room_s,
         )
         self._hosts[host.document] = host

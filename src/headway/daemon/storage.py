@@ -94,9 +94,15 @@ class StorageLane:
         self._busy = False
         self._appended = 0
         self._error: HeadwayError | None = None
+        self._store_has_failed = False
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
+
+    @property
+    def store_has_failed(self) -> bool:
+        """Whether it was the store that failed, which then takes nothing from any room."""
+        return self._store_has_failed
 
     def persist(self, effect: Persist) -> None:
         """Append records once every blob given before is durable; never blocks."""
@@ -176,6 +182,7 @@ class StorageLane:
             self._settled(Persisted(token))
         else:
             self._error = self._error or _as_store_error(error)
+            self._store_has_failed = isinstance(self._error, StoreFailed)
             self._settled(PersistFailed(token, self._error))
         self._check_empty()
 

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from headway.core.document.crdt import Replica
+from headway.core.document.edits import AddCell
+from headway.core.document.notebook import NotebookDocument
+from headway.core.room.effects import Persist, RuntimeReplaced
+from headway.daemon import room_opening
+from headway.daemon.room_opening import open_room
+from headway.edges.ports import FileContent, StoredNotebook
+from headway.ids import document_id
+from headway.moments import Moment
+
+NOW = Moment(1.0, 1.0)
+NB = document_id("nb", os.urandom)
+FILE = (
+    b'{"cells": [{"cell_type": "code", "id": "one", "metadata": {}, "source": "1",'
+    b' "execution_count": null, "outputs": []}],'
+    b' "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'
+)
+
+
+def stored(*updates: bytes, path: str | None = None) -> StoredNotebook:
+    return StoredNotebook(NB, path, None, None, None, updates, None, None, ())
+
+
+def history(count: int) -> list[bytes]:
+    replica = Replica(7)
+    notebook = NotebookDocument(replica)
+    updates = []
+    for number in range(count):
+        before = replica.version()
+        notebook.apply([AddCell(f"c{number}", source=str(number))], NOW, "test")
+        updates.append(replica.export(before))
+    return updates
+
+
+def test_a_notebook_is_opened_from_its_updates_and_begins_a_runtime_document() -> None:
+    opened = open_room(stored(*history(2)), None, os.urandom, NOW)
+    assert opened.room.document == NB
+    assert opened.room.summary().cells == 2
+    assert opened.snapshot is None
+    records = [
+        each for effect in opened.first if isinstance(effect, Persist) for each in effect.records
+    ]
+    assert [each.runtime for each in records if isinstance(each, RuntimeReplaced)] == [
+        opened.room.runtime
+    ]
+
+
+def test_a_file_that_is_new_to_us_becomes_the_notebook() -> None:
+    opened = open_room(stored(path="/a.ipynb"), FileContent(FILE, "0" * 64), os.urandom, NOW)
+    assert opened.room.path == "/a.ipynb"
+    assert opened.room.summary().cells == 1
+
+
+def test_a_long_history_gives_a_snapshot_that_holds_all_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(room_opening, "COMPACT_UPDATES", 3)
+    opened = open_room(stored(*history(4)), None, os.urandom, NOW)
+    assert opened.snapshot is not None
+    again = NotebookDocument(Replica.load(9, opened.snapshot, []))
+    assert again.order() == ["c0", "c1", "c2", "c3"]
