@@ -93,7 +93,7 @@ class Documents:
         hosted = self._hosted(message.room)
         match message:
             case Join():
-                self._join(peer, message, hosted)
+                self._join(peer, message, hosted, now)
             case Leave():
                 if hosted is not None:
                     hosted.leave(peer)
@@ -142,7 +142,7 @@ class Documents:
             return self._recorder.hosted
         return None
 
-    def _join(self, peer: int, message: Join, hosted: HostedDocument | None) -> None:
+    def _join(self, peer: int, message: Join, hosted: HostedDocument | None, now: Moment) -> None:
         if hosted is None:
             refusal = JoinError(
                 Kind.DOCUMENT,
@@ -153,6 +153,9 @@ class Documents:
             )
             self._ledger.emit(Send(peer, (encode(refusal),)))
             return
+        if hosted is self._recorder.hosted:
+            # What gathers for the next commit cannot be cut off from what is exported here.
+            self._recorder.flush(now)
         self._ledger.emit(Send(peer, hosted.join(peer, message)))
 
     def _receive_presence(self, peer: int, message: Message) -> None:

@@ -64,6 +64,7 @@ class Recorder:
         self._due_s: float | None = None
         self._last_commit_s = float("-inf")
         self._outputs_changed = False
+        self._outputs_flushed = False
         self._renew()
 
     def _renew(self) -> None:
@@ -107,8 +108,8 @@ class Recorder:
         return self.hosted.replica.export()
 
     def take_outputs_changed(self) -> bool:
-        """Whether something that a notebook file contains has changed since the last call."""
-        changed, self._outputs_changed = self._outputs_changed, False
+        """Whether a flush since the last call brought what a notebook file contains."""
+        changed, self._outputs_flushed = self._outputs_flushed, False
         return changed
 
     # What happened
@@ -215,6 +216,8 @@ class Recorder:
     def flush(self, now: Moment) -> None:
         """Commit what happened; once it is durable every member of the room gets it."""
         self._due_s = None
+        self._outputs_flushed |= self._outputs_changed
+        self._outputs_changed = False
         self._apply_outputs()
         self.runtime.commit(now)
         change = self.hosted.take_change()

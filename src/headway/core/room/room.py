@@ -238,9 +238,8 @@ class Room:
                 return effects
 
     def _flush_recorder(self, now: Moment) -> None:
-        if not self._recorder.is_due(now):
-            return
-        self._recorder.flush(now)
+        if self._recorder.is_due(now):
+            self._recorder.flush(now)
         if self._recorder.take_outputs_changed():
             self._file.changed(now)
         if self._recorder.is_worn:

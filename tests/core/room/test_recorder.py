@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from headway.core.kernel.events import Busy, ExecuteInput, Stream
+from headway.core.room.effects import WriteFile
+from headway.core.room.inputs import FileWritten
+from headway.core.room.opening import Opening
+from headway.core.wire import rpc
+from room_stage import DOCUMENT, Stage
+
+
+def running_cell(stage: Stage) -> str:
+    """A cell that runs, with its first output shown; gives the execution's id."""
+    heads = stage.peer().add_cell("aaa", "work()")
+    identity = stage.new_id()
+    stage.ask(
+        rpc.Execute(document=DOCUMENT, required_heads=heads, cell_id="aaa", execution_id=identity)
+    )
+    stage.kernel_ready()
+    stage.wait(1.0)
+    stage.kernel_says(Busy(identity), ExecuteInput(identity, 1), Stream(identity, "stdout", "a"))
+    stage.wait(1.0)
+    return identity
+
+
+def test_a_peer_may_join_while_outputs_gather_for_the_next_commit() -> None:
+    stage = Stage()
+    identity = running_cell(stage)
+    stage.kernel_says(Stream(identity, "stdout", "b"))
+    assert stage.room.next_deadline() is not None, "the second output waits to be committed"
+    late = stage.peer(2)
+    late.join_runtime()
+    record = late.runtime.execution(identity)
+    assert record is not None
+    assert [output["text"] for output in record.outputs] == ["ab"]
+
+
+def test_a_peer_that_joins_meanwhile_is_shown_outputs_only_once_they_are_durable() -> None:
+    stage = Stage()
+    identity = running_cell(stage)
+    stage.holds_disk = True
+    stage.kernel_says(Stream(identity, "stdout", "b"))
+    late = stage.peer(2)
+    late.join_runtime()
+    record = late.runtime.execution(identity)
+    assert record is not None
+    assert [output["text"] for output in record.outputs] == ["a"]
+    stage.disk()
+    record = late.runtime.execution(identity)
+    assert record is not None
+    assert [output["text"] for output in record.outputs] == ["ab"]
+
+
+def test_outputs_that_a_joining_peer_brought_out_early_are_saved_as_well() -> None:
+    stage = Stage(opening=Opening(document=DOCUMENT, path="/notebooks/a.ipynb"))
+    identity = running_cell(stage)
+    for write in stage.of(WriteFile):
+        stage.feed(FileWritten(write.token, write.path, "0" * 64, changed=True, content=b""))
+    stage.kernel_says(Stream(identity, "stdout", "b"))
+    stage.ask(rpc.Save(document=DOCUMENT))
+    write = stage.of(WriteFile)[-1]
+    stage.feed(FileWritten(write.token, write.path, "1" * 64, changed=True, content=b""))
+    stage.kernel_says(Stream(identity, "stdout", "c"))
+    assert stage.room.summary().saved, "the third output waits to be committed"
+    stage.peer(2).join_runtime()
+    assert not stage.room.summary().saved
