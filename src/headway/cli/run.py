@@ -5,11 +5,13 @@ Floor 6. Arguments, the copy, signals and the choice of a report; what a run doe
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +20,7 @@ import typer
 from typer.core import TyperCommand
 
 from headway.cli.parameters import Parameter, read_pair
+from headway.cli.terminal import short_path
 
 if TYPE_CHECKING:
     from headway.cli.execution import Options
@@ -108,7 +111,7 @@ def run(
     from headway.cli.execution import Options
 
     options = Options(tuple(parameters or ()), kernel, timeout, allow_errors)
-    with _report(outputs, as_json=as_json) as report:
+    with _naming(source), _report(outputs, as_json=as_json) as report:
         summary = asyncio.run(_run(target, options, report))
     raise typer.Exit(summary.exit_status)
 
@@ -127,6 +130,17 @@ async def _run(path: Path, options: Options, report: Report) -> Summary:
             return await running.execute()
         finally:
             loop.remove_signal_handler(signal.SIGINT)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Say which file it is that cannot be read."""
+    from headway.errors import NotebookUnreadable
+
+    try:
+        yield
+    except NotebookUnreadable as error:
+        raise NotebookUnreadable(f"{short_path(str(path))}: {error}", **error.data) from error
 
 
 def existing_notebook(named: str) -> Path:
@@ -156,6 +170,7 @@ def _copied(source: Path, target: Path) -> Path:
         return target
     if not target.parent.is_dir():
         raise BadRequest(f"There is no folder {target.parent} to put the copy in.")
+    _check_readable(source)
     _let_go(target)
     try:
         with tempfile.NamedTemporaryFile(
@@ -173,6 +188,22 @@ def _copied(source: Path, target: Path) -> Path:
             f"{target} cannot be written: {error.strerror or error}.", path=str(target)
         ) from error
     return target
+
+
+def _check_readable(source: Path) -> None:
+    """Nothing is replaced by what is no notebook. Raises NotebookUnreadable."""
+    from headway.core.document.nbformat import parse_notebook
+    from headway.errors import NotebookUnreadable
+    from headway.ids import cell_id
+
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        raise NotebookUnreadable(
+            f"{source} cannot be read: {error.strerror or error}.", path=str(source)
+        ) from error
+    with _naming(source):
+        parse_notebook(content, lambda: cell_id(os.urandom))
 
 
 def _let_go(target: Path) -> None:

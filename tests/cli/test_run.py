@@ -1,0 +1,230 @@
+"""`headway run`, from outside: processes, files, exit statuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from command_line import LIMIT_S, Shell, interrupt, read_outputs, write_notebook
+
+# Seen from the kernel: whether the notebook's file has the outputs of the cell before.
+WATCHES_THE_FILE = """
+import pathlib, time
+give_up_s = time.monotonic() + 30
+file = pathlib.Path("watched.ipynb")
+while "a line from the first cell" not in file.read_text().split('"outputs"')[1]:
+    assert time.monotonic() < give_up_s, "nothing was saved while the notebook ran"
+    time.sleep(0.05)
+print("saw it")
+"""
+WAITS = """
+import time
+print("waiting", flush=True)
+time.sleep(300)
+"""
+
+
+def test_a_notebook_that_runs_well_ends_with_0_and_has_its_outputs(shell: Shell) -> None:
+    path = write_notebook(shell.folder / "good.ipynb", "x = 40", "print('hello')\nx + 2")
+    done = shell.run("run", "good.ipynb")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "    hello\n    42\n" in done.stdout
+    assert "2 of 2 cells ran well. Saved to good.ipynb" in done.stdout
+    first, second = read_outputs(path)
+    assert first == []
+    assert [output["output_type"] for output in second] == ["stream", "execute_result"]
+
+
+def test_a_copy_is_run_and_the_notebook_is_left_as_it_is(shell: Shell) -> None:
+    source = write_notebook(shell.folder / "in.ipynb", "print('in the copy')")
+    before = source.read_bytes()
+    for _ in range(2):
+        assert shell.run("run", "in.ipynb", "-o", "out.ipynb").returncode == 0
+        ((output,),) = read_outputs(shell.folder / "out.ipynb")
+        assert output["text"] == "in the copy\n"
+    assert source.read_bytes() == before
+    assert sorted(path.name for path in shell.folder.iterdir()) == ["in.ipynb", "out.ipynb"]
+
+
+def test_a_cell_that_fails_ends_the_run_with_1_and_keeps_what_ran(shell: Shell) -> None:
+    path = write_notebook(shell.folder / "bad.ipynb", "print('before')", "1 / 0", "print('after')")
+    done = shell.run("run", "bad.ipynb")
+    assert done.returncode == 1
+    assert "ZeroDivisionError: division by zero" in done.stdout
+    assert "1 of 3 cells ran well" in done.stdout
+    before, failed, after = read_outputs(path)
+    assert before[0]["text"] == "before\n"
+    assert failed[0]["ename"] == "ZeroDivisionError"
+    assert after == []
+
+
+def test_outputs_of_an_earlier_run_do_not_survive_in_cells_that_did_not_run(shell: Shell) -> None:
+    write_notebook(shell.folder / "in.ipynb", "ok = True", "assert ok", "print('the end')")
+    assert shell.run("run", "in.ipynb", "-o", "out.ipynb").returncode == 0
+    write_notebook(shell.folder / "in.ipynb", "ok = False", "assert ok", "print('the end')")
+    assert shell.run("run", "in.ipynb", "-o", "out.ipynb").returncode == 1
+    assert read_outputs(shell.folder / "out.ipynb")[2] == []
+
+
+def test_allow_errors_runs_the_rest_and_still_ends_with_1(shell: Shell) -> None:
+    path = write_notebook(shell.folder / "bad.ipynb", "1 / 0", "print('after')")
+    assert shell.run("run", "bad.ipynb", "--allow-errors").returncode == 1
+    assert read_outputs(path)[1][0]["text"] == "after\n"
+
+
+def test_parameters_go_after_the_tagged_cell_and_are_replaced_on_a_rerun(shell: Shell) -> None:
+    path = write_notebook(
+        shell.folder / "p.ipynb",
+        "import math",
+        "alpha = 1; name = 'a'",
+        "print(alpha, name)",
+        tags={1: "parameters"},
+    )
+    for alpha in ("0.5", "2"):
+        done = shell.run("run", "p.ipynb", "-p", "alpha", alpha, "-p", "name", "it's")
+        assert done.returncode == 0
+        assert f"    {alpha} it's\n" in done.stdout
+        cells = nbformat.read(path, as_version=4).cells  # type: ignore[no-untyped-call]
+        tags = [cell.metadata.get("tags") for cell in cells]
+        assert tags == [None, ["parameters"], ["injected-parameters"], None]
+        assert cells[2].source == f'# Parameters\nalpha = {alpha}\nname = "it\'s"'
+
+
+def test_outputs_are_in_the_file_while_the_notebook_still_runs(shell: Shell) -> None:
+    write_notebook(
+        shell.folder / "watched.ipynb", "print('a line from the ' + 'first cell')", WATCHES_THE_FILE
+    )
+    done = shell.run("run", "watched.ipynb")
+    assert done.returncode == 0, done.stdout
+    assert "saw it" in done.stdout
+
+
+def test_a_cell_over_its_time_ends_the_run_with_124(shell: Shell) -> None:
+    path = write_notebook(shell.folder / "slow.ipynb", "print('before')", WAITS, "print('after')")
+    done = shell.run("run", "slow.ipynb", "--timeout", "0.5")
+    assert done.returncode == 124
+    assert "longer than 0.5 s" in done.stdout
+    before, slow, after = read_outputs(path)
+    assert before[0]["text"] == "before\n"
+    assert slow[0]["text"] == "waiting\n"
+    assert after == []
+
+
+def test_ctrl_c_keeps_what_ran_and_ends_with_130(shell: Shell) -> None:
+    path = write_notebook(shell.folder / "slow.ipynb", "print('before')", WAITS, "print('after')")
+    process = shell.begin("run", "slow.ipynb", "--json")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process:
+        for line in process.stdout:
+            event = json.loads(line)
+            if event["event"] == "output" and event["output"].get("text") == "waiting\n":
+                interrupt(process)
+        assert process.wait(LIMIT_S) == 130
+        assert process.stderr.read() == b""
+    assert event["event"] == "summary"
+    assert event["status"] == "interrupted"
+    before, slow, after = read_outputs(path)
+    assert before[0]["text"] == "before\n"
+    assert slow[0]["text"] == "waiting\n"
+    assert after == []
+    assert kernel_status(shell, path) == "absent"
+
+
+def test_events_are_json_in_order_and_end_with_a_summary(shell: Shell) -> None:
+    write_notebook(shell.folder / "e.ipynb", "print('a')", "1 / 0", "2")
+    events = shell.events("e.ipynb")
+    kinds = [event["event"] for event in events]
+    assert kinds == [
+        "opened",
+        *("started", "output", "finished"),
+        *("started", "output", "finished"),
+        "finished",
+        "summary",
+    ]
+    assert [event["status"] for event in events if event["event"] == "finished"] == [
+        "ok",
+        "error",
+        "cancelled",
+    ]
+    summary = events[-1]
+    assert (summary["succeeded"], summary["failed"], summary["not_run"]) == (1, 1, 1)
+    assert (summary["status"], summary["exit_status"]) == ("error", 1)
+
+
+def test_the_kernel_is_shut_down_unless_it_was_running_before(shell: Shell) -> None:
+    path = write_notebook(
+        shell.folder / "k.ipynb", "try:\n    x += 1\nexcept NameError:\n    x = 1"
+    )
+    assert shell.run("run", "k.ipynb").returncode == 0
+    assert kernel_status(shell, path) == "absent"
+    assert shell.run("cell", "run", "k.ipynb", "cell-0").returncode == 0
+    assert shell.run("run", "k.ipynb").returncode == 0
+    assert kernel_status(shell, path) == "idle"
+
+
+def test_a_kernel_that_dies_ends_the_run_with_1_and_says_so(shell: Shell) -> None:
+    write_notebook(shell.folder / "d.ipynb", "import os\nos._exit(3)", "print('after')")
+    done = shell.run("run", "d.ipynb")
+    assert done.returncode == 1
+    assert "exited with status 3" in done.stdout
+
+
+def test_a_notebook_without_code_runs_well(shell: Shell) -> None:
+    write_notebook(shell.folder / "empty.ipynb")
+    done = shell.run("run", "empty.ipynb")
+    assert done.returncode == 0
+    assert "0 of 0 cells ran well" in done.stdout
+
+
+def test_a_long_output_is_shown_by_its_ends_and_kept_whole(shell: Shell) -> None:
+    path = write_notebook(shell.folder / "l.ipynb", "for i in range(100_000): print('line', i)")
+    done = shell.run("run", "l.ipynb")
+    assert "    line 19\n    ... 99975 more lines ...\n    line 99995\n" in done.stdout
+    ((output,),) = read_outputs(path)
+    assert output["text"].splitlines() == [f"line {number}" for number in range(100_000)]
+    assert "line 50000\n" in shell.run("run", "l.ipynb", "--outputs", "full").stdout
+    assert "    line" not in shell.run("run", "l.ipynb", "--outputs", "none").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (("nosuch.ipynb",), 2, "There is no notebook nosuch.ipynb."),
+        (("text.txt",), 2, "text.txt is no notebook"),
+        (("good.ipynb", "-o", "no/such/folder.ipynb"), 2, "There is no folder"),
+        (("good.ipynb", "-p", "1x", "1"), 2, "must be a Python name"),
+        (("good.ipynb", "--timeout", "0"), 2, "--timeout must be more than 0"),
+        (("good.ipynb", "--kernel", "nosuch"), 1, 'No kernel "nosuch" is installed'),
+        (("garbage.ipynb",), 1, "garbage.ipynb: The file is not JSON"),
+        (("garbage.ipynb", "-o", "good.ipynb"), 1, "garbage.ipynb: The file is not JSON"),
+    ],
+)
+def test_a_mistake_is_one_line_and_changes_nothing(
+    shell: Shell, arguments: tuple[str, ...], status: int, sentence: str
+) -> None:
+    write_notebook(shell.folder / "good.ipynb", "1")
+    (shell.folder / "text.txt").write_text("text")
+    (shell.folder / "garbage.ipynb").write_text('{"cells": [')
+    before = {path: path.read_bytes() for path in shell.folder.iterdir()}
+    done = shell.run("run", *arguments)
+    assert done.returncode == status
+    assert sentence in done.stderr
+    assert done.stderr.startswith("headway: ")
+    assert done.stderr.count("\n") == 1
+    assert {path: path.read_bytes() for path in shell.folder.iterdir()} == before
+
+
+def test_an_unknown_option_is_a_mistake_of_usage(shell: Shell) -> None:
+    done = shell.run("run", "x.ipynb", "--nosuch")
+    assert done.returncode == 2
+    assert "--nosuch" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def kernel_status(shell: Shell, path: Path) -> str:
+    (status,) = (each["kernel"]["status"] for each in shell.json("ps") if each["path"] == str(path))
+    return str(status)
