@@ -96,11 +96,11 @@ class HeadwayDaemon:
     def path(self, name: str) -> Path:
         return self.folder / f"{name}.ipynb"
 
-    def open(self, name: str, **options: Any) -> headway.Notebook:
+    def open(self, name: str, /, **options: Any) -> headway.Notebook:
         options = {"home": self.home, "timeout": CALL_S, **options}
         return headway.open(self.folder / name, **options)
 
-    def open_async(self, name: str, **options: Any) -> AsyncOpening:
+    def open_async(self, name: str, /, **options: Any) -> AsyncOpening:
         options = {"home": self.home, "timeout": CALL_S, **options}
         return headway.open_async(self.folder / name, **options)
 
