@@ -298,6 +298,22 @@ def test_preparation_leaves_no_name_and_no_count_behind() -> None:
     play(scenario)
 
 
+def test_the_kernels_own_history_is_complete_though_it_is_written_rarely() -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        history = "get_ipython().history_manager"
+        needle = os.urandom(8).hex()
+        kernel.ask(ExecuteRequest("e1", f"'{needle}'"))
+        kernel.ask(ExecuteRequest("e2", f"len({history}.db_input_cache)"))
+        kernel.ask(ExecuteRequest("e3", f"len(list({history}.search('*{needle}*')))"))
+        await heard.finished("e3")
+        _, waiting, found = (e for e in heard.events if isinstance(e, ExecuteResult))
+        assert int(waiting.data["text/plain"]) > 1, "more than the input that asks"
+        assert int(found.data["text/plain"]) >= 1
+
+    play(scenario)
+
+
 def test_a_kernel_that_fails_to_start_says_why(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
