@@ -84,6 +84,7 @@ class Documents:
         self.notebook = NotebookDocument(replica, max_operations=None)
         self.presence = PresenceRoom(document)
         self._suggested_rejoin: dict[int, None] = {}
+        self._early_joins: dict[tuple[int, DocumentId], Join] = {}
 
     def receive(self, peer: int, message: Message, now: Moment) -> None:
         """Take a message of the wire."""
@@ -95,6 +96,7 @@ class Documents:
             case Join():
                 self._join(peer, message, hosted, now)
             case Leave():
+                self._early_joins.pop((peer, message.room), None)
                 if hosted is not None:
                     hosted.leave(peer)
             case Update() | FragmentHeader() | Fragment():
@@ -109,6 +111,8 @@ class Documents:
         self._recorder.hosted.leave(peer)
         self.presence.leave(peer)
         self._suggested_rejoin.pop(peer, None)
+        for early in [each for each in self._early_joins if each[0] == peer]:
+            del self._early_joins[early]
 
     def commit(self, now: Moment) -> None:
         """Our own commits of the notebook document: store them, then show them."""
@@ -153,10 +157,22 @@ class Documents:
             )
             self._ledger.emit(Send(peer, (encode(refusal),)))
             return
+        if hosted.durable.is_empty:
+            # It was born a moment ago and is on its way to the disk: what could be shown now
+            # would be an empty document, and the peer would take it for the whole.
+            self._early_joins[peer, message.room] = message
+            self._ledger.when_durable(lambda at: self._join_early(peer, message.room, at))
+            return
         if hosted is self._recorder.hosted:
             # What gathers for the next commit cannot be cut off from what is exported here.
             self._recorder.flush(now)
         self._ledger.emit(Send(peer, hosted.join(peer, message)))
+
+    def _join_early(self, peer: int, room: DocumentId, now: Moment) -> None:
+        """A join that came before there was anything to show, unless the peer left since."""
+        message = self._early_joins.pop((peer, room), None)
+        if message is not None:
+            self._join(peer, message, self._hosted(room), now)
 
     def _receive_presence(self, peer: int, message: Message) -> None:
         match message:

@@ -26,7 +26,7 @@ from headway.core.kernel.events import (
     UpdateDisplay,
 )
 from headway.core.room.effects import Send, UpdateStored
-from headway.core.sync.fanout import HostedDocument
+from headway.core.sync.fanout import HostedDocument, Stored
 from headway.errors import InvalidUpdate
 from headway.ids import DocumentId, Entropy, ExecutionId, document_id, execution_id, peer_id
 
@@ -102,9 +102,7 @@ class Recorder:
         self.runtime.commit(now)
         change = self.hosted.take_change()
         assert change is not None, "the kernel's state is always written"
-        # Nobody knows the id of this document before the record that holds its snapshot is
-        # durable, so it is shown from its start.
-        self.hosted.durable = change.after
+        self._show_when_durable(change)
         return self.hosted.replica.export()
 
     def take_outputs_changed(self) -> bool:
@@ -225,8 +223,11 @@ class Recorder:
             return
         self._commits += 1
         self._last_commit_s = now.monotonic_s
-        hosted = self.hosted
         self._ledger.record(UpdateStored(self.document_id, change.update))
+        self._show_when_durable(change)
+
+    def _show_when_durable(self, change: Stored) -> None:
+        hosted = self.hosted
 
         def show(_: Moment) -> None:
             for peer, frames in hosted.made_durable(change):
