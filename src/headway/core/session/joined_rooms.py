@@ -38,7 +38,10 @@ from headway.errors import DocumentError
 from headway.ids import DocumentId, Entropy
 from headway.moments import Moment
 
-__all__ = ["JoinedRooms"]
+__all__ = ["RUNTIME_REPLACED", "JoinedRooms"]
+
+RUNTIME_REPLACED = ("runtime_replaced", "notebook_not_found")
+"""What the daemon calls a runtime document that is not the notebook's current one any more."""
 
 Frames = tuple[bytes, ...]
 
@@ -145,6 +148,10 @@ class JoinedRooms:
 
     def _receive_runtime(self, message: Message, now: Moment) -> tuple[list[Effect], Turn]:
         match message:
+            case JoinError(app_code=code) if code in RUNTIME_REPLACED:
+                # It gave way to another while we asked for it. The notebook's `meta.runtime`,
+                # which names the other one, is on its way to us: the daemon shows it once durable.
+                return [], None
             case JoinError() if not self._was_current:
                 return [], Hopeless(join_refusal(message))
             case JoinError() | RoomError():
