@@ -130,7 +130,6 @@ class World:
         self.rooms: dict[str, FakeRoom] = {}
         self.opened: list[str] = []
         self.first: Sequence[Effect] = ()
-        self.snapshot: bytes | None = None
         self.opening: Callable[[StoredNotebook, FileContent | None], None]
         self.opening = lambda stored, file: None
         self.folder: Path
@@ -165,7 +164,7 @@ class World:
         self.opened.append(stored.document)
         room = FakeRoom(stored.document, stored.path, self.script)
         self.rooms[stored.document] = room
-        return OpenedRoom(room, self.first, self.snapshot)
+        return OpenedRoom(room, self.first)
 
     async def known(self, document: str = "nb-1", path: str | None = None) -> str:
         """A notebook that the store has."""

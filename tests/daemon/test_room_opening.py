@@ -2,13 +2,10 @@ from __future__ import annotations
 
 import os
 
-import pytest
-
 from headway.core.document.crdt import Replica
 from headway.core.document.edits import AddCell
 from headway.core.document.notebook import NotebookDocument
 from headway.core.room.effects import Persist, RuntimeReplaced
-from headway.daemon import room_opening
 from headway.daemon.room_opening import open_room
 from headway.edges.ports import FileContent, StoredNotebook
 from headway.ids import document_id
@@ -42,7 +39,6 @@ def test_a_notebook_is_opened_from_its_updates_and_begins_a_runtime_document() -
     opened = open_room(stored(*history(2)), None, os.urandom, NOW)
     assert opened.room.document == NB
     assert opened.room.summary().cells == 2
-    assert opened.snapshot is None
     records = [
         each for effect in opened.first if isinstance(effect, Persist) for each in effect.records
     ]
@@ -55,13 +51,3 @@ def test_a_file_that_is_new_to_us_becomes_the_notebook() -> None:
     opened = open_room(stored(path="/a.ipynb"), FileContent(FILE, "0" * 64), os.urandom, NOW)
     assert opened.room.path == "/a.ipynb"
     assert opened.room.summary().cells == 1
-
-
-def test_a_long_history_gives_a_snapshot_that_holds_all_of_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(room_opening, "COMPACT_UPDATES", 3)
-    opened = open_room(stored(*history(4)), None, os.urandom, NOW)
-    assert opened.snapshot is not None
-    again = NotebookDocument(Replica.load(9, opened.snapshot, []))
-    assert again.order() == ["c0", "c1", "c2", "c3"]

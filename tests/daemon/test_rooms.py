@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from daemon_world import World, running
-from headway.core.room.effects import UpdateStored
 from headway.daemon import rooms as rooms_module
 from headway.daemon.rooms import Rooms, resolve_path
 from headway.errors import (
@@ -141,19 +140,6 @@ def test_a_known_notebook_whose_file_is_broken_opens_from_its_history() -> None:
         content = await world.files.read("/a.ipynb")
         assert content is not None
         assert content.content == b"half a note"
-
-    run(scenario)
-
-
-def test_a_long_history_is_replaced_by_the_snapshot_that_the_opening_gives() -> None:
-    async def scenario(world: World, rooms: Rooms) -> None:
-        await world.known()
-        await world.store.append([UpdateStored("nb-1", b"one"), UpdateStored("nb-1", b"two")])
-        world.snapshot = b"both"
-        await rooms.load("nb-1")
-        stored = await world.store.load("nb-1")
-        assert stored is not None
-        assert (stored.snapshot, stored.updates) == (b"both", ())
 
     run(scenario)
 

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 
-from headway.core.room.effects import Persist, StoreBlob, UpdateStored
+from headway.core.room.effects import Compact, Persist, StoreBlob, UpdateStored
 from headway.core.room.inputs import Persisted, PersistFailed
 from headway.daemon.storage import Backlog, StorageLane
 from headway.edges.memory import MemoryBlobs, MemoryStore
@@ -157,5 +157,36 @@ def test_a_full_backlog_makes_readers_wait_until_it_drains() -> None:
             lane.store.release()
             await waiting
         assert lane.backlog.waiting_bytes <= 100
+
+    run(scenario)
+
+
+def test_a_compaction_keeps_its_place_between_the_records() -> None:
+    async def scenario(lane: Lane) -> None:
+        lane.blob(b"image")
+        lane.persist(1, b"before")
+        lane.lane.compact(Compact(NB, b"all of it"))
+        lane.persist(2, b"after")
+        lane.blobs.may_finish.set()
+        await lane.lane.wait_until_empty()
+        assert lane.tokens == [1, 2]
+        stored = await lane.store.load(NB)
+        assert stored is not None
+        assert (stored.snapshot, stored.updates) == (b"all of it", (b"after",))
+
+    run(scenario)
+
+
+def test_a_compaction_that_fails_settles_nothing_and_is_not_waited_for() -> None:
+    async def scenario(lane: Lane) -> None:
+        lane.persist(1)
+        await lane.lane.wait_until_empty()
+        lane.store.fail()
+        lane.lane.compact(Compact(NB, b"all of it"))
+        await lane.lane.wait_until_empty()
+        lane.persist(2)
+        lane.lane.compact(Compact(NB, b"never"))
+        await lane.lane.wait_until_empty()
+        assert [type(each) for each in lane.settled] == [Persisted, PersistFailed]
 
     run(scenario)

@@ -73,11 +73,10 @@ class RoomMachine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OpenedRoom:
-    """A machine, the effects of its opening, and its whole history if that should be compacted."""
+    """A machine, and the effects of its opening."""
 
     room: RoomMachine
     first: Sequence[Effect]
-    snapshot: bytes | None = None
 
 
 class RoomHost:
@@ -91,7 +90,6 @@ class RoomHost:
         outlets: The connections, by number.
         backlog: The daemon's write backlog.
         changed: Called after each input: something may have become idle.
-        store_failed: Called when the store, not just this room, can go on no more.
         idle_room_s: See `IDLE_ROOM_S`.
     """
 
@@ -105,7 +103,6 @@ class RoomHost:
         backlog: Backlog,
         *,
         changed: Callable[[], None],
-        store_failed: Callable[[HeadwayError], None],
         idle_room_s: float = IDLE_ROOM_S,
     ) -> None:
         self.room = room
@@ -119,7 +116,6 @@ class RoomHost:
         self.ended = asyncio.Event()
         self._first = first
         self._changed = changed
-        self._store_failed = store_failed
         self._idle_room_s = idle_room_s
         self._tasks: asyncio.TaskGroup | None = None
         self._inbox: deque[Input] = deque()
@@ -278,8 +274,6 @@ class RoomHost:
         self._perform_all(effects)
         if isinstance(event, PersistFailed):
             self.fail(event.error)
-            if self.storage.store_has_failed:
-                self._store_failed(event.error)
 
     def _perform_all(self, effects: Sequence[Effect]) -> None:
         for effect in effects:

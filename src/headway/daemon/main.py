@@ -85,8 +85,6 @@ async def serve(
         http: `[HOST:]PORT` to listen on too.
         idle_exit_s: End after this long without work.
         begun: Takes the service once it listens.
-
-    Raises what made it end before it was asked to, such as StoreFailed.
     """
     token = load_token(places.home / TOKEN_FILE)
     async with _outside(places) as outside:
@@ -108,8 +106,6 @@ async def serve(
                 with _signals(service):
                     await service.run()
                 announcing.cancel()
-    if service.failure is not None:
-        raise service.failure
 
 
 async def _announce(service: Service, begun: Callable[[Service], None] | None) -> None:

@@ -11,6 +11,7 @@ from headway.core.room.effects import (
     Answer,
     AskKernel,
     Close,
+    Compact,
     Effect,
     InterruptKernel,
     Persist,
@@ -40,6 +41,8 @@ def perform(effect: Effect, host: RoomHost) -> None:
             host.storage.persist(effect)
         case StoreBlob():
             host.storage.store_blob(effect)
+        case Compact():
+            host.storage.compact(effect)
         case Answer(token, result):
             host.desk.answer(token, result)
         case Refuse(token, error):

@@ -12,16 +12,13 @@ from headway.edges.ports import FileContent, StoredNotebook
 from headway.ids import Entropy
 from headway.moments import Moment
 
-__all__ = ["COMPACT_UPDATES", "open_room"]
-
-COMPACT_UPDATES = 256
-"""A notebook that is loaded with more updates than this gets one snapshot in their place."""
+__all__ = ["open_room"]
 
 
 def open_room(
     stored: StoredNotebook, file: FileContent | None, entropy: Entropy, now: Moment
 ) -> OpenedRoom:
-    """The room of a notebook, the effects of its opening, and a snapshot where one is due.
+    """The room of a notebook, and the effects of its opening.
 
     Args:
         stored: Everything the store has of it.
@@ -41,6 +38,4 @@ def open_room(
         taken=stored.taken,
         unfinished=stored.unfinished,
     )
-    room, first = Room.open(opening, entropy, now)
-    is_long = len(stored.updates) > COMPACT_UPDATES
-    return OpenedRoom(room, first, room.notebook.replica.export() if is_long else None)
+    return OpenedRoom(*Room.open(opening, entropy, now))

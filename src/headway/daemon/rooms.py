@@ -75,7 +75,6 @@ class Rooms:
         backlog: The daemon's write backlog.
         tasks: The group that owns the rooms.
         changed: Called whenever something may have become idle.
-        store_failed: Called when the store can go on no more.
         idle_room_s: See `host.IDLE_ROOM_S`.
     """
 
@@ -89,7 +88,6 @@ class Rooms:
         tasks: asyncio.TaskGroup,
         *,
         changed: Callable[[], None],
-        store_failed: Callable[[HeadwayError], None],
         idle_room_s: float = IDLE_ROOM_S,
     ) -> None:
         self._outside = outside
@@ -99,7 +97,6 @@ class Rooms:
         self._backlog = backlog
         self._tasks = tasks
         self._changed = changed
-        self._store_failed = store_failed
         self._idle_room_s = idle_room_s
         self._hosts: dict[DocumentId, RoomHost] = {}
         self._loads: dict[str, asyncio.Future[Any]] = {}
@@ -222,8 +219,6 @@ class Rooms:
         if stored is None:
             raise _not_found(document)
         opened = await self._with_file(stored)
-        if opened.snapshot is not None:
-            await self._outside.store.compact(document, opened.snapshot)
         return await self._host(opened)
 
     async def _with_file(self, stored: StoredNotebook) -> OpenedRoom:
@@ -254,7 +249,6 @@ class Rooms:
             self._outlets,
             self._backlog,
             changed=self._changed,
-            store_failed=self._store_failed,
             idle_room_s=self._idle_room_s,
         )
         self._hosts[host.document] = host

@@ -29,7 +29,6 @@ from headway.daemon.requests import Requests
 from headway.daemon.rooms import OpenRoom, Rooms
 from headway.daemon.server import Listener, own_hosts
 from headway.daemon.storage import Backlog
-from headway.errors import HeadwayError
 
 __all__ = ["DRAIN_S", "SAVE_S", "Service"]
 
@@ -76,7 +75,6 @@ class Service:
     ) -> None:
         assert tcp is None or token, "TCP is served only with a token"
         self.ready = asyncio.Event()
-        self.failure: HeadwayError | None = None
         self.rooms: Rooms
         self.connections: Connections
         self._outside = outside
@@ -107,10 +105,7 @@ class Service:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Serve until `stop`, then save, close and end everything.
-
-        `failure` is why it ended, if it was not asked to.
-        """
+        """Serve until `stop`, then save, close and end everything."""
         async with asyncio.TaskGroup() as tasks:
             listeners = self._compose(tasks)
             for listener in listeners:
@@ -152,7 +147,6 @@ class Service:
             backlog,
             tasks,
             changed=self._reconsider,
-            store_failed=self._on_store_failed,
             idle_room_s=self._idle_room_s,
         )
         requests = Requests(outside, self.rooms, desk, status=self.status, stop=self._stop_soon)
@@ -205,13 +199,6 @@ class Service:
         if failure is not None:
             fields = {"document": host.document, "code": failure.code, "reason": str(failure)}
             _LOG.warning("a notebook was not saved to its file", extra={"fields": fields})
-
-    def _on_store_failed(self, error: HeadwayError) -> None:
-        """Nothing can be confirmed any more: end, so that the next start opens the store anew."""
-        if self.failure is None:
-            self.failure = error
-            _LOG.critical("the store failed: ending", extra={"fields": {"reason": str(error)}})
-            self.stop()
 
     # Ending when idle
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from headway.core.room.effects import Persist, StoreBlob
+from headway.core.room.effects import Compact, Persist, StoreBlob
 from headway.core.room.inputs import Persisted, PersistFailed
 from headway.edges.ports import Blobs, Store
 from headway.errors import HeadwayError, StoreFailed
@@ -90,22 +90,26 @@ class StorageLane:
         self._blobs = blobs
         self._backlog = backlog
         self._settled = settled
-        self._queue: deque[Persist | StoreBlob] = deque()
+        self._queue: deque[Persist | Compact | StoreBlob] = deque()
         self._busy = False
         self._appended = 0
         self._error: HeadwayError | None = None
-        self._store_has_failed = False
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
 
-    @property
-    def store_has_failed(self) -> bool:
-        """Whether it was the store that failed, which then takes nothing from any room."""
-        return self._store_has_failed
-
     def persist(self, effect: Persist) -> None:
         """Append records once every blob given before is durable; never blocks."""
+        self._enqueue(effect)
+
+    def compact(self, effect: Compact) -> None:
+        """Replace a document's rows by a snapshot, after every record given before; never blocks.
+
+        Nothing waits for it: if it fails the document keeps its longer tail.
+        """
+        self._enqueue(effect)
+
+    def _enqueue(self, effect: Persist | Compact) -> None:
         self._empty.clear()
         if self._queue or self._busy:
             self._queue.append(effect)
@@ -132,11 +136,11 @@ class StorageLane:
             self._busy = True
             while self._queue:
                 head = self._queue[0]
-                if isinstance(head, Persist):
+                if isinstance(head, StoreBlob):
+                    await self._put(self._leading_blobs())
+                else:
                     self._queue.popleft()
                     self._append(head)
-                else:
-                    await self._put(self._leading_blobs())
             self._busy = False
             self._check_empty()
 
@@ -162,14 +166,27 @@ class StorageLane:
         finally:
             self._backlog.hold(-sum(len(blob.data) for blob in blobs))
 
-    def _append(self, effect: Persist) -> None:
+    def _append(self, effect: Persist | Compact) -> None:
         if self._error is not None:
-            self._settled(PersistFailed(effect.token, self._error))
+            if isinstance(effect, Persist):
+                self._settled(PersistFailed(effect.token, self._error))
             self._check_empty()
             return
         self._appended += 1
-        future = self._store.append(effect.records)
-        future.add_done_callback(partial(self._on_appended, effect.token))
+        if isinstance(effect, Persist):
+            future = self._store.append(effect.records)
+            future.add_done_callback(partial(self._on_appended, effect.token))
+        else:
+            future = self._store.compact(effect.document, effect.snapshot)
+            future.add_done_callback(self._on_compacted)
+
+    def _on_compacted(self, future: asyncio.Future[None]) -> None:
+        self._appended -= 1
+        self._backlog.settled()
+        if not future.cancelled():
+            # A store that failed fails the next record too, and that one is heard of.
+            future.exception()
+        self._check_empty()
 
     def _on_appended(self, token: int, future: asyncio.Future[None]) -> None:
         self._appended -= 1
@@ -182,7 +199,6 @@ class StorageLane:
             self._settled(Persisted(token))
         else:
             self._error = self._error or _as_store_error(error)
-            self._store_has_failed = isinstance(self._error, StoreFailed)
             self._settled(PersistFailed(token, self._error))
         self._check_empty()
 

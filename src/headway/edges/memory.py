@@ -126,9 +126,9 @@ class MemoryStore:
         """The notebook's file is there now, and no other's is; durable on return."""
         await self._append((PathSet(document, path),))
 
-    async def compact(self, document: DocumentId, snapshot: bytes) -> None:
+    def compact(self, document: DocumentId, snapshot: bytes) -> asyncio.Future[None]:
         """Replace what was appended of a document up to this call by a full snapshot of it."""
-        await self._append((Compacted(document, snapshot),))
+        return self._append((Compacted(document, snapshot),))
 
     async def load(self, document: DocumentId) -> StoredNotebook | None:
         """Everything of one notebook, or None."""
@@ -275,6 +275,9 @@ class MemoryStore:
             case PathSet():
                 self._move(entry.document, entry.path)
             case Compacted():
+                is_known = entry.document in disk.notebooks
+                if not is_known and entry.document not in disk.runtimes.values():
+                    return  # Of a runtime document that was replaced.
                 disk.snapshots[entry.document] = entry.snapshot
                 disk.updates.pop(entry.document, None)
 

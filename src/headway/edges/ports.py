@@ -110,10 +110,13 @@ class Store(Protocol):
     async def find_runtime(self, runtime: DocumentId) -> DocumentId | None:
         """The notebook whose current runtime document this is."""
 
-    async def compact(self, document: DocumentId, snapshot: bytes) -> None:
-        """Replace what is stored of a notebook or runtime document by a full snapshot.
+    def compact(self, document: DocumentId, snapshot: bytes) -> asyncio.Future[None]:
+        """Replace what was appended of a document before this call by a full snapshot of it.
 
-        The snapshot must contain every update whose append is durable or under way.
+        The snapshot must contain every update whose append is durable or under way. It has its
+        place among the appends: queued by this call, never blocks, and one transaction, so that
+        a crash finds all of the tail or all of the snapshot. Ignored for a runtime document that
+        was replaced meanwhile. The future is as that of `append`.
         """
 
     async def close(self) -> None:

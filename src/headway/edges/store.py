@@ -109,9 +109,9 @@ class SqliteStore:
         """The notebook's file is there now, and no other's is; durable on return."""
         await self._append((PathSet(document, path),))
 
-    async def compact(self, document: DocumentId, snapshot: bytes) -> None:
+    def compact(self, document: DocumentId, snapshot: bytes) -> asyncio.Future[None]:
         """Replace what was appended of a document up to this call by a full snapshot of it."""
-        await self._append((Compacted(document, snapshot),))
+        return self._append((Compacted(document, snapshot),))
 
     async def load(self, document: DocumentId) -> StoredNotebook | None:
         """Everything of one notebook, or None; StoreFailed when any of it is damaged."""

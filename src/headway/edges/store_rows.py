@@ -159,8 +159,7 @@ class RowWriter:
                 self._free_path(entry.path, entry.document)
                 run("UPDATE documents SET path = ? WHERE id = ?", (entry.path, entry.document))
             case Compacted():
-                self._snapshot(entry.document, entry.snapshot)
-                run("DELETE FROM updates WHERE document = ?", (entry.document,))
+                self._compact(entry)
             case _:
                 assert_never(entry)
 
@@ -170,6 +169,17 @@ class RowWriter:
             " VALUES (?, ?, ?, ?)",
             (document, snapshot, checksum(document, snapshot), self._last_seq),
         )
+
+    def _compact(self, entry: Compacted) -> None:
+        run = self._connection.execute
+        owned = run(
+            "SELECT 1 FROM documents WHERE id = ?1 UNION SELECT 1 FROM runtimes WHERE runtime = ?1",
+            (entry.document,),
+        )
+        if owned.fetchone() is None:
+            return  # Of a runtime document that was replaced: its rows would belong to nobody.
+        self._snapshot(entry.document, entry.snapshot)
+        run("DELETE FROM updates WHERE document = ?", (entry.document,))
 
     def _replace_runtime(self, entry: RuntimeReplaced) -> None:
         run = self._connection.execute

@@ -18,6 +18,7 @@ __all__ = [
     "Answer",
     "AskKernel",
     "Close",
+    "Compact",
     "CompleteRequest",
     "Effect",
     "ExecuteRequest",
@@ -127,6 +128,18 @@ class StoreBlob:
 
 
 @dataclass(frozen=True, slots=True)
+class Compact:
+    """Replace everything stored of a document by `snapshot`, which holds all of it and no more.
+
+    Asked for when every earlier `Persist` is durable, and begun before any later one: not
+    answered, since nothing waits for it.
+    """
+
+    document: DocumentId
+    snapshot: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The result of a request."""
 
@@ -225,6 +238,7 @@ Effect = (
     | Close
     | Persist
     | StoreBlob
+    | Compact
     | Answer
     | Refuse
     | StartKernel

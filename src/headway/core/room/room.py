@@ -10,6 +10,7 @@ is owned by exactly one task, never waits, and reads no clock. Its parts:
     executions  admitted once, durable before they run, terminal exactly once
     file        the `.ipynb`
     requests    who waits for what
+    compaction  when a long tail of updates becomes a snapshot
 
 The caller's loop:
 
@@ -24,6 +25,7 @@ from typing import assert_never
 
 from headway.core.document.notebook import NotebookDocument
 from headway.core.document.runtime import RuntimeReader
+from headway.core.room.compaction import Compaction
 from headway.core.room.documents import JOIN_EXTRA, Documents
 from headway.core.room.effects import (
     Close,
@@ -124,6 +126,7 @@ class Room:
             self._documents,
             self._recorder,
         )
+        self._compaction = Compaction(self.document, opening.snapshot, opening.updates)
         self._heads_pending = False
 
     # What others may see
@@ -235,7 +238,13 @@ class Room:
             effects += self._ledger.settle(now)
             # What was durable already may have finished or begun something more.
             if not self._recorder.is_due(now):
-                return effects
+                return effects + self._compact(effects)
+
+    def _compact(self, effects: list[Effect]) -> list[Effect]:
+        self._compaction.watch(effects)
+        if self.failure is not None or not self._ledger.is_durable:
+            return []
+        return self._compaction.due((self._documents.hosted, self._recorder.hosted))
 
     def _flush_recorder(self, now: Moment) -> None:
         if self._recorder.is_due(now):
