@@ -78,12 +78,15 @@ def reconcile(
     ours: Sequence[OurCell],
     metadata: Mapping[str, Any],
     deleted: Collection[CellId] = (),
+    *,
+    may_empty: bool = False,
 ) -> list[Edit]:
     """The edits that bring into the document what the file changed since `base`.
 
     `ours` are the cells one sees, `metadata` is the notebook's, and `deleted` are the ids of
     deleted cells: one that the file has again is restored, since its id cannot be used anew. Use
-    `aligned` first to know which cell of the file got which id; it is done here too.
+    `aligned` first to know which cell of the file got which id; it is done here too. With
+    `may_empty` a person has said that a file without any cells is meant so.
     """
     base, theirs = aligned(base, theirs, ours)
     edits: list[Edit] = [
@@ -92,7 +95,7 @@ def reconcile(
             None if base is None else base.metadata, theirs.metadata, metadata
         )
     ]
-    edits.extend(_Merge(base, theirs, ours, deleted).edits())
+    edits.extend(_Merge(base, theirs, ours, deleted, may_empty=may_empty).edits())
     return edits
 
 
@@ -105,12 +108,15 @@ class _Merge:
         theirs: ParsedNotebook,
         ours: Sequence[OurCell],
         deleted: Collection[CellId],
+        *,
+        may_empty: bool,
     ) -> None:
         self._has_base = base is not None
         self._base = {cell.id: cell for cell in (base.cells if base is not None else ())}
         self._theirs = {cell.id: cell for cell in theirs.cells}
         self._ours = {cell.id: cell for cell in ours}
         self._deleted = deleted
+        self._deletes = bool(self._theirs) or may_empty
 
     def edits(self) -> Iterator[Edit]:
         moved = self._moved()
@@ -176,7 +182,7 @@ class _Merge:
             yield SetCellAttachment(cell.id, name, value)
 
     def _deletions(self) -> Iterator[Edit]:
-        if not self._theirs:
+        if not self._deletes:
             return
         for cell_id, before in self._base.items():
             our_cell = self._ours.get(cell_id)
