@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from headway.core.document.crdt import Version
+from headway.core.document.edits import AddCell
 from headway.core.room.inputs import PeerArrived, Received
-from headway.core.wire.messages import Join, Joined, Kind, Leave, Update
+from headway.core.wire.messages import Join, Joined, Kind, Leave, Update, UpdateStatus
 from room_stage import DOCUMENT, Peer, Stage
 
 
@@ -52,3 +53,13 @@ def test_who_leaves_before_the_disk_has_answered_is_not_let_in() -> None:
     stage.feed(Received(1, Leave(Kind.DOCUMENT, DOCUMENT)))
     stage.disk()
     assert peer.told == []
+
+
+def test_what_follows_an_early_join_is_taken_after_it() -> None:
+    stage = Stage(holds_disk=True)
+    peer = stage.peer()
+    peer.write(AddCell("a", source="x"))
+    peer.send()
+    stage.disk()
+    assert stage.room.notebook.order() == ["a"]
+    assert [ack.status for ack in peer.acks] == [UpdateStatus.OK]

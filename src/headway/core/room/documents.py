@@ -84,19 +84,23 @@ class Documents:
         self.notebook = NotebookDocument(replica, max_operations=None)
         self.presence = PresenceRoom(document)
         self._suggested_rejoin: dict[int, None] = {}
-        self._early_joins: dict[tuple[int, DocumentId], Join] = {}
+        self._early: dict[tuple[int, DocumentId], list[Message]] = {}
 
     def receive(self, peer: int, message: Message, now: Moment) -> None:
         """Take a message of the wire."""
         if message.kind is Kind.PRESENCE:
             self._receive_presence(peer, message)
             return
+        early = self._early.get((peer, message.room))
+        if early is not None and not isinstance(message, Leave):
+            early.append(message)
+            return
         hosted = self._hosted(message.room)
         match message:
             case Join():
                 self._join(peer, message, hosted, now)
             case Leave():
-                self._early_joins.pop((peer, message.room), None)
+                self._early.pop((peer, message.room), None)
                 if hosted is not None:
                     hosted.leave(peer)
             case Update() | FragmentHeader() | Fragment():
@@ -111,8 +115,8 @@ class Documents:
         self._recorder.hosted.leave(peer)
         self.presence.leave(peer)
         self._suggested_rejoin.pop(peer, None)
-        for early in [each for each in self._early_joins if each[0] == peer]:
-            del self._early_joins[early]
+        for early in [each for each in self._early if each[0] == peer]:
+            del self._early[early]
 
     def commit(self, now: Moment) -> None:
         """Our own commits of the notebook document: store them, then show them."""
@@ -160,7 +164,7 @@ class Documents:
         if hosted.durable.is_empty:
             # It was born a moment ago and is on its way to the disk: what could be shown now
             # would be an empty document, and the peer would take it for the whole.
-            self._early_joins[peer, message.room] = message
+            self._early[peer, message.room] = [message]
             self._ledger.when_durable(lambda at: self._join_early(peer, message.room, at))
             return
         if hosted is self._recorder.hosted:
@@ -169,10 +173,9 @@ class Documents:
         self._ledger.emit(Send(peer, hosted.join(peer, message)))
 
     def _join_early(self, peer: int, room: DocumentId, now: Moment) -> None:
-        """A join that came before there was anything to show, unless the peer left since."""
-        message = self._early_joins.pop((peer, room), None)
-        if message is not None:
-            self._join(peer, message, self._hosted(room), now)
+        """A join that came before there was anything to show, and what came after it."""
+        for message in self._early.pop((peer, room), ()):
+            self.receive(peer, message, now)
 
     def _receive_presence(self, peer: int, message: Message) -> None:
         match message:
