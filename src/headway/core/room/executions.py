@@ -33,6 +33,7 @@ from headway.core.room.queue import MAX_WAITING, Execution, Queue
 from headway.core.wire import rpc
 from headway.errors import (
     BadRequest,
+    CellNotFound,
     ExecutionNotFound,
     HeadwayError,
     NotExecutable,
@@ -132,7 +133,12 @@ class Executions:
             if execution_id in self._taken:
                 accepted_before.append(self._accepted(self._taken[execution_id]))
                 continue
-            source, heads = _source(notebook, cell_id, params.source, params.required_heads)
+            try:
+                source, heads = _source(notebook, cell_id, params.source, params.required_heads)
+            except CellNotFound:
+                if params.cells is not None:
+                    raise
+                continue  # Somebody added it since the caller looked: it asked for what it saw.
             if params.cells is None and not source.strip():
                 continue
             executions.append(
