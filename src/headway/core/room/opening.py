@@ -65,6 +65,8 @@ class Beginning:
     file_sha256: str | None
     file_is_new: bool
     """Whether the file's bytes are not yet the recorded base."""
+    file_is_behind: bool = False
+    """Whether the history has something that the file has not: it was not written in time."""
 
 
 def begin(opening: Opening, entropy: Entropy, now: Moment) -> Beginning:
@@ -82,7 +84,15 @@ def begin(opening: Opening, entropy: Entropy, now: Moment) -> Beginning:
     old_runtime = _old_runtime(opening, entropy)
     if opening.file is None or opening.file == opening.base:
         known = opening.base if opening.file is not None else None
-        return Beginning(replica, stored, old_runtime, (), _sha256(known), file_is_new=False)
+        return Beginning(
+            replica,
+            stored,
+            old_runtime,
+            (),
+            _sha256(known),
+            file_is_new=False,
+            file_is_behind=not is_new and _is_behind(opening, notebook, old_runtime, entropy),
+        )
     theirs = parse_notebook(opening.file, lambda: cell_id(entropy))
     if is_new:
         edits = _first_edits(theirs)
@@ -98,6 +108,7 @@ def begin(opening: Opening, entropy: Entropy, now: Moment) -> Beginning:
         _file_outputs(theirs),
         _sha256(opening.file),
         file_is_new=True,
+        file_is_behind=not is_new and _is_behind(opening, notebook, old_runtime, entropy),
     )
 
 
@@ -114,6 +125,44 @@ def _old_runtime(opening: Opening, entropy: Entropy) -> RuntimeReader | None:
         return None
     replica = Replica.load(peer_id(entropy), opening.runtime_snapshot, opening.runtime_updates)
     return RuntimeReader(replica)
+
+
+def _is_behind(
+    opening: Opening, notebook: NotebookDocument, runtime: RuntimeReader | None, entropy: Entropy
+) -> bool:
+    """Whether the file lacks something of the notebook: the daemon ended before it was saved.
+
+    Compared by content and not by bytes: a file of an older form is not rewritten for being
+    opened. A file that was written once and is gone was deleted by somebody, who meant it.
+    """
+    if opening.path is None:
+        return False
+    if opening.file is None:
+        return opening.base is None and bool(notebook.order())
+    theirs = parse_notebook(opening.file, lambda: cell_id(entropy))
+    cells = notebook.cells()
+    if len(cells) != len(theirs.cells) or notebook.metadata() != theirs.metadata:
+        return True
+    for mine, found in zip(cells, theirs.cells, strict=True):
+        same = (mine.cell_type, mine.source, mine.metadata, mine.attachments)
+        if same != (found.cell_type, found.source, found.metadata, found.attachments):
+            return True
+        if mine.cell_type == "code" and runtime is not None:
+            count, outputs = theirs.outputs[found.id]
+            if _was_run_since(runtime, mine.id, count, len(outputs)):
+                return True
+    return False
+
+
+def _was_run_since(
+    runtime: RuntimeReader, cell_id: CellId, count: int | None, outputs: int
+) -> bool:
+    """Whether a cell's newest execution is visibly another one than the file shows."""
+    latest = runtime.latest(cell_id)
+    record = None if latest is None else runtime.execution(latest)
+    if record is None:
+        return False
+    return (record.execution_count, len(record.outputs)) != (count, outputs)
 
 
 def _first_edits(theirs: ParsedNotebook) -> list[Edit]:

@@ -344,6 +344,8 @@ class Room:
         # What came from the file is in the file.
         self._file.autosave.began()
         self._file.autosave.succeeded()
+        if beginning.file_is_behind:
+            self._file.changed(now)
 
     def _fail(self, error: HeadwayError) -> None:
         """The store failed: confirm nothing, tell everybody, do no more."""
