@@ -49,6 +49,7 @@ def ask(path: Path, params: Params) -> Any:
     try:
         connection.connect()
     except OSError as error:
+        connection.close()
         raise DaemonUnavailable(
             f"No daemon listens on {path}: {error.strerror or error}.", socket=str(path)
         ) from error

@@ -94,7 +94,7 @@ def human_line(line: str) -> str:
     except (ValueError, KeyError, TypeError):
         return plain(line)
     fields = " ".join(f"{name}={entry[name]}" for name in entry if name not in _FIRST_FIELDS)
-    shown = f"{moment} {level.upper():<7} {entry.get('logger', '')}: {entry.get('event', '')}"
+    shown = f"{moment} {level.upper()} {entry.get('logger', '')}: {entry.get('event', '')}"
     parts = [plain(part) for part in (shown, fields) if part]
     error = entry.get("error")
     if error:

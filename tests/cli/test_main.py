@@ -1,0 +1,76 @@
+"""What every command does: help, version, errors in one line, quiet broken pipes, a fast start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from command_line import LIMIT_S, Shell, write_notebook
+from headway.cli import main as command_line
+from headway.errors import BadRequest, ConfirmTimeout
+
+HEAVY = {"asyncio", "rich", "loro", "websockets", "jupyter_client", "nbformat", "msgspec"}
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(BadRequest("Say it\nbetter."), 2), (ConfirmTimeout("Too late."), 124)],
+)
+def test_an_error_is_one_line_and_its_exit_status(
+    error: Exception,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*arguments: object, **named: object) -> None:
+        raise error
+
+    monkeypatch.setattr(command_line, "app", fail)
+    with pytest.raises(SystemExit) as ended:
+        command_line.main([])
+    assert ended.value.code == status
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == f"headway: {str(error).replace(chr(10), ' ')}\n"
+
+
+def test_the_version_is_printed(shell: Shell) -> None:
+    assert shell.run("--version").stdout == "headway 0.1.0\n"
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("run", "--help"), ("cell", "add", "-h")])
+def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    program = (
+        "import sys\n"
+        "from headway.cli.main import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        "except SystemExit:\n    print('LOADED', *sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=LIMIT_S
+    )
+    loaded = done.stdout.rpartition("LOADED ")[2].split()
+    assert "headway.cli.run" in loaded
+    assert HEAVY & set(loaded) == set()
+    assert "Examples:" in done.stdout
+
+
+def test_a_reader_that_goes_away_is_no_matter(shell: Shell) -> None:
+    write_notebook(shell.folder / "b.ipynb", "for i in range(3000): print('line', i)")
+    process = shell.begin("run", "b.ipynb", "--outputs", "full")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process:
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+        process.wait(LIMIT_S)
+    assert said == b""
+
+
+def test_no_arguments_show_the_commands(shell: Shell) -> None:
+    done = shell.run()
+    assert "Usage: headway" in done.stdout + done.stderr
+    assert done.returncode == 2

@@ -1,0 +1,80 @@
+"""`headway ps`, `status`, `stop`, `serve` and `open`: a daemon's life, from outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from command_line import LIMIT_S, Shell, interrupt, write_notebook
+from headway.edges.lock import owner_pid
+from headway.edges.paths import Paths
+
+
+def test_without_a_daemon_everything_says_so_and_starts_none(lonely_shell: Shell) -> None:
+    ps, status, stop = (lonely_shell.run(command) for command in ("ps", "status", "stop"))
+    assert (ps.returncode, ps.stdout) == (0, "No notebook is open.\n")
+    assert (stop.returncode, stop.stdout) == (0, "No daemon runs.\n")
+    assert status.returncode == 1
+    assert status.stdout.startswith("No daemon runs for ")
+    assert lonely_shell.json("ps") == []
+    assert lonely_shell.json("stop") == {"stopped": False, "pid": None}
+    assert lonely_shell.json("status")["running"] is False
+    assert list(lonely_shell.home.iterdir()) == []
+
+
+def test_opening_starts_a_daemon_and_makes_the_file_and_stop_ends_it(lonely_shell: Shell) -> None:
+    opened = lonely_shell.json("open", "new.ipynb")
+    path = lonely_shell.folder / "new.ipynb"
+    assert opened["path"] == str(path)
+    assert opened["cells"] == 0
+    assert path.exists()
+    (listed,) = lonely_shell.json("ps")
+    assert listed["document"] == opened["id"]
+    status = lonely_shell.json("status")
+    assert status["running"]
+    assert status["notebooks"] == 1
+    assert Path(status["home"]) == lonely_shell.home.resolve()
+    assert lonely_shell.run("stop").returncode == 0
+    assert owner_pid(Paths.of(lonely_shell.home).lock) is None
+
+
+def test_ps_and_status_are_columns_for_people(shell: Shell) -> None:
+    write_notebook(shell.folder / "shown.ipynb", "1")
+    assert shell.run("open", "shown.ipynb").returncode == 0
+    title, *rows = shell.run("ps").stdout.splitlines()
+    titles = ["NOTEBOOK", "KERNEL", "STATUS", "CELLS", "QUEUED", "PEERS", "SAVED", "ID"]
+    assert title.split() == titles
+    (row,) = (row for row in rows if row.startswith("shown.ipynb"))
+    assert row.index("absent") == title.index("STATUS")
+    assert "version" in shell.run("status").stdout
+
+
+def test_serve_starts_a_daemon_that_stays_and_refuses_a_second(lonely_shell: Shell) -> None:
+    done = lonely_shell.run("serve", "--http", "127.0.0.1:0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "and on http://127.0.0.1:" in done.stdout
+    assert lonely_shell.json("status")["http"].startswith("http://127.0.0.1:")
+    again = lonely_shell.run("serve")
+    assert again.returncode == 1
+    assert "A daemon runs" in again.stderr
+    assert again.stderr.count("\n") == 1
+
+
+def test_serve_in_the_foreground_ends_with_ctrl_c(lonely_shell: Shell) -> None:
+    process = lonely_shell.begin("serve", "--foreground")
+    assert process.stdout is not None
+    with process:
+        assert process.stdout.readline().startswith(b"Serving ")
+        # Whoever opens a notebook waits for the daemon that is starting, and keeps no other.
+        assert lonely_shell.run("open", "a.ipynb").returncode == 0
+        assert lonely_shell.json("status")["pid"] == process.pid
+        interrupt(process)
+        assert process.wait(LIMIT_S) == 0
+    assert lonely_shell.run("status").returncode == 1
+
+
+def test_an_address_that_is_not_of_this_machine_is_refused_in_one_line(lonely_shell: Shell) -> None:
+    done = lonely_shell.run("serve", "--http", "0.0.0.0:0")
+    assert done.returncode == 1
+    assert "this machine only" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert lonely_shell.run("status").returncode == 1
