@@ -28,6 +28,7 @@
     │   ├── NotExecutable
     │   ├── NotebookNotFound
     │   ├── ExecutionNotFound
+    │   ├── ExecutionExpired         an id so old that it may have run and been forgotten
     │   ├── KernelNotFound
     │   ├── KernelStartFailed
     │   ├── KernelDied
@@ -39,6 +40,7 @@
     │   └── MergeStopped             the file's changes would take most of the notebook away
     ├── StoreError
     │   ├── StoreFailed
+    │   ├── StoreDamaged
     │   └── StoreTooNew
     ├── CellFailed                   asked for by `ExecutionResult.raise_for_error`
     └── WrongThread                  a waiting call made on the thread that would serve it
@@ -65,10 +67,12 @@ __all__ = [
     "DocumentError",
     "EditError",
     "EngineFailure",
+    "ExecutionExpired",
     "ExecutionNotFound",
     "FileChanged",
     "FileError",
     "FileNotWritable",
+    "FileWouldEmpty",
     "HeadsTimeout",
     "HeadsTooOld",
     "HeadsUnknown",
@@ -87,6 +91,7 @@ __all__ = [
     "NotebookNotFound",
     "NotebookUnreadable",
     "RequestFailed",
+    "StoreDamaged",
     "StoreError",
     "StoreFailed",
     "StoreTooNew",
@@ -302,6 +307,12 @@ class ExecutionNotFound(RequestFailed):
     code = "EXECUTION_NOT_FOUND"
 
 
+class ExecutionExpired(RequestFailed):
+    """The id was minted so long ago that it may have run and been forgotten; it is not run."""
+
+    code = "EXECUTION_EXPIRED"
+
+
 class KernelNotFound(RequestFailed):
     """No kernelspec of that name. `data["name"]`, `data["installed"]`."""
 
@@ -359,6 +370,16 @@ class MergeStopped(FileError):
     code = "MERGE_STOPPED"
 
 
+class FileWouldEmpty(FileError):
+    """To take the file would remove most of the notebook; neither of the two was changed.
+
+    `data["cells"]` of the notebook, `data["removed"]` by the file, `data["document"]`. Open it
+    with `accept_file` to take the file all the same, or by its document id to go on without.
+    """
+
+    code = "FILE_WOULD_EMPTY"
+
+
 class StoreError(HeadwayError):
     """Something about the daemon's own storage."""
 
@@ -369,6 +390,12 @@ class StoreFailed(StoreError):
     """A write could not be made durable; nothing that waited for it is confirmed."""
 
     code = "STORE_FAILED"
+
+
+class StoreDamaged(StoreError):
+    """What was stored is not what was written. `data["damaged"]` names it; it is kept apart."""
+
+    code = "STORE_DAMAGED"
 
 
 class StoreTooNew(StoreError):

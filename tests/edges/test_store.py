@@ -19,6 +19,7 @@ from headway.core.room.effects import (
 from headway.edges.memory import MemoryStore
 from headway.edges.ports import KnownNotebook, Store, StoredExecution
 from headway.edges.store import SqliteStore
+from headway.edges.store_reopening import ReopeningStore
 from headway.errors import NotebookNotFound, StoreError, StoreFailed
 
 NB, OTHER, RT, RT2 = "nb-" + "1" * 32, "nb-" + "2" * 32, "rt-" + "1" * 32, "rt-" + "2" * 32
@@ -31,8 +32,9 @@ Scenario = Callable[[Store], Awaitable[None]]
 class World:
     """Runs a scenario on a store that opens where the one before was closed."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, *, reopening: bool = False) -> None:
         self._folder = folder
+        self._reopening = reopening
         self._memory = MemoryStore()
 
     def run(self, scenario: Scenario) -> None:
@@ -50,12 +52,14 @@ class World:
         if self._folder is None:
             self._memory = self._memory.crashed()
             return self._memory
-        return await SqliteStore.open(self._folder / "store.db")
+        store = await SqliteStore.open(self._folder / "store.db")
+        return ReopeningStore(store, SqliteStore.reopened) if self._reopening else store
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "reopening"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
-    return World(tmp_path if request.param == "sqlite" else None)
+    folder = None if request.param == "memory" else tmp_path
+    return World(folder, reopening=request.param == "reopening")
 
 
 def accepted(execution_id: str, runs_as: str | None = None) -> ExecutionAccepted:

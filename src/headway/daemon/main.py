@@ -30,6 +30,7 @@ from headway.edges.files import DiskFiles
 from headway.edges.kernels import JupyterKernels
 from headway.edges.lock import HomeLock
 from headway.edges.store import SqliteStore
+from headway.edges.store_reopening import ReopeningStore
 from headway.errors import AlreadyRunning, HeadwayError
 
 __all__ = ["EXIT_ALREADY_RUNNING", "EXIT_FAILED", "NOTIFY_VARIABLE", "TOKEN_FILE", "main", "serve"]
@@ -130,7 +131,7 @@ def _tell_supervisor(state: str) -> None:
 @contextlib.asynccontextmanager
 async def _outside(places: paths.Paths) -> AsyncIterator[Outside]:
     clock = SystemClock()
-    store = await SqliteStore.open(places.store, clock)
+    store = ReopeningStore(await SqliteStore.open(places.store, clock), SqliteStore.reopened)
     kernels = JupyterKernels(places.kernels)
     try:
         yield Outside(

@@ -39,13 +39,14 @@ from headway.daemon.ports import Outlet
 from headway.daemon.requests import Caller, Pending, Requests
 from headway.daemon.rooms import Rooms
 from headway.daemon.storage import Backlog
-from headway.errors import Busy, HeadwayError, MalformedFrame, NotebookNotFound
+from headway.errors import Busy, HeadwayError, MalformedFrame, NotebookNotFound, StoreFailed
 
 __all__ = [
     "LOADING_BUFFER_BYTES",
     "MAX_CLOSE_REASON_CHARACTERS",
     "MAX_OPEN_REQUESTS",
     "PING_INTERVAL_S",
+    "STORE_PATIENCE_S",
     "Connection",
     "Connections",
     "WebSocketReceive",
@@ -64,6 +65,11 @@ MAX_CLOSE_REASON_CHARACTERS = 40
 
 PING_INTERVAL_S = 20.0
 """A network peer that was silent this long is pinged, and dropped after as long again."""
+
+STORE_PATIENCE_S = 20.0
+"""How long a join waits for a store that failed to come back; clients wait 30 s for an answer."""
+
+_STORE_RECHECK_S = 0.1
 
 WebSocketReceive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 """An ASGI `receive`."""
@@ -244,14 +250,33 @@ class Connection:
         error: HeadwayError | None = None
         host: RoomHost | None = None
         try:
-            host = await self._connections.rooms.load(room)
+            host = await self._load_patiently(room)
         except HeadwayError as failure:
             error = failure
-        for message in self._loading.pop(room).messages:
+        waiting = self._loading.pop(room).messages
+        if isinstance(error, StoreFailed):
+            # It passes: whoever comes back finds the notebook as it was.
+            self.close(CLOSE_TRY_AGAIN, "the daemon's store failed")
+            return
+        for message in waiting:
             if host is not None and host.is_open:
                 self._deliver(host, message)
             else:
                 self._refuse(message, error)
+
+    async def _load_patiently(self, room: str) -> RoomHost:
+        """Load a notebook; while the store is broken wait, so that its return is not missed.
+
+        A peer that was sent away would come back only after its next delay.
+        """
+        deadline_s = asyncio.get_running_loop().time() + STORE_PATIENCE_S
+        while True:
+            try:
+                return await self._connections.rooms.load(room)
+            except StoreFailed:
+                if asyncio.get_running_loop().time() >= deadline_s:
+                    raise
+                await asyncio.sleep(_STORE_RECHECK_S)
 
     def _refuse(self, message: Message, error: HeadwayError | None) -> None:
         """Answer a message to a room that is not there, or that this peer has not joined."""

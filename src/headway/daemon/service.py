@@ -133,6 +133,7 @@ class Service:
             notebooks=len(rooms),
             peers=len(self._outlets),
             kernels=sum(host.kernels.count for host in rooms),
+            notices=list(self._outside.store.notices()),
         )
 
     def _compose(self, tasks: asyncio.TaskGroup) -> list[Listener]:

@@ -178,6 +178,10 @@ class MemoryStore:
         owners = [owner for owner, current in self._disk.runtimes.items() if current == runtime]
         return owners[0] if owners else None
 
+    def notices(self) -> tuple[str, ...]:
+        """Nothing: a dictionary is never damaged."""
+        return ()
+
     async def close(self) -> None:
         """Make everything appended durable. Later calls fail."""
         self.release()

@@ -119,6 +119,9 @@ class Store(Protocol):
         was replaced meanwhile. The future is as that of `append`.
         """
 
+    def notices(self) -> tuple[str, ...]:
+        """What a person should know about the store now, a sentence each; often nothing."""
+
     async def close(self) -> None:
         """Make everything appended durable and let go of the files."""
 

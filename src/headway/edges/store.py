@@ -81,16 +81,29 @@ class SqliteStore:
         self._closed = False
 
     @classmethod
-    async def open(cls, path: Path, clock: Clock | None = None) -> SqliteStore:
+    async def open(
+        cls, path: Path, clock: Clock | None = None, *, prove_seq: int | None = None
+    ) -> SqliteStore:
         """Open the store, or make it; its folder must be there.
+
+        With `prove_seq`, the number of the last update known to be durable, it is opened only if
+        it proves that it holds that and that there is room for more.
 
         Raises StoreTooNew, and StoreFailed for a file that is damaged, of another program, or
         cannot be used; such a file is left as it is.
         """
-        writer, reader = await asyncio.to_thread(_open_both, path)
+        writer, reader = await asyncio.to_thread(_open_both, path, prove_seq)
         store = cls(path, writer, reader, clock or SystemClock())
         writer.start(store._loop, store._settle)
         return store
+
+    async def reopened(self) -> SqliteStore:
+        """Close this store, which failed, and open its file anew; it must prove itself.
+
+        May be called again when that failed. Raises what `open` does.
+        """
+        await self.close()
+        return await SqliteStore.open(self._path, self._clock, prove_seq=self._writer.durable_seq)
 
     @property
     def backlog_bytes(self) -> int:
@@ -136,6 +149,10 @@ class SqliteStore:
         query = "SELECT id, path FROM documents ORDER BY created_s, id"
         rows = await self._read(lambda: self._reader.execute(query).fetchall())
         return [KnownNotebook(document, path) for document, path in rows]
+
+    def notices(self) -> tuple[str, ...]:
+        """What was found damaged and is kept apart."""
+        return ()
 
     async def close(self) -> None:
         """Make everything appended durable and let go of the files. Later calls fail."""
@@ -237,10 +254,15 @@ class SqliteStore:
         )
 
 
-def _open_both(path: Path) -> tuple[Writer, sqlite3.Connection]:
+def _open_both(path: Path, prove_seq: int | None) -> tuple[Writer, sqlite3.Connection]:
     writer = Writer(path)
     try:
+        if prove_seq is not None:
+            writer.prove(prove_seq)
         return writer, open_reader(path)
+    except HeadwayError:
+        writer.finish()
+        raise
     except sqlite3.Error as error:
         writer.finish()
         raise failure(path, error, "it was opened for reading") from error

@@ -95,7 +95,7 @@ class RowWriter:
             "SELECT max(coalesce((SELECT max(seq) FROM updates), 0),"
             " coalesce((SELECT max(through_seq) FROM snapshots), 0))"
         ).fetchone()
-        self._last_seq: int = last
+        self.last_seq: int = last
         self._pending: list[UpdateStored] = []
 
     def refusal(self, entry: Entry) -> StoreError | NotebookNotFound | None:
@@ -124,9 +124,9 @@ class RowWriter:
             batch = pending[start : start + ROWS_PER_STATEMENT]
             values: list[object] = []
             for stored in batch:
-                self._last_seq += 1
+                self.last_seq += 1
                 check = checksum(stored.document, stored.update)
-                values += (stored.document, self._last_seq, stored.update, check)
+                values += (stored.document, self.last_seq, stored.update, check)
             rows = ",".join(["(?,?,?,?)"] * len(batch))
             self._connection.execute(
                 f"INSERT INTO updates (document, seq, bytes, checksum) VALUES {rows}",  # noqa: S608 - only the count of rows varies
@@ -167,7 +167,7 @@ class RowWriter:
         self._connection.execute(
             "INSERT OR REPLACE INTO snapshots (document, bytes, checksum, through_seq)"
             " VALUES (?, ?, ?, ?)",
-            (document, snapshot, checksum(document, snapshot), self._last_seq),
+            (document, snapshot, checksum(document, snapshot), self.last_seq),
         )
 
     def _compact(self, entry: Compacted) -> None:

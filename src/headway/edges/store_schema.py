@@ -26,6 +26,11 @@ BUSY_TIMEOUT_S = 5.0
 CACHED_STATEMENTS = 256
 """Prepared statements kept: each count of rows in one INSERT is a statement of its own."""
 
+SHRINKABLE_BYTES = 64 * 1024 * 1024
+"""A store of the first versions, which could not give space back, is rewritten if it is smaller."""
+
+_INCREMENTAL = 2
+
 LOG_KEPT_BYTES = 32 * 1024 * 1024
 """The write-ahead log is cut back to this when one large write has blown it up."""
 
@@ -56,6 +61,19 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     # A notebook is loaded with every execution id it ever accepted.
     ("CREATE INDEX executions_of_notebook ON executions (notebook)",),
+    (
+        # What was found damaged, as it was found. Nothing ever leaves this table by itself.
+        """CREATE TABLE quarantine (
+            id INTEGER PRIMARY KEY, found_s REAL NOT NULL, notebook TEXT NOT NULL,
+            what TEXT NOT NULL, reason TEXT NOT NULL, bytes BLOB, checksum INTEGER
+        )""",
+        # Up to which minting time execution ids were forgotten; see `store_upkeep`.
+        """CREATE TABLE horizons (
+            notebook TEXT PRIMARY KEY, minted_ms INTEGER NOT NULL
+        ) WITHOUT ROWID""",
+        # Written and removed again to prove that there is room on the disk; see `store_proof`.
+        "CREATE TABLE probes (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL)",
+    ),
 )
 """What makes schema version n out of version n - 1, in order. Append; never change an entry."""
 
@@ -96,6 +114,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
         try:
             _configure(connection, path)
             _migrate(connection)
+            _make_shrinkable(connection, path)
         except BaseException:
             connection.close()
             raise
@@ -156,6 +175,8 @@ def _inspect(path: Path) -> bool:
 
 
 def _configure(connection: sqlite3.Connection, path: Path) -> None:
+    # Before anything else: it takes effect only in a database without a page.
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise StoreFailed(
@@ -178,3 +199,11 @@ def _migrate(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {number}")
         connection.execute("COMMIT")
+
+
+def _make_shrinkable(connection: sqlite3.Connection, path: Path) -> None:
+    """Rewrite an old store, once, so that freed pages can be given back later, a few at a time."""
+    (mode,) = connection.execute("PRAGMA auto_vacuum").fetchone()
+    if mode != _INCREMENTAL and path.stat().st_size < SHRINKABLE_BYTES:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("VACUUM")

@@ -22,6 +22,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from headway.core.room.effects import UpdateStored
+from headway.edges.store_proof import prove
 from headway.edges.store_rows import ROWS_PER_STATEMENT, Entry, RowWriter
 from headway.edges.store_schema import failure, open_writer
 from headway.errors import HeadwayError, StoreFailed
@@ -68,6 +69,15 @@ class Writer:
         self._connection = open_writer(path)
         self._rows = RowWriter(self._connection)
         self._thread: threading.Thread | None = None
+        self.durable_seq = self._rows.last_seq
+        """Updates are numbered; those up to this number are on the disk."""
+
+    def prove(self, durable_seq: int) -> None:
+        """Prove, before `start`, that the store holds what was durable and can take more.
+
+        Blocks. Raises what `store_proof.prove` does.
+        """
+        prove(self._connection, self._path, durable_seq, self._rows.last_seq)
 
     def start(
         self, loop: asyncio.AbstractEventLoop, report: Callable[[Sequence[Job]], None]
@@ -165,6 +175,7 @@ class Writer:
                     self._rows.write(job.entries)
             self._rows.flush()
             self._connection.execute("COMMIT")
+        self.durable_seq = self._rows.last_seq
         self._unchecked_bytes += sum(job.payload_bytes for job in group)
         self._unchecked_bytes += ENTRY_LOG_BYTES * len(entries)
 

@@ -38,6 +38,7 @@ __all__ = [
     "List",
     "NotebookSummary",
     "Notebooks",
+    "Notice",
     "Open",
     "Opened",
     "Params",
@@ -95,6 +96,14 @@ class KernelState(msgspec.Struct, kw_only=True, frozen=True):
     language: str | None = None
 
 
+class Notice(msgspec.Struct, kw_only=True, frozen=True):
+    """Something that a person should know: an error's code and sentence, and its data."""
+
+    code: str
+    message: str
+    data: dict[str, Any] = {}
+
+
 class Opened(msgspec.Struct, kw_only=True, frozen=True):
     """An open notebook."""
 
@@ -103,10 +112,17 @@ class Opened(msgspec.Struct, kw_only=True, frozen=True):
     path: str | None
     created: bool
     kernel: KernelState
+    notices: list[Notice] = []
+    """What is not as it should be with its file or its history."""
 
 
 class Open(Params, kw_only=True, frozen=True):
-    """Open the notebook at `path` (made if absent and `create`), or one known by `document`."""
+    """Open the notebook at `path` (made if absent and `create`), or one known by `document`.
+
+    A file that would remove most of a known notebook, or that is no notebook, is not taken: by
+    `path` that is an error, by `document` the notebook is opened without its file and says so in
+    `notices`. `accept_file` takes the file whatever it removes.
+    """
 
     method: ClassVar[str] = "open"
     result: ClassVar[type[Any]] = Opened
@@ -114,6 +130,7 @@ class Open(Params, kw_only=True, frozen=True):
     path: str | None = None
     document: str | None = None
     create: bool = True
+    accept_file: bool = False
 
 
 class Create(Params, kw_only=True, frozen=True):
@@ -136,6 +153,7 @@ class NotebookSummary(msgspec.Struct, kw_only=True, frozen=True):
     kernel: KernelState
     queued: int
     saved: bool
+    notices: list[Notice] = []
 
 
 class Notebooks(msgspec.Struct, kw_only=True, frozen=True):
@@ -354,6 +372,8 @@ class DaemonStatus(msgspec.Struct, kw_only=True, frozen=True):
     notebooks: int
     peers: int
     kernels: int
+    notices: list[str] = []
+    """What is not as it should be: a store that cannot be written, damage that was found."""
 
 
 class Status(Params, kw_only=True, frozen=True):
