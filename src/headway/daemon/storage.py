@@ -93,6 +93,7 @@ class StorageLane:
         self._queue: deque[Persist | Compact | StoreBlob] = deque()
         self._busy = False
         self._appended = 0
+        self._ready: list[Persist] = []
         self._error: HeadwayError | None = None
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
