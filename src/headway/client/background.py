@@ -30,7 +30,7 @@ class Background:
     def __init__(self) -> None:
         """Starts the thread; it is there for good."""
         self.process = os.getpid()
-        self._loop = asyncio.new_event_loop()
+        self._loop = _new_loop()
         self._at_exit: dict[int, Callable[[], Awaitable[None]]] = {}
         self._thread = threading.Thread(target=self._run, name="headway", daemon=True)
         self._thread.start()
@@ -79,6 +79,15 @@ class Background:
             self._loop.run_forever()
         finally:
             self._loop.close()
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """The loop of uvloop where that is installed: this thread is ours alone, and calls gain."""
+    try:
+        import uvloop  # noqa: PLC0415 - an optional dependency: headway[fast]
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 _current: Background | None = None
