@@ -37,7 +37,7 @@
     │   ├── NotebookUnreadable
     │   ├── FileNotWritable
     │   ├── FileChanged              another program wrote the file since we last did
-    │   └── MergeStopped             the file's changes would take most of the notebook away
+    │   └── FileWouldEmpty           the file would take most of the notebook away
     ├── StoreError
     │   ├── StoreFailed
     │   ├── StoreDamaged
@@ -83,7 +83,6 @@ __all__ = [
     "KernelNotFound",
     "KernelStartFailed",
     "MalformedFrame",
-    "MergeStopped",
     "MissingChanges",
     "NotConfirmed",
     "NotExecutable",
@@ -359,15 +358,6 @@ class FileChanged(FileError):
     """Another program wrote the file since Headway last did; nothing was overwritten."""
 
     code = "FILE_CHANGED"
-
-
-class MergeStopped(FileError):
-    """Merging the file would take most of the notebook away; a person has to decide.
-
-    `data["cells"]` and `data["cells_left"]` are the notebook's cells now and after the merge.
-    """
-
-    code = "MERGE_STOPPED"
 
 
 class FileWouldEmpty(FileError):

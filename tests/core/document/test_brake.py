@@ -5,7 +5,7 @@ import pytest
 from headway.core.document.brake import HALVED_FROM_CELLS, check_merge
 from headway.core.document.edits import AddCell, DeleteCell, Edit, UndeleteCell, UpdateSource
 from headway.core.document.file_reading import ParsedCell
-from headway.errors import MergeStopped
+from headway.errors import FileWouldEmpty
 
 
 def cells(count: int) -> list[ParsedCell]:
@@ -15,7 +15,7 @@ def cells(count: int) -> list[ParsedCell]:
 def is_stopped(count: int, edits: list[Edit], *, leaves_nothing: bool = False) -> bool:
     try:
         check_merge(cells(count), edits, leaves_nothing=leaves_nothing)
-    except MergeStopped:
+    except FileWouldEmpty:
         return True
     return False
 
@@ -56,7 +56,7 @@ def test_a_restored_cell_counts() -> None:
 
 
 def test_the_error_says_how_much_would_be_left() -> None:
-    with pytest.raises(MergeStopped) as caught:
+    with pytest.raises(FileWouldEmpty) as caught:
         check_merge(cells(8), deletions(6), leaves_nothing=False)
-    assert (caught.value.data["cells"], caught.value.data["cells_left"]) == (8, 2)
+    assert (caught.value.data["cells"], caught.value.data["removed"]) == (8, 6)
     assert "2 of the notebook's 8 cells" in str(caught.value)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from headway.core.document.edits import AddCell, DeleteCell, Edit, UndeleteCell, UpdateSource
-from headway.errors import MergeStopped
+from headway.errors import FileWouldEmpty
 from headway.ids import CellId
 
 __all__ = ["HALVED_FROM_CELLS", "Weighed", "check_merge"]
@@ -33,7 +33,7 @@ class Weighed(Protocol):
 
 
 def check_merge(cells: Sequence[Weighed], edits: Iterable[Edit], *, leaves_nothing: bool) -> None:
-    """Raise MergeStopped when `edits` would empty these cells or leave half of them or fewer.
+    """Raise FileWouldEmpty when `edits` would empty these cells or leave half of them or fewer.
 
     Args:
         cells: The notebook's cells now.
@@ -56,13 +56,13 @@ def check_merge(cells: Sequence[Weighed], edits: Iterable[Edit], *, leaves_nothi
     is_emptied = _has_text(before.values()) and not _has_text(left.values())
     is_halved = len(before) >= HALVED_FROM_CELLS and 2 * len(left) <= len(before)
     if is_emptied or is_halved:
-        raise MergeStopped(
+        raise FileWouldEmpty(
             f"The file has changed so much that merging it would leave {len(left)} of the "
             f"notebook's {len(before)} cells{' without any text' if is_emptied else ''}, so it "
             "was not merged and the file was left as it is. Save to keep the notebook as it is "
             "here, or open it with `accept_file` to take the file's version.",
             cells=len(before),
-            cells_left=len(left),
+            removed=len(before) - len(left),
         )
 
 
