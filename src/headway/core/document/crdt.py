@@ -167,6 +167,7 @@ class Replica:
         self._foreign = Gate(engine, InvalidUpdate)
         self._doc = loro.LoroDoc()  # type: ignore[no-untyped-call]
         self._past = Past(self._doc, loro.ID)
+        self._last_touched: tuple[object, tuple[Touched, ...]] = (None, ())
         with self.gate:
             self._doc.peer_id = peer
             self._doc.set_change_merge_interval(CHANGE_MERGE_INTERVAL_S)
@@ -339,7 +340,12 @@ class Replica:
         """
         with self._foreign:
             self._settled()
-            return self._past.touched(self._at(before), self._at(after))
+            # Paths are those of now. Several readers ask for the same step, right after it.
+            asked = (before, after, self._doc.oplog_frontiers.encode())
+            if asked != self._last_touched[0]:
+                found = self._past.touched(self._at(before), self._at(after))
+                self._last_touched = (asked, found)
+            return self._last_touched[1]
 
     def differences(self, before: Heads, after: Heads) -> tuple[Difference, ...]:
         """How the containers reachable now differ between two versions.

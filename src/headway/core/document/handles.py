@@ -8,6 +8,7 @@ surrogate, a container that was deleted) raises InvalidEdit and changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -106,6 +107,13 @@ class MapHandle(_Handle):
         with self._gate:
             found = self.raw.get(key)
             return default if found is None else self._read(found, MAX_DEPTH)
+
+    def scalars(self, names: Iterable[str]) -> dict[str, Any]:
+        """The plain values at those of `names` that have one, in one passage of the gate."""
+        with self._gate:
+            found = {name: self.raw.get(name) for name in names}
+        kind = self._types.value
+        return {name: item.value for name, item in found.items() if isinstance(item, kind)}
 
     def map(self, key: str) -> MapHandle | None:
         """The map container at `key`, or None for anything else."""

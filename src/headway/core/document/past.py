@@ -49,7 +49,7 @@ class Past:
         """The containers that the operations between two versions wrote to."""
         found = self._touched(before, after)
         places = [Touched(self._path(each), _kind(each)) for each in found]
-        return tuple(sorted(places, key=repr))
+        return tuple(sorted(places, key=_place))
 
     def differences(self, before: Point, after: Point) -> tuple[Difference, ...]:
         """How the containers reachable now differ between two versions."""
@@ -113,6 +113,11 @@ class Past:
 
 def _spans_between(before: Point, after: Point) -> list[Any]:
     return [*after[1].sub_iter(before[1]), *before[1].sub_iter(after[1])]
+
+
+def _place(touched: Touched) -> tuple[str, str]:
+    """An order for paths of keys and indices, which have none among each other."""
+    return repr(touched.path), touched.kind
 
 
 def _kind(identity: Any) -> str:

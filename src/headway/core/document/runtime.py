@@ -148,23 +148,23 @@ class RuntimeReader:
             record = self._executions.map(execution_id)
             if record is None:
                 return None
-            fields = {name: record.get(name, None) for name in _SCALARS}
+            fields = record.scalars(_SCALARS)
             shown = record.list("outputs") if outputs else None
             found = [] if shown is None else shown.to_json()
         return ExecutionRecord(
             execution_id=execution_id,
             outputs=tuple(output for output in found if _is_output(output)),
-            cell_id=_text(fields["cell_id"]),
-            source_sha256=_text(fields["source_sha256"]),
-            heads=_text(fields["heads"]),
-            requested_by=_text(fields["requested_by"]),
-            status=_text(fields["status"]),
-            reason=_optional(fields["reason"], str),
-            execution_count=_optional(fields["execution_count"], int),
-            queued_s=_seconds(fields["queued_s"]) or 0.0,
-            started_s=_seconds(fields["started_s"]),
-            finished_s=_seconds(fields["finished_s"]),
-            batch_id=_optional(fields["batch_id"], str),
+            cell_id=_text(fields.get("cell_id")),
+            source_sha256=_text(fields.get("source_sha256")),
+            heads=_text(fields.get("heads")),
+            requested_by=_text(fields.get("requested_by")),
+            status=_text(fields.get("status")),
+            reason=_optional(fields.get("reason"), str),
+            execution_count=_optional(fields.get("execution_count"), int),
+            queued_s=_seconds(fields.get("queued_s")) or 0.0,
+            started_s=_seconds(fields.get("started_s")),
+            finished_s=_seconds(fields.get("finished_s")),
+            batch_id=_optional(fields.get("batch_id"), str),
         )
 
 
