@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from command_line import LIMIT_S, Shell, interrupt, read_outputs, write_notebook
+from command_line import LIMIT_S, Shell, read_outputs, write_notebook
 
 # Seen from the kernel: whether the notebook's file has the outputs of the cell before.
 WATCHES_THE_FILE = """
@@ -113,7 +114,10 @@ def test_a_cell_over_its_time_ends_the_run_with_124(shell: Shell) -> None:
     assert after == []
 
 
-def test_ctrl_c_keeps_what_ran_and_ends_with_130(shell: Shell) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_keeps_what_ran_and_ends_with_130(
+    shell: Shell, number: signal.Signals
+) -> None:
     path = write_notebook(shell.folder / "slow.ipynb", "print('before')", WAITS, "print('after')")
     process = shell.begin("run", "slow.ipynb", "--json")
     assert process.stdout is not None
@@ -122,7 +126,7 @@ def test_ctrl_c_keeps_what_ran_and_ends_with_130(shell: Shell) -> None:
         for line in process.stdout:
             event = json.loads(line)
             if event["event"] == "output" and event["output"].get("text") == "waiting\n":
-                interrupt(process)
+                process.send_signal(number)
         assert process.wait(LIMIT_S) == 130
         assert process.stderr.read() == b""
     assert event["event"] == "summary"

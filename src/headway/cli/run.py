@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "Outputs", "RunCommand", "existing_notebook", "run"]
 
 _SUFFIX = ".ipynb"
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
+"""Ctrl-C, and what a scheduler sends: both keep what ran."""
 
 EXAMPLES = (
     "headway run analysis.ipynb",
@@ -125,11 +127,13 @@ async def _run(path: Path, options: Options, report: Report) -> Summary:
     async with open_async(path, name=f"headway run {os.getpid()}") as notebook:
         running = Run(notebook, options, report, os.urandom)
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGINT, running.interrupt)
+        for number in _STOPPING:
+            loop.add_signal_handler(number, running.interrupt)
         try:
             return await running.execute()
         finally:
-            loop.remove_signal_handler(signal.SIGINT)
+            for number in _STOPPING:
+                loop.remove_signal_handler(number)
 
 
 @contextlib.contextmanager
