@@ -264,6 +264,7 @@ class Executions:
                     if self._is_running(execution_id):
                         assert self.queue.running is not None
                         self.queue.running.replied = event.status
+                        self._recorder.replied()
                         self._finish_if_complete(now)
                 case CompleteReply() | InspectReply():
                     self._kernel.heard(event)

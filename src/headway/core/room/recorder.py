@@ -65,9 +65,13 @@ class Recorder:
         self._last_commit_s = float("-inf")
         self._outputs_changed = False
         self._outputs_flushed = False
+        self._kernel: KernelState | None = None
+        self._queue: list[ExecutionId] | None = None
         self._renew()
 
     def _renew(self) -> None:
+        self._kernel_written: KernelState | None = None
+        self._queue_written: list[ExecutionId] | None = None
         self.document_id: DocumentId = document_id("rt", self._entropy)
         self.runtime = RuntimeDocument(Replica(peer_id(self._entropy)))
         self.hosted = self._host(self.runtime.replica)
@@ -99,6 +103,7 @@ class Recorder:
         self._renew()
         self.runtime.carry_over(old)
         self.runtime.set_kernel(state)
+        self._kernel_written = state
         self.runtime.commit(now)
         change = self.hosted.take_change()
         assert change is not None, "the kernel's state is always written"
@@ -114,12 +119,13 @@ class Recorder:
 
     def kernel(self, state: KernelState, now: Moment) -> None:
         """The kernel's state changed."""
-        self.runtime.set_kernel(state)
+        # Written by the next flush: a kernel that is busy for less was idle all the time.
+        self._kernel = state
         self._touch(now, COALESCE_S)
 
     def queue(self, ids: list[ExecutionId], now: Moment) -> None:
         """The queue changed."""
-        self.runtime.set_queue(ids)
+        self._queue = ids
         self._touch(now, COALESCE_S)
 
     def admitted(self, record: ExecutionRecord, now: Moment) -> None:
@@ -160,6 +166,10 @@ class Recorder:
         self._outputs_changed = True
         since_commit = now.monotonic_s - self._last_commit_s
         self._touch(now, max(0.0, COALESCE_S - since_commit))
+
+    def replied(self) -> None:
+        """The kernel answered, and only has to say that it sent everything: use the time."""
+        self._apply_outputs()
 
     def finished(
         self, execution_id: ExecutionId, status: str, reason: str | None, now: Moment
@@ -217,6 +227,7 @@ class Recorder:
         self._outputs_flushed |= self._outputs_changed
         self._outputs_changed = False
         self._apply_outputs()
+        self._write_kernel_and_queue()
         self.runtime.commit(now)
         change = self.hosted.take_change()
         if change is None:
@@ -234,6 +245,15 @@ class Recorder:
                 self._ledger.emit(Send(peer, frames))
 
         self._ledger.when_durable(show)
+
+    def _write_kernel_and_queue(self) -> None:
+        if self._kernel is not None and self._kernel != self._kernel_written:
+            self.runtime.set_kernel(self._kernel)
+            self._kernel_written = self._kernel
+        if self._queue is not None and self._queue != self._queue_written:
+            self.runtime.set_queue(self._queue)
+            self._queue_written = self._queue
+        self._kernel = self._queue = None
 
     def _apply_outputs(self) -> None:
         taken = self._assembler.take()
