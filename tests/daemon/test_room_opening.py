@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from headway.core.document.crdt import Replica
 from headway.core.document.edits import AddCell
 from headway.core.document.notebook import NotebookDocument
 from headway.core.room.effects import Persist, RuntimeReplaced
 from headway.daemon.room_opening import open_room
 from headway.edges.ports import FileContent, StoredNotebook
+from headway.errors import NotebookUnreadable
 from headway.ids import document_id
 from headway.moments import Moment
 
@@ -51,3 +54,11 @@ def test_a_file_that_is_new_to_us_becomes_the_notebook() -> None:
     opened = open_room(stored(path="/a.ipynb"), FileContent(FILE, "0" * 64), os.urandom, NOW)
     assert opened.room.path == "/a.ipynb"
     assert opened.room.summary().cells == 1
+
+
+def test_a_file_that_is_no_notebook_is_named_in_the_refusal() -> None:
+    file = FileContent(b"not json", "0" * 64)
+    with pytest.raises(NotebookUnreadable, match=r"/plans\.ipynb was not opened") as refused:
+        open_room(stored(path="/plans.ipynb"), file, os.urandom, NOW)
+    assert "not JSON" in str(refused.value)
+    assert refused.value.data["path"] == "/plans.ipynb"

@@ -9,6 +9,7 @@ from headway.core.room.opening import Opening
 from headway.core.room.room import Room
 from headway.daemon.host import OpenedRoom
 from headway.edges.ports import FileContent, StoredNotebook
+from headway.errors import NotebookUnreadable
 from headway.ids import Entropy
 from headway.moments import Moment
 
@@ -25,6 +26,8 @@ def open_room(
         file: Its file as it is now; None if there is none.
         entropy: Random bytes.
         now: This instant.
+
+    Raises NotebookUnreadable, with the file's path, when the file is no notebook.
     """
     opening = Opening(
         document=stored.document,
@@ -38,4 +41,9 @@ def open_room(
         taken=stored.taken,
         unfinished=stored.unfinished,
     )
-    return OpenedRoom(*Room.open(opening, entropy, now))
+    try:
+        return OpenedRoom(*Room.open(opening, entropy, now))
+    except NotebookUnreadable as error:
+        # Whoever reads it knows a name, not which bytes were looked at.
+        sentence = f"{stored.path} was not opened, and left as it is. {error}"
+        raise NotebookUnreadable(sentence, **{"path": stored.path, **error.data}) from error
