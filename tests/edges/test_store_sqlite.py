@@ -21,10 +21,6 @@ from typing import TypeVar
 import pytest
 
 from headway.core.room.effects import (
-    ExecutionAccepted,
-    ExecutionFinished,
-    FileRecorded,
-    RuntimeReplaced,
     UpdateStored,
 )
 from headway.edges import store_writer
@@ -103,86 +99,6 @@ def test_a_write_that_fails_fails_its_append_and_every_later_one_and_reading_goe
 
     run(scenario())
     assert run(updates_in(tmp_path / "store.db")) == (b"kept",)
-
-
-def test_a_flipped_bit_in_any_row_is_found_and_nothing_of_it_is_served(tmp_path: Path) -> None:
-    path = tmp_path / "store.db"
-    marks = {
-        b"MARK-UPDATE-TWO": f"update 2 of {NB}",
-        b"MARK-SNAPSHOT": f"snapshot of {RT}",
-        b"MARK-FILE": "file content",
-        b"MARK-CELL": "execution e1",
-    }
-
-    async def write() -> None:
-        store = await SqliteStore.open(path)
-        await store.create(NB, "/a.ipynb")
-        await store.append([UpdateStored(NB, b"sound"), UpdateStored(NB, b"MARK-UPDATE-TWO")])
-        await store.append([RuntimeReplaced(NB, RT, b"MARK-SNAPSHOT")])
-        await store.append([FileRecorded(NB, "/a.ipynb", sha_of(b"MARK-FILE"), b"MARK-FILE")])
-        await store.append([ExecutionAccepted(NB, "e1", "e1", "MARK-CELL", "s")])
-        await store.close()
-
-    async def read() -> StoreFailed | None:
-        store = await SqliteStore.open(path)
-        try:
-            await store.load(NB)
-        except StoreFailed as error:
-            return error
-        finally:
-            await store.close()
-        return None
-
-    run(write())
-    assert run(read()) is None
-    sound = path.read_bytes()
-    for mark, name in marks.items():
-        at = sound.index(mark) + 7
-        path.write_bytes(sound[:at] + bytes([sound[at] ^ 0x04]) + sound[at + 1 :])
-        error = run(read())
-        assert error is not None, mark
-        assert error.data["damaged"] == [name]
-        assert str(path) in error.message
-    path.write_bytes(sound)
-    assert run(read()) is None
-
-
-def test_damage_is_reported_with_what_is_sound_before_it(tmp_path: Path) -> None:
-    path = tmp_path / "store.db"
-    run(fill(path, b"one", b"two", b"three", b"four"))
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE updates SET bytes = x'00' WHERE seq = 3")
-    with pytest.raises(StoreFailed) as caught:
-        run(updates_in(path))
-    assert caught.value.data["damaged"] == [f"update 3 of {NB}"]
-    assert caught.value.data["sound"] == {f"updates of {NB}": 2}
-
-
-def test_a_damaged_record_of_an_execution_is_not_served(tmp_path: Path) -> None:
-    path = tmp_path / "store.db"
-
-    async def write() -> None:
-        store = await SqliteStore.open(path)
-        await store.create(NB, None)
-        await store.append([ExecutionAccepted(NB, "e1", "e1", "c", "s")])
-        await store.append([ExecutionAccepted(NB, "again", "e1", "c", "s")])
-        await store.append([ExecutionFinished(NB, "e1", b"record")])
-        await store.close()
-
-    async def find(execution_id: str) -> None:
-        store = await SqliteStore.open(path)
-        try:
-            await store.find_execution(execution_id)
-        finally:
-            await store.close()
-
-    run(write())
-    run(find("again"))
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE executions SET record = x'00' WHERE id = 'e1'")
-    for execution_id in ("e1", "again"):
-        with pytest.raises(StoreFailed, match="damaged"):
-            run(find(execution_id))
 
 
 def test_a_store_of_a_newer_headway_is_refused_and_left_as_it_is(tmp_path: Path) -> None:

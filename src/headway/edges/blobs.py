@@ -2,7 +2,8 @@
 
 Floor 4, implements `ports.Blobs`. The blob `abcd...` is the file `ab/cd...`; what is being
 written is in `incoming`, in the same file system, and what a crash left there is removed when
-the folder is opened (one process owns it: see `lock`). A media type is no part of a blob: it
+the folder is opened (one process owns it: see `lock`). A blob whose bytes do not match its name
+is moved into `quarantine` when it is read. A media type is no part of a blob: it
 belongs to the reference, so nobody can change how somebody else's bytes are shown.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 import os
 import string
 import tempfile
@@ -19,10 +21,14 @@ from pathlib import Path
 from headway.edges.folders import sync_folder
 from headway.errors import StoreError, StoreFailed
 
-__all__ = ["FileBlobs", "check_blob", "is_blob_id"]
+__all__ = ["FileBlobs", "check_blob", "is_blob_id", "quarantined_blobs"]
 
 ID_CHARACTERS = 64
 """A SHA-256 in hexadecimal digits."""
+
+_QUARANTINE = "quarantine"
+
+_log = logging.getLogger("headway.blobs")
 
 _DIGITS = frozenset(string.digits + "abcdef")
 
@@ -39,6 +45,14 @@ def check_blob(sha256: str, data: bytes) -> None:
             f"{sha256[:80]!a} is not the SHA-256 of the {len(data)} bytes it was given for.",
             sha256=ascii(sha256[:80]),
         )
+
+
+def quarantined_blobs(root: Path) -> int:
+    """How many blobs in the folder `root` were ever found damaged and put aside."""
+    try:
+        return sum(1 for _ in (root / _QUARANTINE).iterdir())
+    except OSError:
+        return 0
 
 
 class FileBlobs:
@@ -95,9 +109,20 @@ class FileBlobs:
             data = _read(self._path(sha256))
         except OSError as error:
             raise self._failure(error, f"read {sha256}") from error
-        if data is None or hashlib.sha256(data).hexdigest() != sha256:
+        if data is None:
+            return None
+        if hashlib.sha256(data).hexdigest() != sha256:
+            self._put_aside(sha256)
             return None
         return data
+
+    def _put_aside(self, sha256: str) -> None:
+        """Keep the bytes of a damaged blob, but no longer under a name that is not theirs."""
+        _log.error("a blob was damaged and put aside", extra={"fields": {"sha256": sha256}})
+        with contextlib.suppress(OSError):
+            folder = self._root / _QUARANTINE
+            folder.mkdir(mode=0o700, exist_ok=True)
+            self._path(sha256).rename(folder / sha256)
 
     def _size_now(self, sha256: str) -> int | None:
         if not is_blob_id(sha256):

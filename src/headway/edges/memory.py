@@ -23,7 +23,14 @@ from headway.edges.blobs import check_blob, is_blob_id
 from headway.edges.files import changed_elsewhere
 from headway.edges.ports import FileContent, KnownNotebook, StoredExecution, StoredNotebook
 from headway.edges.store import refusal_of_path
-from headway.edges.store_rows import Compacted, Entry, NotebookCreated, PathSet, payload_bytes
+from headway.edges.store_rows import (
+    Compacted,
+    Entry,
+    NotebookCreated,
+    PathSet,
+    Quarantined,
+    payload_bytes,
+)
 from headway.errors import FileError, HeadwayError, NotebookNotFound, StoreError, StoreFailed
 from headway.ids import DocumentId, ExecutionId
 from headway.moments import Moment
@@ -284,6 +291,8 @@ class MemoryStore:
                     return  # Of a runtime document that was replaced.
                 disk.snapshots[entry.document] = entry.snapshot
                 disk.updates.pop(entry.document, None)
+            case Quarantined():
+                raise AssertionError
 
     def _owner_of(self, path: str | None) -> DocumentId | None:
         notebooks = self._disk.notebooks.values()

@@ -72,7 +72,11 @@ class StoredNotebook:
     unfinished: tuple[ExecutionAccepted, ...] = field(default=())
     """Accepted and not terminal when the store was last written."""
     taken: Mapping[ExecutionId, ExecutionId] = field(default_factory=dict)
-    """Every execution id ever accepted for it, and the execution that answers for it."""
+    """Every execution id accepted for it and not forgotten, and the execution that answers."""
+    horizon_ms: int = 0
+    """Ids minted up to then, in milliseconds since 1970, may have been accepted and forgotten."""
+    notices: tuple[str, ...] = ()
+    """What was found damaged of it, a sentence each."""
 
 
 class Store(Protocol):
@@ -93,7 +97,12 @@ class Store(Protocol):
         """Note a new notebook; durable on return. A path belongs to one notebook at a time."""
 
     async def load(self, document: DocumentId) -> StoredNotebook | None:
-        """Everything of one notebook, or None."""
+        """Everything sound of one notebook, or None.
+
+        What is damaged is put aside for good, with what builds on it, and told in `notices`.
+        Raises StoreDamaged when nothing of its history is left; its path is free then, because
+        its file must become a notebook of its own: nobody's copy of this one may merge with it.
+        """
 
     async def find_path(self, path: str) -> DocumentId | None:
         """The notebook whose file is at `path` (absolute, resolved)."""

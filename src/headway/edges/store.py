@@ -12,12 +12,14 @@ What is promised, and by what:
   written before it was asked for, and waits for that if need be.
 * Loud: after a write that failed nothing is ever written or confirmed again by this object. The
   way on is a new one, opened when the disk is well. Reading goes on as far as the disk allows.
-* The last line against silent damage is a checksum on every row; see `store_reading`.
+* The last line against silent damage is a checksum on every row: see `store_reading`, and
+  `store_quarantine` for what becomes of damaged ones.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -28,14 +30,24 @@ from typing import TypeVar
 from headway.core.room.effects import FileRecorded, Record
 from headway.edges.clock import SystemClock
 from headway.edges.ports import Clock, KnownNotebook, StoredExecution, StoredNotebook
-from headway.edges.store_reading import read_execution, read_notebook
-from headway.edges.store_rows import Compacted, Entry, NotebookCreated, PathSet, payload_bytes
+from headway.edges.store_quarantine import Damage
+from headway.edges.store_reading import read_execution, read_notebook, read_notices
+from headway.edges.store_rows import (
+    Compacted,
+    Entry,
+    NotebookCreated,
+    PathSet,
+    Quarantined,
+    payload_bytes,
+)
 from headway.edges.store_schema import failure, open_reader
 from headway.edges.store_writer import Job, Writer
-from headway.errors import HeadwayError, StoreError, StoreFailed
+from headway.errors import HeadwayError, StoreDamaged, StoreError, StoreFailed
 from headway.ids import DocumentId, ExecutionId
 
 __all__ = ["SqliteStore", "refusal_of_path"]
+
+_LOG = logging.getLogger("headway.store")
 
 T = TypeVar("T")
 
@@ -78,6 +90,7 @@ class SqliteStore:
         self._under_way = 0
         self._progress_s = 0.0
         self._lending = False
+        self._notices: tuple[str, ...] = ()
         self._closed = False
 
     @classmethod
@@ -95,6 +108,7 @@ class SqliteStore:
         writer, reader = await asyncio.to_thread(_open_both, path, prove_seq)
         store = cls(path, writer, reader, clock or SystemClock())
         writer.start(store._loop, store._settle)
+        await store._read_notices()
         return store
 
     async def reopened(self) -> SqliteStore:
@@ -127,12 +141,32 @@ class SqliteStore:
         return self._append((Compacted(document, snapshot),))
 
     async def load(self, document: DocumentId) -> StoredNotebook | None:
-        """Everything of one notebook, or None; StoreFailed when any of it is damaged."""
-        return await self._read(lambda: read_notebook(self._reader, self._path, document))
+        """Everything sound of one notebook, or None; StoreDamaged if its history is lost."""
+        found = await self._read(lambda: read_notebook(self._reader, document))
+        if found is not None and found.damage:
+            await self._put_aside(document, found.damage)
+            found = await self._read(lambda: read_notebook(self._reader, document))
+        if found is None:
+            return None
+        if found.is_lost:
+            raise StoreDamaged(
+                f"The history of notebook {document} was damaged on the disk and cannot be read. "
+                f"It is kept apart in {self._path}. Open its file to go on with that.",
+                path=str(self._path),
+                document=document,
+                damaged=list(found.notebook.notices),
+            )
+        return found.notebook
 
     async def find_execution(self, execution_id: ExecutionId) -> StoredExecution | None:
         """An execution by id; its record is that of the execution it runs as."""
-        return await self._read(lambda: read_execution(self._reader, self._path, execution_id))
+        found = await self._read(lambda: read_execution(self._reader, execution_id))
+        if found is None:
+            return None
+        stored, damage = found
+        if damage:
+            await self._put_aside(stored.accepted.notebook, damage)
+        return stored
 
     async def find_path(self, path: str) -> DocumentId | None:
         """The notebook whose file is at `path` (absolute, resolved)."""
@@ -152,7 +186,7 @@ class SqliteStore:
 
     def notices(self) -> tuple[str, ...]:
         """What was found damaged and is kept apart."""
-        return ()
+        return self._notices
 
     async def close(self) -> None:
         """Make everything appended durable and let go of the files. Later calls fail."""
@@ -180,6 +214,16 @@ class SqliteStore:
             self._lending = True
             self._loop.call_later(LEND_AFTER_S, self._lend)
         return future
+
+    async def _put_aside(self, notebook: DocumentId, damage: tuple[Damage, ...]) -> None:
+        names = [each.what for each in damage]
+        fields = {"document": notebook, "damaged": names}
+        _LOG.error("damage was found in the store and put aside", extra={"fields": fields})
+        await self._append((Quarantined(notebook, damage, self._clock.now().wall_s),))
+        await self._read_notices()
+
+    async def _read_notices(self) -> None:
+        self._notices = await self._read(lambda: read_notices(self._reader, None))
 
     def _lend(self) -> None:
         """Let the writing thread have the interpreter lock while the loop is never idle.
@@ -246,7 +290,10 @@ class SqliteStore:
             finally:
                 self._reader.execute("COMMIT")
         except sqlite3.Error as error:
-            raise failure(self._path, error, "it was read") from error
+            failed = failure(self._path, error, "it was read")
+            if str(failed.data["reason"]).startswith("SQLITE_CORRUPT"):
+                raise StoreDamaged(failed.message, **failed.data) from error
+            raise failed from error
 
     def _closed_error(self) -> StoreFailed:
         return StoreFailed(

@@ -1,23 +1,24 @@
 """What the store reads: a notebook or an execution put together from its rows.
 
 Floor 4, part of `store`. Every checksum is verified on the way, and no row that fails its own is
-ever served: what is damaged is named and the whole reading refused. It changes nothing.
+ever served, nor what builds on it: the damage is named, and what came before it is read. It
+changes nothing; `store_quarantine` puts aside what is named here.
 """
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from headway.core.room.effects import ExecutionAccepted
 from headway.edges.ports import StoredExecution, StoredNotebook
+from headway.edges.store_quarantine import Damage
 from headway.edges.store_rows import acceptance_fields, checksum
-from headway.errors import StoreFailed
 from headway.ids import DocumentId, ExecutionId
 
-__all__ = ["read_execution", "read_notebook"]
+__all__ = ["Reading", "read_execution", "read_horizon", "read_notebook", "read_notices"]
 
 _ACCEPTANCE = "e.notebook, e.id, e.runs_as, e.cell_id, e.source_sha256, e.checksum"
 _SELF_AND_ORIGINAL = "FROM executions e LEFT JOIN executions o ON o.id = e.runs_as AND o.id <> e.id"
@@ -25,55 +26,68 @@ _SELF_AND_ORIGINAL = "FROM executions e LEFT JOIN executions o ON o.id = e.runs_
 _OF_NOTEBOOK = "FROM executions e WHERE e.notebook = ?"
 
 
-def read_notebook(
-    connection: sqlite3.Connection, path: Path, document: DocumentId
-) -> StoredNotebook | None:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A notebook as its rows give it, and what of them is damaged."""
+
+    notebook: StoredNotebook
+    damage: tuple[Damage, ...]
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing of the notebook's history is left, although there was some."""
+        empty = self.notebook.snapshot is None and not self.notebook.updates
+        return empty and bool(self.notebook.notices)
+
+
+def read_notebook(connection: sqlite3.Connection, document: DocumentId) -> Reading | None:
     """Everything of one notebook, every checksum verified; None if there is none.
 
-    `connection` should be in a read transaction, so that all of it is of one instant. `path` is
-    the store's, for errors. Raises StoreFailed when any row is damaged; its data tells
-    `damaged` (what) and `sound` (what passed its check, updates only up to the first bad one).
+    `connection` should be in a read transaction, so that all of it is of one instant. No row that
+    fails its check is in the notebook, nor an update after one.
     """
     row = connection.execute(
         "SELECT path, file_sha256, file_content FROM documents WHERE id = ?", (document,)
     ).fetchone()
     if row is None:
         return None
-    examined = _Examined()
-    if row[2] is not None and hashlib.sha256(row[2]).hexdigest() != row[1]:
-        examined.damaged.append("file content")
+    damage: list[Damage] = []
+    path, file_sha256, file_content = row
+    if file_content is not None and not _is_named(file_content, file_sha256):
+        damage.append(Damage("file", document, None, "the file's last content"))
+        file_sha256 = file_content = None
     current = connection.execute(
         "SELECT runtime FROM runtimes WHERE notebook = ?", (document,)
     ).fetchone()
     runtime = None if current is None else current[0]
-    snapshot, updates = _read_document(connection, document, examined)
+    snapshot, updates = _read_document(connection, document, damage)
     runtime_snapshot, runtime_updates = None, tuple[bytes, ...]()
     if runtime is not None:
-        runtime_snapshot, runtime_updates = _read_document(connection, runtime, examined)
+        runtime_snapshot, runtime_updates = _read_document(connection, runtime, damage)
         if runtime_snapshot is None:
-            examined.damaged.append(f"snapshot of {runtime}")
-    unfinished = _read_unfinished(connection, document, examined)
-    taken = _read_taken(connection, document, examined)
-    examined.refuse_damage(path, document)
-    return StoredNotebook(
+            runtime, runtime_updates = None, ()
+    notebook = StoredNotebook(
         document=document,
-        path=row[0],
-        file_sha256=row[1],
-        file_content=row[2],
+        path=path,
+        file_sha256=file_sha256,
+        file_content=file_content,
         snapshot=snapshot,
         updates=updates,
         runtime=runtime,
         runtime_snapshot=runtime_snapshot,
         runtime_updates=runtime_updates,
-        unfinished=unfinished,
-        taken=taken,
+        unfinished=_read_unfinished(connection, document),
+        taken=_read_taken(connection, document, damage),
+        horizon_ms=read_horizon(connection, document),
+        notices=read_notices(connection, document),
     )
+    return Reading(notebook, tuple(damage))
 
 
 def read_execution(
-    connection: sqlite3.Connection, path: Path, execution_id: ExecutionId
-) -> StoredExecution | None:
-    """One execution, with the record of the one it runs as. Raises StoreFailed on damage."""
+    connection: sqlite3.Connection, execution_id: ExecutionId
+) -> tuple[StoredExecution, tuple[Damage, ...]] | None:
+    """One execution, with the record of the one it runs as; a damaged record is left out."""
     row = connection.execute(
         f"SELECT {_ACCEPTANCE}, e.record, e.record_checksum, o.id, o.record, o.record_checksum"
         f" {_SELF_AND_ORIGINAL} WHERE e.id = ?",
@@ -81,85 +95,79 @@ def read_execution(
     ).fetchone()
     if row is None:
         return None
+    damage: list[Damage] = []
     accepted, sound = _read_acceptance(row)
+    if not sound:
+        damage.append(_damaged_acceptance(execution_id))
     own, own_check, original, record, check = row[6:]
     if own is not None:
         original, record, check = execution_id, own, own_check
-    if not sound or (record is not None and not _is_sound(original, record, check)):
-        _Examined([f"execution {execution_id}"]).refuse_damage(path, accepted.notebook)
-    return StoredExecution(accepted, record)
+    if record is not None and not _is_sound(original, record, check):
+        damage.append(Damage("record", original, None, f"the result of execution {original}"))
+        record = None
+    return StoredExecution(accepted, record), tuple(damage)
 
 
-class _Examined:
-    """What a reading found sound, and what not."""
+def read_horizon(connection: sqlite3.Connection, notebook: DocumentId) -> int:
+    """Up to which minting time, in milliseconds, execution ids may have been forgotten."""
+    row = connection.execute(
+        "SELECT minted_ms FROM horizons WHERE notebook = ?", (notebook,)
+    ).fetchone()
+    return 0 if row is None else int(row[0])
 
-    def __init__(self, damaged: list[str] | None = None) -> None:
-        self.damaged: list[str] = damaged or []
-        self.sound: dict[str, int] = {}
 
-    def refuse_damage(self, path: Path, document: DocumentId) -> None:
-        if not self.damaged:
-            return
-        raise StoreFailed(
-            f"The store {path} is damaged: of notebook {document}, {', '.join(self.damaged)} "
-            "cannot be trusted. Nothing was changed. Keep a copy of the store and put back a "
-            "sound one, or open the notebook's file under another HEADWAY_HOME.",
-            path=str(path),
-            document=document,
-            damaged=self.damaged,
-            sound=self.sound,
-            reason="CHECKSUM",
-        )
+def read_notices(connection: sqlite3.Connection, notebook: DocumentId | None) -> tuple[str, ...]:
+    """What was ever found damaged of a notebook, or of any: a sentence for each notebook."""
+    counted = connection.execute(
+        # With min() the other columns are of the row that has it (SQLite, "Bare columns").
+        "SELECT notebook, count(*), what, min(id) FROM quarantine"
+        " WHERE ?1 IS NULL OR notebook = ?1 GROUP BY notebook",
+        (notebook,),
+    )
+    return tuple(
+        f"Of notebook {owner}, {count} stored parts were damaged on the disk and are kept apart "
+        f"(first {what}). Everything sound before them is in use."
+        for owner, count, what, _ in counted
+    )
 
 
 def _read_document(
-    connection: sqlite3.Connection, document: DocumentId, examined: _Examined
+    connection: sqlite3.Connection, document: DocumentId, damage: list[Damage]
 ) -> tuple[bytes | None, tuple[bytes, ...]]:
-    """Snapshot and updates of one document; damage and what is sound go into `examined`."""
+    """The longest sound beginning of one document; the damage that ends it goes into `damage`."""
     row = connection.execute(
         "SELECT bytes, checksum FROM snapshots WHERE document = ?", (document,)
     ).fetchone()
-    snapshot: bytes | None = None
-    if row is not None:
-        snapshot = row[0]
-        if not _is_sound(document, *row):
-            examined.damaged.append(f"snapshot of {document}")
-        else:
-            examined.sound[f"snapshot of {document}"] = 1
+    if row is not None and not _is_sound(document, *row):
+        damage.append(Damage("snapshot", document, None, f"the snapshot of {document}"))
+        return None, ()
     updates: list[bytes] = []
-    all_sound = True
     for seq, update, check in connection.execute(
         "SELECT seq, bytes, checksum FROM updates WHERE document = ? ORDER BY seq", (document,)
     ):
         if not _is_sound(document, update, check):
-            all_sound = False
-            examined.damaged.append(f"update {seq} of {document}")
-        elif all_sound:
-            updates.append(update)
-    examined.sound[f"updates of {document}"] = len(updates)
-    return snapshot, tuple(updates)
+            damage.append(Damage("update", document, seq, f"update {seq} of {document}"))
+            break
+        updates.append(update)
+    return None if row is None else row[0], tuple(updates)
 
 
 def _read_unfinished(
-    connection: sqlite3.Connection, notebook: DocumentId, examined: _Examined
+    connection: sqlite3.Connection, notebook: DocumentId
 ) -> tuple[ExecutionAccepted, ...]:
-    """Acceptances without a terminal record, in the order they were stored."""
-    found: list[ExecutionAccepted] = []
-    for row in connection.execute(
+    """Sound acceptances without a terminal record, in the order they were stored."""
+    rows = connection.execute(
         f"SELECT {_ACCEPTANCE} {_SELF_AND_ORIGINAL}"
-        " WHERE e.notebook = ? AND e.record IS NULL AND o.record IS NULL ORDER BY e.rowid",
+        " WHERE e.notebook = ? AND e.record IS NULL AND o.record IS NULL"
+        # One whose original was forgotten ended with it.
+        " AND (e.runs_as = e.id OR o.id IS NOT NULL) ORDER BY e.rowid",
         (notebook,),
-    ):
-        accepted, sound = _read_acceptance(row)
-        if sound:
-            found.append(accepted)
-        else:
-            examined.damaged.append(f"execution {accepted.execution_id}")
-    return tuple(found)
+    )
+    return tuple(accepted for accepted, sound in map(_read_acceptance, rows) if sound)
 
 
 def _read_taken(
-    connection: sqlite3.Connection, notebook: DocumentId, examined: _Examined
+    connection: sqlite3.Connection, notebook: DocumentId, damage: list[Damage]
 ) -> dict[ExecutionId, ExecutionId]:
     """Every accepted execution id, and the execution that answers for it."""
     taken: dict[ExecutionId, ExecutionId] = {}
@@ -168,10 +176,13 @@ def _read_taken(
     ):
         accepted, sound = _read_acceptance(row)
         taken[accepted.execution_id] = accepted.runs_as
-        name = f"execution {accepted.execution_id}"
-        if not sound and name not in examined.damaged:
-            examined.damaged.append(name)
+        if not sound:
+            damage.append(_damaged_acceptance(accepted.execution_id))
     return taken
+
+
+def _damaged_acceptance(execution_id: ExecutionId) -> Damage:
+    return Damage("acceptance", execution_id, None, f"execution {execution_id}")
 
 
 def _read_acceptance(row: tuple[Any, ...]) -> tuple[ExecutionAccepted, bool]:
@@ -182,3 +193,7 @@ def _read_acceptance(row: tuple[Any, ...]) -> tuple[ExecutionAccepted, bool]:
 
 def _is_sound(document: DocumentId, content: object, check: object) -> bool:
     return isinstance(content, bytes) and checksum(document, content) == check
+
+
+def _is_named(content: object, sha256: object) -> bool:
+    return isinstance(content, bytes) and hashlib.sha256(content).hexdigest() == sha256

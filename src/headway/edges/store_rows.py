@@ -21,6 +21,7 @@ from headway.core.room.effects import (
     RuntimeReplaced,
     UpdateStored,
 )
+from headway.edges.store_quarantine import Damage, put_aside
 from headway.errors import NotebookNotFound, StoreError
 from headway.ids import DocumentId
 
@@ -29,6 +30,7 @@ __all__ = [
     "Entry",
     "NotebookCreated",
     "PathSet",
+    "Quarantined",
     "RowWriter",
     "acceptance_fields",
     "checksum",
@@ -65,7 +67,16 @@ class Compacted:
     snapshot: bytes
 
 
-Entry = Record | NotebookCreated | PathSet | Compacted
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """What was found damaged of a notebook."""
+
+    notebook: DocumentId
+    damage: tuple[Damage, ...]
+    found_s: float
+
+
+Entry = Record | NotebookCreated | PathSet | Compacted | Quarantined
 
 
 def payload_bytes(entry: Entry) -> int:
@@ -79,7 +90,7 @@ def payload_bytes(entry: Entry) -> int:
             return len(entry.record)
         case FileRecorded():
             return len(entry.content)
-        case ExecutionAccepted() | NotebookCreated() | PathSet():
+        case ExecutionAccepted() | NotebookCreated() | PathSet() | Quarantined():
             return 0
         case _:
             assert_never(entry)
@@ -160,6 +171,8 @@ class RowWriter:
                 run("UPDATE documents SET path = ? WHERE id = ?", (entry.path, entry.document))
             case Compacted():
                 self._compact(entry)
+            case Quarantined():
+                self._put_aside(entry)
             case _:
                 assert_never(entry)
 
@@ -180,6 +193,12 @@ class RowWriter:
             return  # Of a runtime document that was replaced: its rows would belong to nobody.
         self._snapshot(entry.document, entry.snapshot)
         run("DELETE FROM updates WHERE document = ?", (entry.document,))
+
+    def _put_aside(self, entry: Quarantined) -> None:
+        for damage in entry.damage:
+            bare = ExecutionAccepted(entry.notebook, damage.key, damage.key, "", "")
+            check = checksum(*acceptance_fields(bare))
+            put_aside(self._connection, entry.notebook, damage, entry.found_s, check)
 
     def _replace_runtime(self, entry: RuntimeReplaced) -> None:
         run = self._connection.execute

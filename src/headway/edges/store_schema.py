@@ -15,7 +15,14 @@ from pathlib import Path
 from headway.edges.folders import sync_folder
 from headway.errors import StoreFailed, StoreTooNew
 
-__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "failure", "open_reader", "open_writer"]
+__all__ = [
+    "APPLICATION_ID",
+    "QUARANTINE_VERSION",
+    "SCHEMA_VERSION",
+    "failure",
+    "open_reader",
+    "open_writer",
+]
 
 APPLICATION_ID = 0x48647779
 """In the file's header (SQLite file format, section 1.3.17): "Hdwy"."""
@@ -78,6 +85,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 """What makes schema version n out of version n - 1, in order. Append; never change an entry."""
 
 SCHEMA_VERSION = len(MIGRATIONS)
+
+QUARANTINE_VERSION = 3
+"""Since then a store tells what was found damaged."""
 
 
 def failure(path: Path, error: BaseException, doing: str) -> StoreFailed:
