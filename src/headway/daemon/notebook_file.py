@@ -1,4 +1,4 @@
-"""Writing a notebook's file: blobs put in their places, then bytes, then the disk.
+"""A notebook's file on the disk: written (blobs in their places, then bytes), and read.
 
 Floor 5. What the notebook holds and when it is written is the room's decision.
 """
@@ -10,12 +10,12 @@ import hashlib
 from typing import Any
 
 from headway.core.document import mime, nbformat
-from headway.core.room.effects import WriteFile
-from headway.core.room.inputs import FileWriteFailed, FileWritten
+from headway.core.room.effects import ReadFile, WriteFile
+from headway.core.room.inputs import FileSeen, FileUnseen, FileWriteFailed, FileWritten
 from headway.edges.ports import Blobs, Files
 from headway.errors import FileError, FileNotWritable, HeadwayError
 
-__all__ = ["write_notebook"]
+__all__ = ["read_notebook", "write_notebook"]
 
 
 async def write_notebook(
@@ -35,6 +35,17 @@ async def write_notebook(
         return FileWriteFailed(effect.token, FileNotWritable(sentence, path=effect.path))
     sha256 = hashlib.sha256(content).hexdigest()
     return FileWritten(effect.token, effect.path, sha256, changed, content)
+
+
+async def read_notebook(effect: ReadFile, files: Files) -> FileSeen | FileUnseen:
+    """Do what the effect says; the answer is the input for the room. Raises nothing of ours."""
+    try:
+        found = await files.read(effect.path)
+    except HeadwayError as error:
+        return FileUnseen(effect.token, error)
+    if found is None:
+        return FileSeen(effect.token, None, None)
+    return FileSeen(effect.token, found.content, found.sha256)
 
 
 async def _collect_blobs(effect: WriteFile, blobs: Blobs) -> dict[str, bytes]:

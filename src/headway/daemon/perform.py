@@ -15,6 +15,7 @@ from headway.core.room.effects import (
     Effect,
     InterruptKernel,
     Persist,
+    ReadFile,
     Refuse,
     Send,
     StartKernel,
@@ -22,7 +23,7 @@ from headway.core.room.effects import (
     StoreBlob,
     WriteFile,
 )
-from headway.daemon.notebook_file import write_notebook
+from headway.daemon.notebook_file import read_notebook, write_notebook
 
 if TYPE_CHECKING:
     from headway.daemon.host import RoomHost
@@ -57,6 +58,8 @@ def perform(effect: Effect, host: RoomHost) -> None:
             host.kernels.stop(effect)
         case WriteFile():
             host.spawn(_write(effect, host))
+        case ReadFile():
+            host.spawn(_read(effect, host))
         case Close(peer, code, reason):
             outlet = host.outlets.get(peer)
             if outlet is not None:
@@ -67,3 +70,7 @@ def perform(effect: Effect, host: RoomHost) -> None:
 
 async def _write(effect: WriteFile, host: RoomHost) -> None:
     host.feed(await write_notebook(effect, host.outside.files, host.outside.blobs))
+
+
+async def _read(effect: ReadFile, host: RoomHost) -> None:
+    host.feed(await read_notebook(effect, host.outside.files))

@@ -1,7 +1,13 @@
 from __future__ import annotations
 
-from headway.core.room.autosave import AUTOSAVE_LATEST_S, AUTOSAVE_QUIET_S, RETRY_S, Autosave
-from headway.errors import FileChanged, FileNotWritable
+from headway.core.room.autosave import (
+    AUTOSAVE_LATEST_S,
+    AUTOSAVE_QUIET_S,
+    PERMANENT_S,
+    RETRY_S,
+    Autosave,
+)
+from headway.errors import FileNotWritable
 from headway.moments import Moment
 
 
@@ -52,13 +58,35 @@ def test_a_disk_that_refuses_is_asked_again_less_and_less_often() -> None:
         assert autosave.next_deadline() == 100.0 + wait_s
 
 
-def test_a_file_that_somebody_else_wrote_is_left_alone() -> None:
+def test_a_refusal_that_does_not_pass_is_not_tried_again_by_time_alone() -> None:
     autosave = Autosave()
     autosave.changed(at(0.0))
     autosave.began()
-    autosave.failed(FileChanged("changed"), at(1.0))
+    autosave.failed(FileNotWritable("a folder", transient=False), at(1.0))
     autosave.changed(at(2.0))
 
     assert autosave.next_deadline() is None
     assert autosave.is_behind
-    assert isinstance(autosave.error, FileChanged)
+    assert autosave.has_given_up
+    autosave.changed(at(1.0 + PERMANENT_S))
+    assert autosave.is_due(at(1.0 + PERMANENT_S + AUTOSAVE_QUIET_S))
+
+
+def test_after_a_refusal_that_does_not_pass_a_hint_is_a_reason_to_try_again() -> None:
+    autosave = Autosave()
+    autosave.changed(at(0.0))
+    autosave.began()
+    autosave.failed(FileNotWritable("a folder", transient=False), at(1.0))
+    autosave.try_again()
+
+    assert autosave.is_due(at(1.0 + AUTOSAVE_QUIET_S))
+
+
+def test_a_write_that_is_put_off_is_still_due() -> None:
+    autosave = Autosave()
+    autosave.changed(at(0.0))
+    autosave.began()
+    autosave.put_off(at(1.0))
+
+    assert autosave.is_due(at(1.0 + AUTOSAVE_QUIET_S))
+    assert autosave.error is None

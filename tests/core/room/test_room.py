@@ -3,7 +3,6 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from room_stage import DOCUMENT, Stage
 
 from headway.core.document.edits import AddCell, DeleteCell, UpdateSource
 from headway.core.kernel.events import ErrorOutput, Idle, Stream
@@ -18,7 +17,6 @@ from headway.core.room.effects import (
     WriteFile,
 )
 from headway.core.room.inputs import (
-    FileWriteFailed,
     FileWritten,
     KernelEnded,
     KernelFailed,
@@ -34,13 +32,13 @@ from headway.errors import (
     BadRequest,
     CellNotFound,
     ExecutionNotFound,
-    FileChanged,
     HeadsTimeout,
     KernelNotFound,
     NotExecutable,
     StoreFailed,
 )
 from headway.ids import Heads, derived_execution_id, heads_to_text
+from room_stage import DOCUMENT, Stage
 
 
 def execute(stage: Stage, cell: str, heads: str | None = None, **more: str) -> tuple[str, int]:
@@ -611,20 +609,6 @@ def test_a_changed_notebook_is_saved_by_itself_and_an_unchanged_one_is_not() -> 
     assert deadline is not None
     stage.wait(deadline - stage.now_s)
     assert len(stage.of(WriteFile)) == 1
-
-
-def test_a_file_that_somebody_else_wrote_is_not_written_over_and_the_asker_is_told() -> None:
-    stage = file_stage()
-    stage.peer().add_cell("a", "1")
-    token = stage.ask(rpc.Save(document=DOCUMENT))
-    (write,) = stage.of(WriteFile)
-    error = FileChanged("Another program wrote the file.")
-    stage.feed(FileWriteFailed(write.token, error))
-    stage.wait(600)
-
-    assert stage.answer(token) is error
-    assert len(stage.of(WriteFile)) == 1
-    assert not stage.room.is_idle
 
 
 def test_a_file_is_opened_with_its_cells_ids_and_outputs() -> None:

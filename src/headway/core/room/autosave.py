@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headway.errors import FileChanged, HeadwayError, NotebookUnreadable
+from headway.errors import HeadwayError
 from headway.moments import Moment
 
-__all__ = ["AUTOSAVE_LATEST_S", "AUTOSAVE_QUIET_S", "Autosave"]
+__all__ = ["AUTOSAVE_LATEST_S", "AUTOSAVE_QUIET_S", "PERMANENT_S", "RETRY_S", "Autosave"]
 
 AUTOSAVE_QUIET_S = 1.0
 """A changed notebook is written after this long without a further change."""
@@ -20,6 +20,10 @@ AUTOSAVE_LATEST_S = 5.0
 
 RETRY_S = (2.0, 5.0, 15.0, 60.0)
 """Waits between attempts while the disk refuses; the last one repeats."""
+
+PERMANENT_S = 60.0
+"""After a refusal that does not pass by itself (a folder in the file's place, no permission), the
+next change later than this is a reason to try again; time alone is none."""
 
 
 @dataclass(slots=True)
@@ -32,15 +36,22 @@ class Autosave:
     error: HeadwayError | None = None
     _failures: int = 0
     _not_before_s: float = 0.0
-    _held: bool = False
+    _has_given_up: bool = False
 
     @property
     def is_behind(self) -> bool:
         """Whether something is not in the file yet."""
         return self.changed_first_s is not None or self.writing
 
+    @property
+    def has_given_up(self) -> bool:
+        """Whether nothing will be written before something changes."""
+        return self._has_given_up and not self.writing
+
     def changed(self, now: Moment) -> None:
         """Something that the file contains is different now."""
+        if self._not_before_s <= now.monotonic_s:
+            self._has_given_up = False
         if self.changed_first_s is None:
             self.changed_first_s = now.monotonic_s
         self.changed_last_s = now.monotonic_s
@@ -55,26 +66,31 @@ class Autosave:
         self.writing = False
         self.error = None
         self._failures = 0
-        self._not_before_s = 0.0
-        self._held = False
+        self.try_again()
+
+    def put_off(self, now: Moment) -> None:
+        """The write was not done, for a reason that is being seen to."""
+        self.writing = False
+        self.changed(now)
 
     def failed(self, error: HeadwayError, now: Moment) -> None:
-        """The write was not done: try later, or, if another program wrote the file, hold.
-
-        A file that somebody else changed is never overwritten by itself; a save that a person
-        asks for is refused with the same error, so nothing happens behind anybody's back.
-        """
+        """The write was not done: try later, or, if that would not help, wait for a change."""
         self.writing = False
         self.error = error
         self.changed(now)
-        self._held = isinstance(error, FileChanged | NotebookUnreadable)
+        self._has_given_up = error.data.get("transient") is False
         wait_s = RETRY_S[min(self._failures, len(RETRY_S) - 1)]
         self._failures += 1
-        self._not_before_s = now.monotonic_s + wait_s
+        self._not_before_s = now.monotonic_s + (PERMANENT_S if self._has_given_up else wait_s)
+
+    def try_again(self) -> None:
+        """What stood in the way may be gone."""
+        self._not_before_s = 0.0
+        self._has_given_up = False
 
     def next_deadline(self) -> float | None:
         """When to write, in monotonic seconds; None if there is nothing to write."""
-        if self.changed_first_s is None or self.writing or self._held:
+        if self.changed_first_s is None or self.writing or self._has_given_up:
             return None
         assert self.changed_last_s is not None, "a first change without a last one"
         quiet = self.changed_last_s + AUTOSAVE_QUIET_S

@@ -29,6 +29,7 @@ __all__ = [
     "InterruptKernel",
     "KernelRequest",
     "Persist",
+    "ReadFile",
     "Record",
     "Refuse",
     "RuntimeReplaced",
@@ -233,6 +234,18 @@ class WriteFile:
     expected_sha256: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class ReadFile:
+    """Read the notebook's file. Answered by `FileSeen` or `FileUnseen`.
+
+    Never under way at the same time as a `WriteFile`, so what it finds is not older than what
+    was written last.
+    """
+
+    token: int
+    path: str
+
+
 Effect = (
     Send
     | Close
@@ -246,4 +259,5 @@ Effect = (
     | InterruptKernel
     | StopKernel
     | WriteFile
+    | ReadFile
 )

@@ -1,30 +1,82 @@
 """The notebook's file: what it should hold, what it held last, and who waits for a save.
 
-Floor 3. A write is an effect with everything it needs; one is under way at a time. The file is
-written only from what is durable, and only over bytes that we know (DESIGN section 7).
+Floor 3. Theory of operation: one step at a time, a write or a look. A write has everything it
+needs, is made only from what is durable, and only over bytes that we know: those last written or
+seen. When the file holds others, or something may have happened to it, a look comes next; what
+another program changed is merged (`intake`), what was seen becomes the new base, and the write is
+made again over exactly that. Files are compared by content, never by clock.
+
+A file that cannot be merged is left alone, and said to be so, until it changes:
+
+    removed      a save asked for writes it again; the autosave does not bring it back
+    unreadable   it is no notebook now; a save is refused
+    stopped      the merge would take most of the notebook away; the next save keeps what is
+                 here, `FileAccepted` takes the file's version
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, assert_never
 
 from headway.core.document.nbformat import render_notebook
 from headway.core.room.autosave import Autosave
-from headway.core.room.effects import FileRecorded, WriteFile
+from headway.core.room.effects import FileRecorded, ReadFile, WriteFile
+from headway.core.room.inputs import (
+    FileAccepted,
+    FileSeen,
+    FileTouched,
+    FileUnseen,
+    FileWriteFailed,
+    FileWritten,
+)
 from headway.core.wire.rpc import Saved
-from headway.errors import BadRequest, HeadwayError, StoreFailed
-from headway.ids import DocumentId, Heads, heads_to_text
+from headway.errors import (
+    BadRequest,
+    FileChanged,
+    FileError,
+    FileWouldEmpty,
+    HeadwayError,
+    NotebookUnreadable,
+    StoreFailed,
+)
+from headway.ids import CellId, DocumentId, ExecutionId, Heads, heads_to_text
 
 if TYPE_CHECKING:
     from headway.core.document.notebook import NotebookDocument
     from headway.core.document.runtime import RuntimeReader
-    from headway.core.room.inputs import FileWritten
+    from headway.core.room.inputs import FileInput
+    from headway.core.room.intake import Intake
     from headway.core.room.ledger import Ledger
+    from headway.core.room.opening import KnownFile
     from headway.core.room.requests import Requests
     from headway.moments import Moment
 
-__all__ = ["NotebookFile"]
+__all__ = ["LOOK_AGAIN_S", "MAX_RACES", "NotebookFile"]
+
+MAX_RACES = 20
+"""A save is refused after so many writes in a row that came just after another program's."""
+
+_RACE_FIRST_S, _RACE_LONGEST_S = 0.005, 0.5
+"""Waits between a refused write and the look after it; doubled each time."""
+
+LOOK_AGAIN_S = 5.0
+"""A file that could not be read for a reason that passes is looked at again after this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    token: int
+    path: str
+    heads: Heads
+    waiters: tuple[int, ...]
+    runs: dict[CellId, ExecutionId]
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    token: int
 
 
 class NotebookFile:
@@ -36,35 +88,67 @@ class NotebookFile:
         ledger: Ledger,
         requests: Requests,
         contents: Callable[[], tuple[NotebookDocument, RuntimeReader]],
-        *,
-        path: str | None,
-        sha256: str | None,
+        intake: Intake,
+        known: KnownFile,
     ) -> None:
-        """`path` is absolute; `sha256` is of the bytes last read or written there.
-
-        `contents` gives the documents as they are when a write begins.
-        """
+        """`contents` gives the documents as they are when a write begins."""
         self._document = document
         self._ledger = ledger
         self._requests = requests
         self._contents = contents
-        self.path = path
-        self._sha256 = sha256
+        self._intake = intake
+        self.path = known.path
+        self._base = known.base
+        self._base_sha256 = known.base_sha256
+        self._there = known.base_sha256 if known.is_there else None
+        self._runs = known.runs
         self.autosave = Autosave()
-        self._write: tuple[int, str, Heads] | None = None
+        self._held: HeadwayError | None = None
+        self._held_sha256: str | None = None
+        self._keeps_ours: str | None = None
+        self._accepts = False
+        self._step: _Write | _Look | None = None
+        self._look_s: float | None = None
+        self._not_before_s = 0.0
+        self._races = 0
         self._tokens = 0
-        self._writing_for: list[int] = []
         self._next_for: list[tuple[int, str]] = []
+        if known.path is not None and known.is_doubtful:
+            self._look_s = float("-inf")
 
     @property
     def is_saved(self) -> bool:
         """Whether the file holds everything; a notebook without a file is never saved."""
-        return self.path is not None and not self.autosave.is_behind
+        return self.path is not None and self._held is None and not self.autosave.is_behind
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is under way, and nothing will be by itself."""
+        if self.path is None:
+            return True
+        if self._step is not None or self._next_for or self._look_s is not None:
+            return False
+        held = self._held is not None or self.autosave.has_given_up
+        return held or not self.autosave.is_behind
+
+    @property
+    def trouble(self) -> HeadwayError | None:
+        """Why the file is left alone, or could not be written; None when all is well."""
+        return self._held or self.autosave.error
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether somebody removed the file."""
+        return isinstance(self._held, FileChanged)
 
     def changed(self, now: Moment) -> None:
         """Something that the file contains is different now."""
         if self.path is not None:
             self.autosave.changed(now)
+
+    def found(self, runs: dict[CellId, ExecutionId]) -> None:
+        """What the file shows of these cells was recorded as these executions."""
+        self._runs = {**self._runs, **runs}
 
     def save(self, token: int, path: str | None) -> None:
         """Write for this request; a write under way is followed by another."""
@@ -73,72 +157,208 @@ class NotebookFile:
             raise BadRequest(
                 "The notebook has no file yet; say where to save it with `path`.", field="path"
             )
+        if target == self.path and self._held is not None:
+            self._look_now()
+            if isinstance(self._held, FileWouldEmpty):
+                self._keeps_ours = self._held_sha256
         self._next_for.append((token, target))
 
+    def handle(self, event: FileInput, now: Moment) -> None:
+        """Take an input that is about the file."""
+        match event:
+            case FileWritten():
+                self._written(event)
+            case FileWriteFailed(token=token, error=error):
+                self._failed(token, error, now)
+            case FileTouched():
+                self._touched()
+            case FileSeen():
+                self._seen(event, now)
+            case FileUnseen(token=token, error=error):
+                self._unseen(token, error, now)
+            case FileAccepted():
+                self._accept()
+            case _:
+                assert_never(event)
+
     def next_deadline(self) -> float | None:
-        """When the autosave wants to write, in monotonic seconds."""
-        return None if self.path is None else self.autosave.next_deadline()
+        """When `advance` has something to do, in monotonic seconds."""
+        if self.path is None or self._step is not None:
+            return None
+        wanted = [self._look_s]
+        if self._held is None:
+            wanted.append(self.autosave.next_deadline())
+        if self._next_for:
+            wanted.append(self._not_before_s)
+        deadline = min((each for each in wanted if each is not None), default=None)
+        return None if deadline is None else max(deadline, self._not_before_s)
 
     def advance(self, now: Moment) -> None:
-        """Begin a write if one is wanted and none is under way."""
-        if self._write is not None:
+        """Begin a step if one is wanted and none is under way."""
+        if self._step is not None or now.monotonic_s < self._not_before_s:
             return
-        if self._next_for:
-            target = self._next_for[0][1]
-            self._writing_for = [token for token, path in self._next_for if path == target]
-            self._next_for = [each for each in self._next_for if each[1] != target]
-            self._begin(target)
-        elif self.path is not None and self.autosave.is_due(now):
+        if self.path is not None and self._look_s is not None and self._look_s <= now.monotonic_s:
+            self._look_s = None
+            self._step = _Look(self._next_token())
+            self._ledger.emit(ReadFile(self._step.token, self.path))
+        elif self._next_for:
+            self._begin(self._next_for[0][1])
+        elif self.path is not None and self._held is None and self.autosave.is_due(now):
             self._begin(self.path)
+
+    # A look
+
+    def _touched(self) -> None:
+        """Something may have happened to the file."""
+        if self.path is not None:
+            self._look_now()
+            self.autosave.try_again()
+
+    def _accept(self) -> None:
+        """The next look takes the file's version, whatever it takes away."""
+        if self.path is not None:
+            self._accepts = True
+            self._look_now()
+
+    def _seen(self, event: FileSeen, now: Moment) -> None:
+        """The file is this now."""
+        if not self._ends(event.token):
+            return
+        accepts, self._accepts = self._accepts, False
+        if event.content is None or event.sha256 is None:
+            self._there = None
+            if self._base is None:
+                self._release()
+            else:
+                self._hold(_removed(self.path), None)
+        elif event.sha256 == self._base_sha256:
+            self._there = event.sha256
+            self._release()
+        else:
+            self._take(event.content, event.sha256, now, accepts=accepts)
+
+    def _unseen(self, token: int, error: HeadwayError, now: Moment) -> None:
+        """The file is there and cannot be read."""
+        if not self._ends(token):
+            return
+        self._hold(error, None)
+        self._refuse_savers(error)
+        if error.data.get("transient"):
+            self._look_s = now.monotonic_s + LOOK_AGAIN_S
+
+    def _take(self, content: bytes, sha256: str, now: Moment, *, accepts: bool) -> None:
+        was_saved = not self.autosave.is_behind and not self._next_for
+        try:
+            taken = self._intake.take(self._base, content, self._runs, now, accepts=accepts)
+        except FileWouldEmpty as error:
+            if self._keeps_ours == sha256:
+                self._know(content, sha256)
+                return
+            self._hold(error, sha256)
+            self._refuse_savers(error)
+        except NotebookUnreadable as error:
+            error.data.setdefault("path", self.path)
+            self._hold(error, sha256)
+            self._refuse_savers(error)
+        else:
+            self._runs = taken.runs
+            self._know(content, sha256)
+            if was_saved and taken.is_all:
+                self.autosave.began()
+                self.autosave.succeeded()
+            else:
+                self.autosave.changed(now)
+
+    def _know(self, content: bytes, sha256: str) -> None:
+        """The file holds this, and we have dealt with it: the base of the next merge."""
+        assert self.path is not None, "nobody looks at no file"
+        self._base, self._base_sha256, self._there = content, sha256, sha256
+        self._release()
+        self._ledger.record(FileRecorded(self._document, self.path, sha256, content))
+
+    def _hold(self, error: HeadwayError, sha256: str | None) -> None:
+        self._held, self._held_sha256 = error, sha256
+        if sha256 is None or sha256 != self._keeps_ours:
+            self._keeps_ours = None
+
+    def _release(self) -> None:
+        self._held = self._held_sha256 = self._keeps_ours = None
+
+    def _refuse_savers(self, error: HeadwayError) -> None:
+        """Who waits for a save to the file that is left alone waits in vain."""
+        for token, target in self._next_for:
+            if target == self.path:
+                self._requests.refuse(token, error)
+        self._next_for = [each for each in self._next_for if each[1] != self.path]
+
+    def _look_now(self) -> None:
+        self._look_s = float("-inf")
+
+    # A write
 
     def _begin(self, target: str) -> None:
         notebook, runtime = self._contents()
-        heads = notebook.replica.heads()
+        waiters = tuple(token for token, path in self._next_for if path == target)
+        self._next_for = [each for each in self._next_for if each[1] != target]
+        self._step = _Write(
+            self._next_token(), target, notebook.replica.heads(), waiters, self._intake.runs()
+        )
         content = render_notebook(notebook, runtime)
-        self._tokens += 1
-        self._write = (self._tokens, target, heads)
         self.autosave.began()
-        expected = self._sha256 if target == self.path else None
-        effect = WriteFile(self._tokens, target, content, expected)
+        expected = self._there if target == self.path else None
+        effect = WriteFile(self._step.token, target, content, expected)
         self._ledger.when_durable(lambda _: self._ledger.emit(effect))
 
-    def written(self, event: FileWritten) -> None:
+    def _written(self, event: FileWritten) -> None:
         """The write is done: note it, then answer."""
-        if self._write is None or self._write[0] != event.token:
+        write = self._step
+        if not isinstance(write, _Write) or not self._ends(event.token):
             return
-        _, _, heads = self._write
-        self._write = None
-        self.path, self._sha256 = event.path, event.sha256
+        self.path, self._runs, self._races = event.path, write.runs, 0
         self.autosave.succeeded()
-        self._ledger.record(FileRecorded(self._document, event.path, event.sha256, event.content))
-        waiters, self._writing_for = self._writing_for, []
+        self._know(event.content, event.sha256)
         saved = Saved(
             path=event.path,
-            heads=heads_to_text(heads),
+            heads=heads_to_text(write.heads),
             sha256=event.sha256,
             changed=event.changed,
         )
 
         def answer(_: Moment) -> None:
-            for token in waiters:
+            for token in write.waiters:
                 self._requests.answer(token, saved)
 
         self._ledger.when_durable(answer)
 
-    def failed(self, token: int, error: HeadwayError, now: Moment) -> None:
+    def _failed(self, token: int, error: HeadwayError, now: Moment) -> None:
         """The write was not done; the file is as it was."""
-        if self._write is None or self._write[0] != token:
+        write = self._step
+        if not isinstance(write, _Write) or not self._ends(token):
             return
-        target = self._write[1]
-        self._write = None
-        if target == self.path:
-            self.autosave.failed(error, now)
+        if write.path != self.path:
+            self.autosave.put_off(now)
+            if isinstance(error, FileChanged):
+                error = _exists(write.path)
+        elif isinstance(error, FileChanged | NotebookUnreadable):
+            self.autosave.put_off(now)
+            self._look_now()
+            if self._lost_race(now):
+                self._next_for[:0] = [(waiter, write.path) for waiter in write.waiters]
+                return
         else:
-            self.autosave.writing = False
-            self.changed(now)
-        waiters, self._writing_for = self._writing_for, []
-        for waiter in waiters:
+            self.autosave.failed(error, now)
+        for waiter in write.waiters:
             self._requests.refuse(waiter, error)
+
+    def _lost_race(self, now: Moment) -> bool:
+        """Another program wrote just before we did; whether to go on trying for who waits."""
+        wait_s = min(_RACE_FIRST_S * 2**self._races, _RACE_LONGEST_S) if self._races else 0.0
+        self._not_before_s = now.monotonic_s + wait_s
+        self._races += 1
+        if self._races <= MAX_RACES:
+            return True
+        self._races = 0
+        return False
 
     def abandon(self) -> None:
         """The store failed: nothing more is written."""
@@ -146,3 +366,31 @@ class NotebookFile:
         for token, _ in self._next_for:
             self._requests.refuse(token, error)
         self._next_for.clear()
+
+    def _next_token(self) -> int:
+        self._tokens += 1
+        return self._tokens
+
+    def _ends(self, token: int) -> bool:
+        """Whether this is the answer to the step under way, which is over now."""
+        if self._step is None or self._step.token != token:
+            return False
+        self._step = None
+        return True
+
+
+def _removed(path: str | None) -> FileChanged:
+    return FileChanged(
+        f"{path} was removed or renamed by another program. The notebook is kept here; save it to "
+        "write the file again, or save it elsewhere.",
+        path=path,
+        found_sha256=None,
+    )
+
+
+def _exists(path: str) -> FileError:
+    return FileError(
+        f"There is a file at {path} already, and it was left as it is. Choose another path, or "
+        "open that one.",
+        path=path,
+    )

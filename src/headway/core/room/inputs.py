@@ -14,6 +14,11 @@ from headway.core.wire.rpc import RoomParams
 from headway.errors import HeadwayError
 
 __all__ = [
+    "FileAccepted",
+    "FileInput",
+    "FileSeen",
+    "FileTouched",
+    "FileUnseen",
     "FileWriteFailed",
     "FileWritten",
     "Input",
@@ -146,9 +151,38 @@ class FileWriteFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class FileTouched:
+    """Something may have happened to the notebook's file. A hint: the room looks for itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileSeen:
+    """The file of `ReadFile(token)` as it is; both None if there is none."""
+
+    token: int
+    content: bytes | None
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileUnseen:
+    """The file of `ReadFile(token)` is there and cannot be read."""
+
+    token: int
+    error: HeadwayError
+
+
+@dataclass(frozen=True, slots=True)
+class FileAccepted:
+    """A person wants the file's version merged, whatever it takes away from the notebook."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed; sent at or after `Room.next_deadline()`."""
 
+
+FileInput = FileWritten | FileWriteFailed | FileTouched | FileSeen | FileUnseen | FileAccepted
 
 Input = (
     PeerArrived
@@ -162,7 +196,6 @@ Input = (
     | KernelFailed
     | KernelSaid
     | KernelEnded
-    | FileWritten
-    | FileWriteFailed
+    | FileInput
     | Tick
 )

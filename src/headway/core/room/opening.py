@@ -9,19 +9,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from headway.core.document.crdt import Replica, Version
 from headway.core.document.edits import AddCell, Edit, SetNotebookMetadata
 from headway.core.document.nbformat import ParsedNotebook, parse_notebook
 from headway.core.document.notebook import NotebookDocument
-from headway.core.document.reconcile import aligned, reconcile
+from headway.core.document.reconcile import aligned
 from headway.core.document.runtime import RuntimeReader
 from headway.core.room.effects import ExecutionAccepted
+from headway.core.room.file_merge import (
+    FileMerge,
+    FileOutputs,
+    check_readable,
+    plan_merge,
+    runs_shown,
+    says_all,
+)
 from headway.ids import CellId, DocumentId, Entropy, ExecutionId, cell_id, peer_id
 from headway.moments import Moment
 
-__all__ = ["Beginning", "FileOutputs", "Opening", "begin"]
+__all__ = ["Beginning", "KnownFile", "Opening", "begin"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,20 +44,35 @@ class Opening:
     base: bytes | None = None
     """The bytes last written to, or read from, the file."""
     file: bytes | None = None
-    """The bytes of the file now; None if there is none."""
+    """The bytes of the file now; None if there is none, or none that can be read."""
+    accept_file: bool = False
+    """A person wants the file's version, whatever it takes away."""
     taken: Mapping[ExecutionId, ExecutionId] = field(default_factory=dict)
     """Every execution id accepted before, and the one that answers for it."""
     unfinished: tuple[ExecutionAccepted, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class FileOutputs:
-    """What the file shows as a cell's last run."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownFile:
+    """The notebook's file, as far as it is known when its room begins."""
 
-    cell_id: CellId
-    source: str
-    execution_count: int | None
-    outputs: tuple[dict[str, Any], ...]
+    path: str | None
+    base: bytes | None = None
+    """The bytes last written or read: the base of the next merge."""
+    base_sha256: str | None = None
+    is_there: bool = False
+    """Whether these bytes are in the file now."""
+    is_new: bool = False
+    """Whether they are not recorded yet."""
+    runs: dict[CellId, ExecutionId] = field(default_factory=dict)
+    """Of each cell the execution that they show, where that is its latest one."""
+    is_behind: bool = False
+    """Whether the history has something that the file has not: it was not written in time."""
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether what is there has to be looked at: there was a file, and it was not read."""
+        return self.base is not None and not self.is_there
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,62 +84,134 @@ class Beginning:
     """What of the replica is durable already."""
     old_runtime: RuntimeReader | None
     from_file: tuple[FileOutputs, ...]
-    file_sha256: str | None
-    file_is_new: bool
-    """Whether the file's bytes are not yet the recorded base."""
-    file_is_behind: bool = False
-    """Whether the history has something that the file has not: it was not written in time."""
+    """The outputs that the file brought."""
+    file: KnownFile
+
+
+_Outputs = tuple[FileOutputs, ...]
 
 
 def begin(opening: Opening, entropy: Entropy, now: Moment) -> Beginning:
     """Load the history and merge the file in.
 
-    Raises NotebookUnreadable when the file's bytes are no notebook, and DocumentError when what
-    is stored is damaged.
+    Raises NotebookUnreadable when the file's bytes are no notebook, FileWouldEmpty when they
+    would take most of a known notebook away and nobody accepted that, and DocumentError when
+    what is stored is damaged.
     """
     replica = Replica.load(peer_id(entropy), opening.snapshot, opening.updates)
     notebook = NotebookDocument(replica, max_operations=None)
     stored = replica.version()
-    is_new = stored.is_empty
-    if is_new:
+    runtime = _old_runtime(opening, entropy)
+    outputs: _Outputs = ()
+    if stored.is_empty:
         notebook.initialize(now, "daemon")
-    old_runtime = _old_runtime(opening, entropy)
-    if opening.file is None or opening.file == opening.base:
-        known = opening.base if opening.file is not None else None
-        return Beginning(
-            replica,
-            stored,
-            old_runtime,
-            (),
-            _sha256(known),
-            file_is_new=False,
-            file_is_behind=not is_new and _is_behind(opening, notebook, old_runtime, entropy),
-        )
-    theirs = parse_notebook(opening.file, lambda: cell_id(entropy))
-    if is_new:
-        edits = _first_edits(theirs)
+        if opening.file is None:
+            known = KnownFile(path=opening.path)
+        else:
+            known, outputs = _first_reading(opening, opening.file, notebook, entropy, now)
+    elif opening.file is None:
+        known = _without_file(opening, notebook)
+    elif opening.file == opening.base:
+        known = _with_known_file(opening, opening.file, notebook, runtime, entropy)
     else:
-        base = _parse(opening.base, entropy)
-        base, theirs = aligned(base, theirs, notebook.cells())
-        edits = reconcile(base, theirs, notebook.cells(), notebook.metadata(), notebook.deleted())
-    notebook.apply(edits, now, "file")
-    return Beginning(
-        replica,
-        stored,
-        old_runtime,
-        _file_outputs(theirs),
-        _sha256(opening.file),
-        file_is_new=True,
-        file_is_behind=not is_new and _is_behind(opening, notebook, old_runtime, entropy),
+        known, outputs = _merged(opening, opening.file, notebook, runtime, entropy, now)
+    return Beginning(replica, stored, runtime, outputs, known)
+
+
+def _first_reading(
+    opening: Opening, content: bytes, notebook: NotebookDocument, entropy: Entropy, now: Moment
+) -> tuple[KnownFile, _Outputs]:
+    """A file that begins a history."""
+    theirs = parse_notebook(content, lambda: cell_id(entropy))
+    notebook.apply(_first_edits(theirs), now, "file")
+    outputs = tuple(
+        FileOutputs(cell.id, cell.source, *theirs.outputs[cell.id])
+        for cell in theirs.cells
+        if cell.id in theirs.outputs
     )
+    return _known(opening, content, {}, is_behind=False), outputs
+
+
+def _without_file(opening: Opening, notebook: NotebookDocument) -> KnownFile:
+    """No file: it was not written yet, was removed, or cannot be read."""
+    return KnownFile(
+        path=opening.path,
+        base=opening.base,
+        base_sha256=_sha256(opening.base),
+        is_behind=opening.base is None and bool(notebook.order()),
+    )
+
+
+def _with_known_file(
+    opening: Opening,
+    content: bytes,
+    notebook: NotebookDocument,
+    runtime: RuntimeReader | None,
+    entropy: Entropy,
+) -> KnownFile:
+    """The file is as we left it; the history may have gone on."""
+    parsed = parse_notebook(content, lambda: cell_id(entropy))
+    _, theirs = aligned(None, parsed, notebook.cells())
+    runs = {} if runtime is None else runs_shown(runtime, theirs.outputs)
+    is_behind = _is_behind(theirs, notebook, runtime, runs)
+    return _known(opening, content, runs, is_behind=is_behind)
+
+
+def _merged(
+    opening: Opening,
+    content: bytes,
+    notebook: NotebookDocument,
+    runtime: RuntimeReader | None,
+    entropy: Entropy,
+    now: Moment,
+) -> tuple[KnownFile, _Outputs]:
+    """Another program wrote the file while the notebook was not open."""
+    if notebook.order() and not opening.accept_file:
+        check_readable(content)
+    plan: FileMerge = plan_merge(
+        notebook, opening.base, content, entropy, accepts=opening.accept_file
+    )
+    notebook.apply(plan.edits, now, "file")
+    runs = {} if runtime is None else runs_shown(runtime, plan.shown)
+    replaced = {each.cell_id: runs[each.cell_id] for each in plan.outputs if each.cell_id in runs}
+    same = {} if runtime is None else runs_shown(runtime, plan.theirs.outputs)
+    is_behind = _is_behind(plan.theirs, notebook, runtime, {**same, **replaced})
+    return _known(opening, content, runs, is_behind=is_behind), plan.outputs
+
+
+def _known(
+    opening: Opening, content: bytes, runs: dict[CellId, ExecutionId], *, is_behind: bool
+) -> KnownFile:
+    return KnownFile(
+        path=opening.path,
+        base=content,
+        base_sha256=_sha256(content),
+        is_there=True,
+        is_new=content != opening.base,
+        runs=runs,
+        is_behind=is_behind,
+    )
+
+
+def _is_behind(
+    theirs: ParsedNotebook,
+    notebook: NotebookDocument,
+    runtime: RuntimeReader | None,
+    runs: Mapping[CellId, ExecutionId],
+) -> bool:
+    """Whether the file lacks something of the notebook: the daemon ended before it was saved.
+
+    Compared by content and not by bytes: a file of an older form is not rewritten for being
+    opened.
+    """
+    if not says_all(theirs, notebook):
+        return True
+    latest = {} if runtime is None else runtime.latest_by_cell()
+    return any(latest.get(each) not in (None, runs.get(each)) for each in theirs.outputs)
 
 
 def _sha256(content: bytes | None) -> str | None:
     return None if content is None else hashlib.sha256(content).hexdigest()
-
-
-def _parse(content: bytes | None, entropy: Entropy) -> ParsedNotebook | None:
-    return None if content is None else parse_notebook(content, lambda: cell_id(entropy))
 
 
 def _old_runtime(opening: Opening, entropy: Entropy) -> RuntimeReader | None:
@@ -125,44 +219,6 @@ def _old_runtime(opening: Opening, entropy: Entropy) -> RuntimeReader | None:
         return None
     replica = Replica.load(peer_id(entropy), opening.runtime_snapshot, opening.runtime_updates)
     return RuntimeReader(replica)
-
-
-def _is_behind(
-    opening: Opening, notebook: NotebookDocument, runtime: RuntimeReader | None, entropy: Entropy
-) -> bool:
-    """Whether the file lacks something of the notebook: the daemon ended before it was saved.
-
-    Compared by content and not by bytes: a file of an older form is not rewritten for being
-    opened. A file that was written once and is gone was deleted by somebody, who meant it.
-    """
-    if opening.path is None:
-        return False
-    if opening.file is None:
-        return opening.base is None and bool(notebook.order())
-    theirs = parse_notebook(opening.file, lambda: cell_id(entropy))
-    cells = notebook.cells()
-    if len(cells) != len(theirs.cells) or notebook.metadata() != theirs.metadata:
-        return True
-    for mine, found in zip(cells, theirs.cells, strict=True):
-        same = (mine.cell_type, mine.source, mine.metadata, mine.attachments)
-        if same != (found.cell_type, found.source, found.metadata, found.attachments):
-            return True
-        if mine.cell_type == "code" and runtime is not None:
-            count, outputs = theirs.outputs[found.id]
-            if _was_run_since(runtime, mine.id, count, len(outputs)):
-                return True
-    return False
-
-
-def _was_run_since(
-    runtime: RuntimeReader, cell_id: CellId, count: int | None, outputs: int
-) -> bool:
-    """Whether a cell's newest execution is visibly another one than the file shows."""
-    latest = runtime.latest(cell_id)
-    record = None if latest is None else runtime.execution(latest)
-    if record is None:
-        return False
-    return (record.execution_count, len(record.outputs)) != (count, outputs)
 
 
 def _first_edits(theirs: ParsedNotebook) -> list[Edit]:
@@ -178,11 +234,3 @@ def _first_edits(theirs: ParsedNotebook) -> list[Edit]:
         for cell in theirs.cells
     )
     return edits
-
-
-def _file_outputs(theirs: ParsedNotebook) -> tuple[FileOutputs, ...]:
-    return tuple(
-        FileOutputs(cell.id, cell.source, *theirs.outputs[cell.id])
-        for cell in theirs.cells
-        if cell.cell_type == "code"
-    )

@@ -28,13 +28,21 @@ from headway.core.kernel.events import (
 from headway.core.room.effects import Send, UpdateStored
 from headway.core.sync.fanout import HostedDocument, Stored
 from headway.errors import InvalidUpdate
-from headway.ids import DocumentId, Entropy, ExecutionId, document_id, execution_id, peer_id
+from headway.ids import (
+    CellId,
+    DocumentId,
+    Entropy,
+    ExecutionId,
+    document_id,
+    execution_id,
+    peer_id,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from headway.core.room.file_merge import FileOutputs
     from headway.core.room.ledger import Ledger
-    from headway.core.room.opening import FileOutputs
     from headway.core.wire.rpc import KernelState
     from headway.moments import Moment
 
@@ -185,15 +193,26 @@ class Recorder:
         assert record is not None, "a finished execution has a record"
         return record
 
-    def found_in_file(self, shown: Iterable[FileOutputs], now: Moment) -> None:
-        """The file shows last runs of cells: records like any other, where there are none."""
-        for each in shown:
-            is_empty = not each.outputs and each.execution_count is None
-            if not is_empty and self.reader.latest(each.cell_id) is None:
-                self._record_run(each, now)
-        self._outputs_changed = False
+    def found_in_file(
+        self,
+        shown: Iterable[FileOutputs],
+        now: Moment,
+        runs: Mapping[CellId, ExecutionId],
+    ) -> dict[CellId, ExecutionId]:
+        """What the file shows of cells: records like any other; gives those that it made.
 
-    def _record_run(self, shown: FileOutputs, now: Moment) -> None:
+        A record is made where there is none, and in place of the execution of `runs`, which the
+        file showed before. A cell that was run since then keeps what it shows.
+        """
+        made: dict[CellId, ExecutionId] = {}
+        for each in shown:
+            latest = self.reader.latest(each.cell_id)
+            is_empty = not each.outputs and each.execution_count is None
+            if (latest is None and not is_empty) or (latest and latest == runs.get(each.cell_id)):
+                made[each.cell_id] = self._record_run(each, now)
+        return made
+
+    def _record_run(self, shown: FileOutputs, now: Moment) -> ExecutionId:
         sealed = seal_outputs(shown.outputs)
         for sha256, data in sealed.blobs:
             self._ledger.blob(sha256, data)
@@ -210,6 +229,7 @@ class Recorder:
             outputs=sealed.outputs,
         )
         self.admitted(record, now)
+        return record.execution_id
 
     # When it is shown
 

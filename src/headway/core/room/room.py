@@ -36,6 +36,10 @@ from headway.core.room.effects import (
 from headway.core.room.executions import Executions
 from headway.core.room.file import NotebookFile
 from headway.core.room.inputs import (
+    FileAccepted,
+    FileSeen,
+    FileTouched,
+    FileUnseen,
     FileWriteFailed,
     FileWritten,
     Input,
@@ -52,6 +56,7 @@ from headway.core.room.inputs import (
     Requested,
     Tick,
 )
+from headway.core.room.intake import Intake
 from headway.core.room.kernel import RoomKernel
 from headway.core.room.kernel_life import KernelLife
 from headway.core.room.ledger import Ledger
@@ -101,14 +106,6 @@ class Room:
             self._kernel,
             opening.taken,
         )
-        self._file = NotebookFile(
-            self.document,
-            self._ledger,
-            self._requests,
-            lambda: (self.notebook, self._recorder.reader),
-            path=opening.path,
-            sha256=beginning.file_sha256,
-        )
         self._documents = Documents(
             self.document,
             beginning.replica,
@@ -117,6 +114,14 @@ class Room:
             self._recorder,
             entropy,
             self._notebook_changed,
+        )
+        self._file = NotebookFile(
+            self.document,
+            self._ledger,
+            self._requests,
+            lambda: (self.notebook, self._recorder.reader),
+            Intake(self._documents, self._recorder, entropy),
+            beginning.file,
         )
         self._life = KernelLife(
             self._ledger,
@@ -152,6 +157,11 @@ class Room:
         return self._file.path
 
     @property
+    def file_trouble(self) -> HeadwayError | None:
+        """Why the file is left alone, or could not be written; None when all is well."""
+        return self._file.trouble
+
+    @property
     def kernel_state(self) -> rpc.KernelState:
         """The kernel's state."""
         return self._kernel.state()
@@ -160,9 +170,8 @@ class Room:
     def is_idle(self) -> bool:
         """Whether nothing runs, waits, or is on its way to the disk or the file."""
         settled = self._ledger.is_durable and not len(self._requests)
-        file_done = self.path is None or not self._file.autosave.is_behind
         kernel_done = not len(self._executions.queue) and not self._kernel.is_starting
-        return settled and file_done and kernel_done
+        return settled and self._file.is_settled and kernel_done
 
     def summary(self) -> rpc.NotebookSummary:
         """One line about the room."""
@@ -215,10 +224,15 @@ class Room:
             case KernelReady() | KernelFailed() | KernelEnded():
                 if event.incarnation == self._kernel.incarnation:
                     self._life.changed(event, now)
-            case FileWritten():
-                self._file.written(event)
-            case FileWriteFailed(token=token, error=error):
-                self._file.failed(token, error, now)
+            case (
+                FileWritten()
+                | FileWriteFailed()
+                | FileTouched()
+                | FileSeen()
+                | FileUnseen()
+                | FileAccepted()
+            ):
+                self._file.handle(event, now)
             case PersistFailed(error=error):
                 self._fail(error)
             case _:
@@ -329,22 +343,22 @@ class Room:
     # Beginning and ending
 
     def _begin(self, opening: Opening, now: Moment) -> None:
-        beginning = self._beginning
-        if beginning.file_is_new and opening.file is not None:
-            assert opening.path is not None, "a file without a path"
-            assert beginning.file_sha256 is not None, "a file without a hash"
-            self._ledger.record(
-                FileRecorded(self.document, opening.path, beginning.file_sha256, opening.file)
-            )
+        beginning, file = self._beginning, self._beginning.file
+        if file.is_new:
+            assert file.path is not None, "a file without a path"
+            assert file.base is not None, "a file without bytes"
+            assert file.base_sha256 is not None, "a file without a hash"
+            self._ledger.record(FileRecorded(self.document, file.path, file.base_sha256, file.base))
         old = beginning.old_runtime or RuntimeReader.empty()
         self._documents.renew_runtime(old, self._kernel.state(), now)
         self._executions.end_unfinished(opening.unfinished, now)
-        self._recorder.found_in_file(beginning.from_file, now)
+        self._file.found(self._recorder.found_in_file(beginning.from_file, now, file.runs))
         self._recorder.flush(now)
-        # What came from the file is in the file.
-        self._file.autosave.began()
-        self._file.autosave.succeeded()
-        if beginning.file_is_behind:
+        if not file.is_behind:
+            # What came from the file is in the file.
+            self._file.autosave.began()
+            self._file.autosave.succeeded()
+        else:
             self._file.changed(now)
 
     def _fail(self, error: HeadwayError) -> None:

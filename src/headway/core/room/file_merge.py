@@ -1,0 +1,154 @@
+"""What the file has to say that the document does not know, three-way against a base.
+
+Floor 3, pure. Used when a notebook is opened and whenever another program has written its file.
+What is written and when is `file`'s business.
+
+A cell's outputs in the file count as the other program's when they differ from those in the
+base. They then take the place of what the document shows, unless the cell was run here since the
+base was written: a run is never put aside for a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from headway.core.document.brake import check_merge
+from headway.core.document.edits import Edit
+from headway.core.document.json_values import identical
+from headway.core.document.nbformat import ParsedNotebook, ShownOutputs, parse_notebook
+from headway.core.document.notebook import NotebookDocument
+from headway.core.document.reconcile import aligned, reconcile
+from headway.core.document.runtime import TERMINAL, RuntimeReader
+from headway.errors import NotebookUnreadable
+from headway.ids import CellId, Entropy, ExecutionId, cell_id
+
+__all__ = [
+    "FileMerge",
+    "FileOutputs",
+    "check_readable",
+    "plan_merge",
+    "runs_shown",
+    "says_all",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class FileOutputs:
+    """What the file shows as a cell's last run."""
+
+    cell_id: CellId
+    source: str
+    execution_count: int | None
+    outputs: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FileMerge:
+    """What to do to a document and its runtime so that they know what a file says."""
+
+    theirs: ParsedNotebook
+    """The file, with the document's cell ids where it has none of its own."""
+    edits: tuple[Edit, ...]
+    outputs: tuple[FileOutputs, ...]
+    """The cells whose outputs the file changed since the base."""
+    shown: Mapping[CellId, ShownOutputs]
+    """What the base shows of each code cell."""
+
+
+def plan_merge(
+    notebook: NotebookDocument,
+    base: bytes | None,
+    content: bytes,
+    entropy: Entropy,
+    *,
+    accepts: bool = False,
+) -> FileMerge:
+    """What `content` changed since `base`; nothing is changed yet.
+
+    Args:
+        notebook: The document.
+        base: The bytes last written to, or read from, the file; None if never.
+        content: The file's bytes now.
+        entropy: For the ids of cells that have none.
+        accepts: A person wants the file's version, whatever it takes away.
+
+    Raises NotebookUnreadable when the bytes are no notebook, and FileWouldEmpty when the merge
+    would take most of the notebook away.
+    """
+    ours = notebook.cells()
+    theirs = parse_notebook(content, lambda: cell_id(entropy))
+    known = None if base is None else parse_notebook(base, lambda: cell_id(entropy))
+    known, theirs = aligned(known, theirs, ours)
+    edits = reconcile(
+        known, theirs, ours, notebook.metadata(), notebook.deleted(), may_empty=accepts
+    )
+    if not accepts:
+        check_merge(ours, edits, leaves_nothing=known is not None and not theirs.cells)
+    before = {} if known is None else known.outputs
+    return FileMerge(
+        theirs,
+        tuple(edits),
+        tuple(
+            FileOutputs(cell.id, cell.source, *theirs.outputs[cell.id])
+            for cell in theirs.cells
+            if cell.id in theirs.outputs
+            and not _same_outputs(before.get(cell.id), theirs.outputs[cell.id])
+        ),
+        before,
+    )
+
+
+def check_readable(content: bytes) -> None:
+    """Raise NotebookUnreadable for an empty file: it is being written, or was cut off."""
+    if not content.strip():
+        raise NotebookUnreadable(
+            "The notebook's file is empty: another program cut it off or is still writing it. It "
+            "is left as it is. Put a notebook there or remove it, or save elsewhere."
+        )
+
+
+def says_all(theirs: ParsedNotebook, notebook: NotebookDocument) -> bool:
+    """Whether the file holds all of the document, outputs apart."""
+    ours = notebook.cells()
+    return (
+        len(ours) == len(theirs.cells)
+        and all(
+            (cell.id, cell.cell_type, cell.source) == (our.id, our.cell_type, our.source)
+            and identical(dict(cell.metadata), dict(our.metadata))
+            and identical(dict(cell.attachments), dict(our.attachments))
+            for cell, our in zip(theirs.cells, ours, strict=True)
+        )
+        and identical(dict(theirs.metadata), notebook.metadata())
+    )
+
+
+def runs_shown(
+    runtime: RuntimeReader, shown: Mapping[CellId, ShownOutputs]
+) -> dict[CellId, ExecutionId]:
+    """Of each cell the latest execution, where a file that shows this shows just that one.
+
+    Told by the execution count and the number of outputs: what the kernel sent and what a file
+    holds of it differ in form, and a second run has another count.
+    """
+    found: dict[CellId, ExecutionId] = {}
+    for each, in_file in shown.items():
+        latest = runtime.latest(each)
+        record = None if latest is None else runtime.execution(latest)
+        if record is None or record.status not in TERMINAL:
+            continue
+        if (record.execution_count, len(record.outputs)) == (
+            in_file.execution_count,
+            len(in_file.outputs),
+        ):
+            found[each] = record.execution_id
+    return found
+
+
+def _same_outputs(before: ShownOutputs | None, after: ShownOutputs) -> bool:
+    if before is None:
+        return not after.outputs and after.execution_count is None
+    return before.execution_count == after.execution_count and identical(
+        list(before.outputs), list(after.outputs)
+    )

@@ -1,0 +1,686 @@
+"""What another program does to the file of a notebook that is open."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from headway.core.document import mime
+from headway.core.document.nbformat import serialize
+from headway.core.room.autosave import AUTOSAVE_QUIET_S
+from headway.core.room.effects import (
+    Effect,
+    FileRecorded,
+    Persist,
+    ReadFile,
+    StoreBlob,
+    UpdateStored,
+    WriteFile,
+)
+from headway.core.room.file import LOOK_AGAIN_S, MAX_RACES
+from headway.core.room.inputs import (
+    FileAccepted,
+    FileSeen,
+    FileTouched,
+    FileUnseen,
+    FileWriteFailed,
+    FileWritten,
+)
+from headway.core.room.opening import Opening
+from headway.core.wire import rpc
+from headway.errors import (
+    FileChanged,
+    FileError,
+    FileNotWritable,
+    FileWouldEmpty,
+    HeadwayError,
+    NotebookUnreadable,
+)
+from room_stage import DOCUMENT, Stage
+
+PATH = "/n/a.ipynb"
+
+
+def sha(content: bytes | None) -> str | None:
+    return None if content is None else hashlib.sha256(content).hexdigest()
+
+
+def notebook(*cells: str | dict[str, Any], **metadata: Any) -> bytes:
+    """A file. A cell given as text has that text and the id c0, c1 and so on."""
+    made = [
+        {
+            "cell_type": "code",
+            "id": f"c{number}",
+            "metadata": {},
+            "execution_count": None,
+            "outputs": [],
+            **({"source": cell} if isinstance(cell, str) else cell),
+        }
+        for number, cell in enumerate(cells)
+    ]
+    content = {"cells": made, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(content, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def shown(text: str, count: int = 1) -> dict[str, Any]:
+    """A cell that was run."""
+    output = {"output_type": "stream", "name": "stdout", "text": text}
+    return {"source": "print()", "execution_count": count, "outputs": [output]}
+
+
+@dataclass
+class FileStage(Stage):
+    """A stage with a disk of one folder. While `holds_file`, its answers wait for `file()`."""
+
+    opening: Opening = field(
+        default_factory=lambda: Opening(document=DOCUMENT, path=PATH, file=notebook("1", "2"))
+    )
+    holds_file: bool = False
+
+    def __post_init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.blobs: dict[str, bytes] = {}
+        self.refusal: HeadwayError | None = None
+        self.asked: list[ReadFile | WriteFile] = []
+        if self.opening.file is not None:
+            self.files[PATH] = self.opening.file
+        super().__post_init__()
+
+    @property
+    def text(self) -> str:
+        return self.files[PATH].decode()
+
+    def in_file(self) -> list[str]:
+        return ["".join(cell["source"]) for cell in json.loads(self.text)["cells"]]
+
+    def sources(self) -> list[str]:
+        return [cell.source for cell in self.room.notebook.cells()]
+
+    def outside(self, content: bytes | None, *, told: bool = True) -> None:
+        """Another program writes the file, or removes it; the watcher may tell."""
+        if content is None:
+            self.files.pop(PATH, None)
+        else:
+            self.files[PATH] = content
+        if told:
+            self.feed(FileTouched())
+
+    def save(self, path: str | None = None) -> Any:
+        return self.answer(self.ask(rpc.Save(document=DOCUMENT, path=path)))
+
+    def settle(self) -> None:
+        """Let the autosave do what it wants to."""
+        self.wait(60)
+
+    def _perform(self, effects: list[Effect]) -> None:
+        super()._perform(effects)
+        for effect in effects:
+            if isinstance(effect, StoreBlob):
+                self.blobs[effect.sha256] = effect.data
+            elif isinstance(effect, ReadFile | WriteFile):
+                self.asked.append(effect)
+        if not self.holds_file and hasattr(self, "room"):
+            self.file()
+
+    def file(self) -> None:
+        """The disk does what it was asked to do."""
+        while self.asked:
+            effect = self.asked.pop(0)
+            self.feed(self._write(effect) if isinstance(effect, WriteFile) else self._read(effect))
+
+    def _read(self, effect: ReadFile) -> FileSeen | FileUnseen:
+        if self.refusal is not None:
+            return FileUnseen(effect.token, self.refusal)
+        content = self.files.get(effect.path)
+        return FileSeen(effect.token, content, sha(content))
+
+    def _write(self, effect: WriteFile) -> FileWritten | FileWriteFailed:
+        current = self.files.get(effect.path)
+        if self.refusal is not None:
+            return FileWriteFailed(effect.token, self.refusal)
+        rendered = mime.resolve(effect.notebook, self.blobs.__getitem__)
+        content = serialize(rendered, current)
+        if content != current and sha(current) != effect.expected_sha256:
+            return FileWriteFailed(effect.token, FileChanged("It was written.", path=effect.path))
+        self.files[effect.path] = content
+        digest = hashlib.sha256(content).hexdigest()
+        return FileWritten(
+            effect.token, effect.path, digest, changed=content != current, content=content
+        )
+
+    def records(self, kind: type[Any]) -> list[Any]:
+        return [each for persist in self.persists for each in persist.records if type(each) is kind]
+
+
+# Merging
+
+
+def test_what_another_program_writes_is_a_commit_that_every_peer_sees() -> None:
+    stage = FileStage()
+    peer = stage.peer()
+    stage.outside(notebook("1", "2", "3", title="T"))
+
+    assert [cell.source for cell in peer.notebook.cells()] == ["1", "2", "3"]
+    assert peer.notebook.metadata() == {"title": "T"}
+    newest = stage.room.notebook.replica.history(1)[0]
+    assert newest.message is not None
+    assert newest.message.startswith("file: ")
+
+
+def test_a_merge_and_the_base_it_makes_are_durable_together() -> None:
+    stage = FileStage()
+    before = len(stage.persists)
+    content = notebook("1", "2", "3")
+    stage.outside(content)
+
+    (persist,) = stage.persists[before:]
+    assert {type(record) for record in persist.records} == {UpdateStored, FileRecorded}
+    (recorded,) = [each for each in persist.records if isinstance(each, FileRecorded)]
+    assert (recorded.path, recorded.sha256, recorded.content) == (PATH, sha(content), content)
+
+
+def test_a_file_that_says_all_there_is_after_a_merge_is_not_written() -> None:
+    stage = FileStage()
+    stage.outside(notebook("1", "2", "3"))
+    stage.settle()
+
+    assert stage.of(WriteFile) == []
+    assert stage.room.is_idle
+    assert stage.room.summary().saved
+
+
+def test_unsaved_edits_and_those_of_the_file_are_both_kept_and_written() -> None:
+    stage = FileStage()
+    stage.peer().add_cell("ours", "ours")
+    stage.outside(notebook("1 changed", "2"))
+    stage.settle()
+
+    assert stage.sources() == ["1 changed", "2", "ours"]
+    assert stage.in_file() == stage.sources()
+
+
+def test_a_save_that_meets_a_changed_file_merges_and_then_writes() -> None:
+    stage = FileStage()
+    stage.peer().add_cell("ours", "ours")
+    stage.outside(notebook("1 changed", "2"), told=False)
+    saved = stage.save()
+
+    assert isinstance(saved, rpc.Saved)
+    assert saved.sha256 == sha(stage.files[PATH])
+    assert stage.in_file() == ["1 changed", "2", "ours"]
+    seen = [each.sha256 for each in stage.records(FileRecorded)][-2]
+    assert stage.of(WriteFile)[-1].expected_sha256 == seen
+
+
+def test_a_writer_that_races_every_save_loses_nothing_and_ends_no_edit() -> None:
+    stage = FileStage(holds_file=True)
+    stage.peer().add_cell("ours", "ours")
+    token = stage.ask(rpc.Save(document=DOCUMENT))
+    races = 7
+    for number in range(races):
+        while not isinstance(stage.asked[0], WriteFile):
+            stage.feed(stage._read(stage.asked.pop(0)))  # type: ignore[arg-type]
+        added = [f"theirs {each}" for each in range(number + 1)]
+        stage.outside(notebook("1", "2", *added), told=False)
+        stage.feed(stage._write(stage.asked.pop(0)))  # type: ignore[arg-type]
+        stage.wait(1.0)
+    stage.holds_file = False
+    stage.file()
+
+    assert isinstance(stage.answer(token), rpc.Saved)
+    theirs = [f"theirs {each}" for each in range(races)]
+    assert sorted(stage.in_file()) == sorted(["1", "2", "ours", *theirs])
+    assert stage.in_file() == stage.sources()
+
+
+def test_a_save_gives_up_after_many_races_and_the_autosave_goes_on() -> None:
+    stage = FileStage(holds_file=True)
+    stage.peer().add_cell("ours", "ours")
+    token = stage.ask(rpc.Save(document=DOCUMENT, timeout_s=600.0))
+    races = 0
+    while stage.answer(token) is None:
+        if isinstance(stage.asked[0], WriteFile):
+            races += 1
+            stage.outside(notebook("1", "2", f"theirs {races}"), told=False)
+            stage.feed(stage._write(stage.asked.pop(0)))  # type: ignore[arg-type]
+        else:
+            stage.feed(stage._read(stage.asked.pop(0)))  # type: ignore[arg-type]
+        stage.wait(1.0)
+
+    assert isinstance(stage.answer(token), FileChanged)
+    assert races == MAX_RACES + 1
+    stage.holds_file = False
+    stage.file()
+    stage.settle()
+    assert stage.in_file() == ["1", "2", f"theirs {races}", "ours"]
+
+
+def test_our_own_write_is_not_taken_for_another_programs() -> None:
+    stage = FileStage()
+    stage.peer().add_cell("ours", "ours")
+    stage.settle()
+    commits = len(stage.records(UpdateStored))
+    stage.feed(FileTouched())
+
+    assert len(stage.of(ReadFile)) == 1
+    assert len(stage.records(UpdateStored)) == commits
+    assert stage.room.is_idle
+
+
+def test_a_look_and_a_write_are_never_under_way_together() -> None:
+    stage = FileStage(holds_file=True)
+    stage.peer().add_cell("ours", "ours")
+    stage.wait(AUTOSAVE_QUIET_S)
+    assert len(stage.asked) == 1
+    stage.feed(FileTouched())
+    stage.save()
+    assert [type(each) for each in stage.asked] == [WriteFile]
+    stage.feed(stage._write(stage.asked.pop(0)))  # type: ignore[arg-type]
+    assert [type(each) for each in stage.asked] == [ReadFile]
+    stage.feed(FileTouched())
+    assert [type(each) for each in stage.asked] == [ReadFile]
+    assert not stage.room.is_idle
+
+
+def test_typing_during_a_merge_and_after_a_save_is_not_reverted() -> None:
+    stage = FileStage()
+    peer = stage.peer()
+    peer.add_cell("ours", "a")
+    stage.settle()
+    old = stage.files[PATH]
+    peer.notebook.apply([], stage.moment(), "nobody")
+    peer.add_cell("more", "b")
+    stage.feed(FileTouched())
+
+    assert stage.files[PATH] == old
+    assert stage.sources() == ["1", "2", "a", "b"]
+    stage.settle()
+    assert stage.in_file() == ["1", "2", "a", "b"]
+
+
+def test_a_program_that_drops_the_cell_ids_does_not_double_the_cells() -> None:
+    stage = FileStage()
+    stage.outside(notebook("1", "import second_thing"))
+    content = json.loads(notebook("1", "import second_thing, more", "3"))
+    for cell in content["cells"]:
+        del cell["id"]
+    stage.outside(json.dumps(content).encode())
+
+    assert stage.sources() == ["1", "import second_thing, more", "3"]
+    assert stage.room.notebook.order()[:2] == ["c0", "c1"]
+
+
+def test_a_wholly_other_notebook_in_the_file_takes_the_place_of_what_was_there() -> None:
+    stage = FileStage()
+    others: list[Any] = [{"id": f"d{each}", "source": f"other {each}"} for each in range(3)]
+    stage.outside(notebook(*others))
+
+    assert stage.sources() == ["other 0", "other 1", "other 2"]
+
+
+# Outputs
+
+
+def outputs_of(stage: Stage, cell: str) -> tuple[str | None, str]:
+    latest = stage.runtime.latest(cell)
+    record = None if latest is None else stage.runtime.execution(latest)
+    if record is None:
+        return None, ""
+    return record.requested_by, "".join(each.get("text", "") for each in record.outputs)
+
+
+def test_outputs_that_another_program_wrote_are_shown_as_a_run_of_the_file() -> None:
+    opening = Opening(document=DOCUMENT, path=PATH, file=notebook(shown("old\n")))
+    stage = FileStage(opening=opening)
+    stage.outside(notebook(shown("new\n", 2)))
+
+    assert outputs_of(stage, "c0") == ("file", "new\n")
+    stage.settle()
+    assert stage.of(WriteFile) == []
+
+
+def test_outputs_that_another_program_cleared_are_cleared() -> None:
+    opening = Opening(document=DOCUMENT, path=PATH, file=notebook(shown("old\n")))
+    stage = FileStage(opening=opening)
+    stage.outside(notebook({"source": "print()"}))
+
+    assert outputs_of(stage, "c0") == ("file", "")
+
+
+def run(stage: Stage, cell: str, value: str, count: int) -> None:
+    stage.ask(rpc.Execute(document=DOCUMENT, cell_id=cell, execution_id=stage.new_id()))
+    if count == 1:
+        stage.kernel_ready()
+    stage.kernel_finishes(value=value, count=count)
+
+
+def test_a_cell_that_was_run_since_the_last_save_keeps_its_outputs() -> None:
+    opening = Opening(document=DOCUMENT, path=PATH, file=notebook(shown("old\n")))
+    stage = FileStage(opening=opening)
+    run(stage, "c0", "ours", 1)
+    stage.outside(notebook(shown("theirs\n", 9)))
+    stage.settle()
+
+    assert outputs_of(stage, "c0")[0] == "ada"
+    assert "ours" in stage.text
+    assert "theirs" not in stage.text
+
+
+def test_a_cell_that_was_run_and_saved_takes_the_files_outputs() -> None:
+    stage = FileStage()
+    run(stage, "c0", "ours", 1)
+    stage.settle()
+    content = json.loads(stage.text)
+    content["cells"][0] |= shown("theirs\n", 9)
+    stage.outside(json.dumps(content).encode())
+
+    assert outputs_of(stage, "c0") == ("file", "theirs\n")
+
+
+# A file that is gone
+
+
+def test_a_removed_file_is_reported_and_not_brought_back_by_itself() -> None:
+    stage = FileStage()
+    peer = stage.peer()
+    stage.outside(None)
+    peer.add_cell("ours", "ours")
+    stage.settle()
+
+    assert stage.files == {}
+    assert not stage.room.summary().saved
+    assert isinstance(stage.room.file_trouble, FileChanged)
+    assert "removed" in str(stage.room.file_trouble)
+    assert stage.room.is_idle
+
+
+def test_a_save_that_is_asked_for_writes_a_removed_file_again() -> None:
+    stage = FileStage()
+    stage.outside(None)
+    saved = stage.save()
+
+    assert isinstance(saved, rpc.Saved)
+    assert stage.in_file() == ["1", "2"]
+    assert stage.room.file_trouble is None
+    assert stage.room.summary().saved
+
+
+def test_a_save_that_finds_its_file_removed_writes_it_again() -> None:
+    stage = FileStage()
+    stage.peer().add_cell("ours", "ours")
+    stage.outside(None, told=False)
+
+    assert isinstance(stage.save(), rpc.Saved)
+    assert stage.in_file() == ["1", "2", "ours"]
+
+
+def test_an_autosave_that_finds_its_file_removed_leaves_it_so() -> None:
+    stage = FileStage()
+    stage.peer().add_cell("ours", "ours")
+    stage.outside(None, told=False)
+    stage.settle()
+
+    assert stage.files == {}
+
+
+def test_a_file_that_comes_back_is_merged_with_what_was_done_meanwhile() -> None:
+    stage = FileStage()
+    stage.outside(None)
+    stage.peer().add_cell("ours", "ours")
+    stage.outside(notebook("1 changed", "2"))
+    stage.settle()
+
+    assert stage.in_file() == ["1 changed", "2", "ours"]
+
+
+def test_a_file_that_comes_back_as_it_was_is_known() -> None:
+    stage = FileStage()
+    content = stage.files[PATH]
+    stage.outside(None)
+    stage.outside(content)
+
+    assert stage.room.file_trouble is None
+    assert len(stage.records(FileRecorded)) == 1
+
+
+def test_a_new_notebook_gets_its_file_although_there_was_never_one() -> None:
+    stage = FileStage(opening=Opening(document=DOCUMENT, path=PATH))
+    stage.feed(FileTouched())
+    assert stage.room.file_trouble is None
+    stage.peer().add_cell("ours", "ours")
+    stage.settle()
+
+    assert stage.in_file() == ["ours"]
+
+
+# A file that is no notebook
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"  \n", b'{"cells": [', b"[]", b"<<<<<<< ours\n", b"\xff\xfe"]
+)
+def test_a_file_that_is_no_notebook_is_left_alone_until_it_is_one(content: bytes) -> None:
+    stage = FileStage()
+    stage.outside(content)
+    stage.peer().add_cell("ours", "ours")
+    stage.settle()
+
+    assert stage.files[PATH] == content
+    assert isinstance(stage.room.file_trouble, NotebookUnreadable)
+    assert stage.room.is_idle
+    refused = stage.save()
+    assert isinstance(refused, NotebookUnreadable)
+    assert refused.data["path"] == PATH
+    assert stage.files[PATH] == content
+
+    stage.outside(notebook("1", "2", "3"))
+    stage.settle()
+    assert stage.in_file() == ["1", "2", "3", "ours"]
+    assert stage.room.file_trouble is None
+
+
+def test_a_save_while_the_file_is_half_written_succeeds_once_it_was_repaired_unseen() -> None:
+    stage = FileStage()
+    whole = notebook("1", "2", "3")
+    stage.outside(whole[:50])
+    stage.outside(whole, told=False)
+
+    assert isinstance(stage.save(), rpc.Saved)
+    assert stage.sources() == ["1", "2", "3"]
+
+
+def test_an_unreadable_file_can_be_saved_elsewhere() -> None:
+    stage = FileStage()
+    stage.outside(b"no")
+    saved = stage.save("/n/b.ipynb")
+
+    assert isinstance(saved, rpc.Saved)
+    assert stage.files[PATH] == b"no"
+    assert stage.room.path == "/n/b.ipynb"
+    assert stage.room.file_trouble is None
+
+
+def test_an_unreadable_file_that_is_removed_can_be_saved() -> None:
+    stage = FileStage()
+    stage.outside(b"no")
+    stage.outside(None, told=False)
+
+    assert isinstance(stage.save(), rpc.Saved)
+
+
+def test_what_breaks_our_limits_is_unreadable_and_changes_nothing() -> None:
+    stage = FileStage()
+    cells: list[Any] = [{"id": f"d{number}", "source": ""} for number in range(30_000)]
+    stage.outside(notebook("1", "2", *cells))
+
+    assert isinstance(stage.room.file_trouble, NotebookUnreadable)
+    assert stage.sources() == ["1", "2"]
+
+
+def test_a_file_that_cannot_be_read_is_looked_at_again_if_that_may_help() -> None:
+    stage = FileStage()
+    stage.refusal = NotebookUnreadable("Too many open files.", transient=True)
+    stage.outside(notebook("1", "2", "3"))
+    assert isinstance(stage.room.file_trouble, NotebookUnreadable)
+    stage.refusal = None
+    stage.wait(LOOK_AGAIN_S)
+
+    assert stage.sources() == ["1", "2", "3"]
+
+
+def test_a_folder_in_the_files_place_is_not_looked_at_for_ever() -> None:
+    stage = FileStage()
+    stage.peer().add_cell("ours", "ours")
+    stage.refusal = NotebookUnreadable("It is a folder.", transient=False)
+    stage.settle()
+    stage.settle()
+    stage.settle()
+
+    assert len(stage.of(WriteFile)) == 1
+    assert len(stage.of(ReadFile)) == 1
+    assert stage.room.next_deadline() is None
+    stage.refusal = None
+    stage.outside(notebook("1", "2"))
+    stage.settle()
+    assert stage.in_file() == ["1", "2", "ours"]
+
+
+def test_a_folder_that_refuses_for_good_is_not_asked_for_ever() -> None:
+    stage = FileStage()
+    peer = stage.peer()
+    peer.add_cell("ours", "ours")
+    stage.refusal = FileNotWritable("No permission.", transient=False)
+    for _ in range(5):
+        stage.settle()
+    assert len(stage.of(WriteFile)) == 1
+    assert stage.room.is_idle
+    assert isinstance(stage.room.file_trouble, FileNotWritable)
+
+    assert stage.save() is stage.refusal
+    stage.refusal = None
+    stage.settle()
+    peer.add_cell("more", "more")
+    stage.settle()
+    assert stage.in_file() == ["1", "2", "ours", "more"]
+
+
+# The brake
+
+
+def emptied_stage() -> FileStage:
+    cells = [str(number) for number in range(6)]
+    opening = Opening(document=DOCUMENT, path=PATH, file=notebook(*cells))
+    stage = FileStage(opening=opening)
+    stage.outside(notebook("0"))
+    return stage
+
+
+def test_a_file_that_would_take_most_of_the_notebook_is_not_merged() -> None:
+    stage = emptied_stage()
+    content = stage.files[PATH]
+    stage.peer().add_cell("ours", "ours")
+    stage.settle()
+
+    assert len(stage.sources()) == 7
+    assert stage.files[PATH] == content
+    assert isinstance(stage.room.file_trouble, FileWouldEmpty)
+    assert stage.room.is_idle
+
+
+def test_a_save_after_the_brake_keeps_what_is_here() -> None:
+    stage = emptied_stage()
+    assert isinstance(stage.save(), rpc.Saved)
+
+    assert stage.in_file() == [str(number) for number in range(6)]
+    assert stage.room.file_trouble is None
+
+
+def test_a_save_that_meets_the_brake_for_the_first_time_is_refused() -> None:
+    cells = [str(number) for number in range(6)]
+    stage = FileStage(opening=Opening(document=DOCUMENT, path=PATH, file=notebook(*cells)))
+    stage.peer().add_cell("ours", "ours")
+    stage.outside(notebook("0"), told=False)
+
+    assert isinstance(stage.save(), FileWouldEmpty)
+    assert stage.in_file() == ["0"]
+
+
+def test_a_save_does_not_write_over_what_came_after_the_brake() -> None:
+    stage = emptied_stage()
+    stage.outside(notebook("0 again"), told=False)
+
+    assert isinstance(stage.save(), FileWouldEmpty)
+    assert stage.in_file() == ["0 again"]
+    assert isinstance(stage.save(), rpc.Saved)
+
+
+def test_a_file_that_is_accepted_takes_cells_away() -> None:
+    stage = emptied_stage()
+    stage.feed(FileAccepted())
+
+    assert stage.sources() == ["0"]
+    assert stage.room.file_trouble is None
+    stage.settle()
+    assert stage.of(WriteFile) == []
+
+
+def test_an_accepted_file_without_cells_empties_the_notebook() -> None:
+    stage = FileStage()
+    stage.outside(notebook())
+    assert isinstance(stage.room.file_trouble, FileWouldEmpty)
+    stage.feed(FileAccepted())
+
+    assert stage.sources() == []
+
+
+# Elsewhere
+
+
+def test_a_save_elsewhere_does_not_write_over_a_file_and_keeps_the_path() -> None:
+    stage = FileStage()
+    stage.files["/n/b.ipynb"] = b"precious"
+    refused = stage.save("/n/b.ipynb")
+
+    assert isinstance(refused, FileError)
+    assert "already" in str(refused)
+    assert stage.files["/n/b.ipynb"] == b"precious"
+    assert stage.room.path == PATH
+
+
+def test_after_a_save_elsewhere_the_old_file_is_nobodys_business() -> None:
+    stage = FileStage()
+    stage.save("/n/b.ipynb")
+    stage.outside(notebook("changed"))
+    stage.peer().add_cell("ours", "ours")
+    stage.settle()
+
+    assert stage.sources() == ["1", "2", "ours"]
+    assert stage.in_file() == ["changed"]
+
+
+# From one life of the daemon to the next
+
+
+def test_a_file_that_was_not_read_at_the_opening_is_looked_at_before_anything_is_written() -> None:
+    base = notebook("1", "2")
+    stage = FileStage()
+    updates = tuple(
+        each.update for each in stage.records(UpdateStored) if each.document == DOCUMENT
+    )
+    opening = Opening(document=DOCUMENT, path=PATH, updates=updates, base=base)
+    later = FileStage(seed=1, opening=opening, holds_file=True)
+    later.outside(b"half", told=False)
+    later.holds_file = False
+    later.file()
+    later.peer().add_cell("ours", "ours")
+    later.settle()
+
+    assert isinstance(later.room.file_trouble, NotebookUnreadable)
+    assert later.files[PATH] == b"half"
+    assert [type(each) for each in later.log if isinstance(each, Persist | ReadFile)].count(
+        ReadFile
+    ) == 1
