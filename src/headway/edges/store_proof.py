@@ -19,15 +19,19 @@ PROBE_BYTES = 256 * 1024
 """This much must fit on the disk before a store is opened again."""
 
 
-def prove(connection: sqlite3.Connection, path: Path, durable_seq: int, last_seq: int) -> None:
-    """Return if the store at `path` holds update `durable_seq`, is sound and has room.
+def prove(connection: sqlite3.Connection, path: Path, durable_seq: int) -> None:
+    """Return if the store at `path` got as far as update `durable_seq`, is sound and has room.
 
-    `last_seq` is the number of the last update that it holds. Blocks: reads the whole file.
-    Raises StoreFailed while it cannot be written, StoreDamaged when it lost something.
+    Blocks: reads the whole file. Raises StoreFailed while it cannot be written, StoreDamaged
+    when it lost something.
     """
     try:
         _probe(connection)
         problems = [row[0] for row in connection.execute("PRAGMA quick_check(5)")]
+        (last_seq,) = connection.execute(
+            "SELECT max(coalesce((SELECT max(seq) FROM updates), 0),"
+            " coalesce((SELECT max(through_seq) FROM snapshots), 0))"
+        ).fetchone()
     except sqlite3.Error as error:
         raise failure(path, error, "it was opened again") from error
     if problems != ["ok"]:

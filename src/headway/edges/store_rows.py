@@ -42,6 +42,10 @@ ROWS_PER_STATEMENT = 64
 have it back while the event loop is busy, so many rows go in one."""
 
 
+NUMBERS_AT_ONCE = 1 << 20
+"""How many numbers of updates are reserved by one write; those not used are left out."""
+
+
 @dataclass(frozen=True, slots=True)
 class NotebookCreated:
     """A new notebook."""
@@ -102,11 +106,8 @@ class RowWriter:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         # Numbers are never used twice, also when compaction has emptied the table.
-        (last,) = connection.execute(
-            "SELECT max(coalesce((SELECT max(seq) FROM updates), 0),"
-            " coalesce((SELECT max(through_seq) FROM snapshots), 0))"
-        ).fetchone()
-        self.last_seq: int = last
+        (self._reserved,) = connection.execute("SELECT reserved FROM numbers").fetchone()
+        self.last_seq: int = self._reserved
         self._pending: list[UpdateStored] = []
 
     def refusal(self, entry: Entry) -> StoreError | NotebookNotFound | None:
@@ -133,6 +134,7 @@ class RowWriter:
         pending, self._pending = self._pending, []
         for start in range(0, len(pending), ROWS_PER_STATEMENT):
             batch = pending[start : start + ROWS_PER_STATEMENT]
+            self._reserve(len(batch))
             values: list[object] = []
             for stored in batch:
                 self.last_seq += 1
@@ -143,6 +145,11 @@ class RowWriter:
                 f"INSERT INTO updates (document, seq, bytes, checksum) VALUES {rows}",  # noqa: S608 - only the count of rows varies
                 values,
             )
+
+    def _reserve(self, count: int) -> None:
+        if self.last_seq + count > self._reserved:
+            self._reserved += NUMBERS_AT_ONCE
+            self._connection.execute("UPDATE numbers SET reserved = ?", (self._reserved,))
 
     def _write(self, entry: Entry) -> None:
         run = self._connection.execute

@@ -78,6 +78,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE horizons (
             notebook TEXT PRIMARY KEY, minted_ms INTEGER NOT NULL
         ) WITHOUT ROWID""",
+        # Updates are numbered above this. The largest number in use is no place to begin: to find
+        # it takes reading every update, and one bad page among them would stop everything.
+        "CREATE TABLE numbers (reserved INTEGER NOT NULL)",
+        """INSERT INTO numbers SELECT max(
+            coalesce((SELECT max(seq) FROM updates), 0),
+            coalesce((SELECT max(through_seq) FROM snapshots), 0)
+        )""",
         # Written and removed again to prove that there is room on the disk; see `store_proof`.
         "CREATE TABLE probes (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL)",
     ),

@@ -23,7 +23,7 @@ from queue import Empty, SimpleQueue
 
 from headway.core.room.effects import UpdateStored
 from headway.edges.store_proof import prove
-from headway.edges.store_rows import ROWS_PER_STATEMENT, Entry, RowWriter
+from headway.edges.store_rows import ROWS_PER_STATEMENT, Entry, Quarantined, RowWriter
 from headway.edges.store_schema import failure, open_writer
 from headway.errors import HeadwayError, StoreFailed
 
@@ -67,17 +67,21 @@ class Writer:
         self._failure: StoreFailed | None = None
         self._unchecked_bytes = 0
         self._connection = open_writer(path)
-        self._rows = RowWriter(self._connection)
+        try:
+            self._rows = RowWriter(self._connection)
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise failure(path, error, "it was opened") from error
         self._thread: threading.Thread | None = None
-        self.durable_seq = self._rows.last_seq
-        """Updates are numbered; those up to this number are on the disk."""
+        self.durable_seq = 0
+        """The number of the last update made durable here; 0 when rows were taken away since."""
 
     def prove(self, durable_seq: int) -> None:
         """Prove, before `start`, that the store holds what was durable and can take more.
 
         Blocks. Raises what `store_proof.prove` does.
         """
-        prove(self._connection, self._path, durable_seq, self._rows.last_seq)
+        prove(self._connection, self._path, durable_seq)
 
     def start(
         self, loop: asyncio.AbstractEventLoop, report: Callable[[Sequence[Job]], None]
@@ -175,7 +179,10 @@ class Writer:
                     self._rows.write(job.entries)
             self._rows.flush()
             self._connection.execute("COMMIT")
-        self.durable_seq = self._rows.last_seq
+        if any(isinstance(entry, UpdateStored) for entry in entries):
+            self.durable_seq = self._rows.last_seq
+        if any(isinstance(entry, Quarantined) for entry in entries):
+            self.durable_seq = 0
         self._unchecked_bytes += sum(job.payload_bytes for job in group)
         self._unchecked_bytes += ENTRY_LOG_BYTES * len(entries)
 
