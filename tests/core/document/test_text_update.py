@@ -55,6 +55,11 @@ def test_equal_texts_write_nothing() -> None:
     assert steps_of("same", "same") == []
 
 
+def test_a_short_text_that_becomes_a_long_one_is_not_diffed_by_characters() -> None:
+    # The diff would take time like the square of the longer: 27 s for 200,000 characters.
+    assert len(steps_of("abc", "xbx" * 3_000)) == 1
+
+
 def test_an_insertion_is_one_splice() -> None:
     assert steps_of("print(x)\n😀", "print(x, y)\n😀") == [(7, 0, ", y")]
 

@@ -10,17 +10,18 @@ from collections.abc import Callable
 
 from headway.core.document.handles import TextHandle
 
-__all__ = ["MAX_DIFF_PRODUCT", "common_ends", "update_text"]
+__all__ = ["MAX_DIFF_SIZE", "common_ends", "update_text"]
 
-MAX_DIFF_PRODUCT = 1_000_000
-"""Old size times new size of what differs, in characters or lines: 20 ms at worst."""
+MAX_DIFF_SIZE = 2_000
+"""Old size plus new size of what differs, in characters or lines: 20 ms at worst. The engine's diff
+takes time like the square of this sum, however unequal the two are."""
 
 
 def update_text(text: TextHandle, old: str, new: str) -> None:
     """Make `text`, which holds `old`, hold `new`; writes nothing if they are equal.
 
     A change in one place is one splice. Otherwise a diff by characters, beyond
-    `MAX_DIFF_PRODUCT` by lines, and beyond it too one splice of all that differs.
+    `MAX_DIFF_SIZE` by lines, and beyond it too one splice of all that differs.
     """
     if old == new:
         return
@@ -29,9 +30,9 @@ def update_text(text: TextHandle, old: str, new: str) -> None:
     added = new[prefix : len(new) - suffix]
     if not removed or not added:
         _splice(text, prefix, len(removed), added)
-    elif len(removed) * len(added) <= MAX_DIFF_PRODUCT:
+    elif len(removed) + len(added) <= MAX_DIFF_SIZE:
         text.update(new)
-    elif (removed.count("\n") + 1) * (added.count("\n") + 1) <= MAX_DIFF_PRODUCT:
+    elif removed.count("\n") + added.count("\n") + 2 <= MAX_DIFF_SIZE:
         text.update_by_line(new)
     else:
         _splice(text, prefix, len(removed), added)
