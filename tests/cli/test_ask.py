@@ -31,7 +31,9 @@ def daemon_that_says(answer: bytes) -> Iterator[Path]:
             def serve() -> None:
                 connection, _ = listening.accept()
                 with connection:
-                    connection.recv(65_536)
+                    request = b""
+                    while not request.endswith(b"{}"):  # the body comes last
+                        request += connection.recv(65_536)
                     connection.sendall(answer)
 
             thread = threading.Thread(target=serve)

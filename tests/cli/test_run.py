@@ -203,8 +203,8 @@ def test_a_long_output_is_shown_by_its_ends_and_kept_whole(shell: Shell) -> None
         (("good.ipynb", "-p", "1x", "1"), 2, "must be a Python name"),
         (("good.ipynb", "--timeout", "0"), 2, "--timeout must be more than 0"),
         (("good.ipynb", "--kernel", "nosuch"), 1, 'No kernel "nosuch" is installed'),
-        (("garbage.ipynb",), 1, "garbage.ipynb: The file is not JSON"),
-        (("garbage.ipynb", "-o", "good.ipynb"), 1, "garbage.ipynb: The file is not JSON"),
+        (("garbage.ipynb",), 1, "garbage.ipynb was not opened"),
+        (("garbage.ipynb", "-o", "good.ipynb"), 1, "garbage.ipynb was not copied"),
     ],
 )
 def test_a_mistake_is_one_line_and_changes_nothing(

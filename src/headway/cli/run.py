@@ -5,13 +5,11 @@ Floor 6. Arguments, the copy, signals and the choice of a report; what a run doe
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -113,7 +111,7 @@ def run(
     from headway.cli.execution import Options
 
     options = Options(tuple(parameters or ()), kernel, timeout, allow_errors)
-    with _naming(source), _report(outputs, as_json=as_json) as report:
+    with _report(outputs, as_json=as_json) as report:
         summary = asyncio.run(_run(target, options, report))
     raise typer.Exit(summary.exit_status)
 
@@ -134,17 +132,6 @@ async def _run(path: Path, options: Options, report: Report) -> Summary:
         finally:
             for number in _STOPPING:
                 loop.remove_signal_handler(number)
-
-
-@contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Say which file it is that cannot be read."""
-    from headway.errors import NotebookUnreadable
-
-    try:
-        yield
-    except NotebookUnreadable as error:
-        raise NotebookUnreadable(f"{short_path(str(path))}: {error}", **error.data) from error
 
 
 def existing_notebook(named: str) -> Path:
@@ -206,8 +193,11 @@ def _check_readable(source: Path) -> None:
         raise NotebookUnreadable(
             f"{source} cannot be read: {error.strerror or error}.", path=str(source)
         ) from error
-    with _naming(source):
+    try:
         parse_notebook(content, lambda: cell_id(os.urandom))
+    except NotebookUnreadable as error:
+        sentence = f"{short_path(str(source))} was not copied. {error}"
+        raise NotebookUnreadable(sentence, path=str(source)) from error
 
 
 def _let_go(target: Path) -> None:
