@@ -25,7 +25,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
 import zmq
-from jupyter_client.session import Session
+
+from headway.edges.kernel_messages import KernelMessages
 
 __all__ = ["ChannelName", "ConnectionInfo", "KernelWire"]
 
@@ -105,10 +106,7 @@ class KernelWire:
         connection: ConnectionInfo,
         receive: Callable[[ChannelName, Sequence[dict[str, Any]]], None],
     ) -> None:
-        self._session = Session(
-            key=connection["key"].encode(),
-            signature_scheme=connection["signature_scheme"],
-        )
+        self._messages = KernelMessages(connection["key"].encode(), connection["signature_scheme"])
         self._deliver = receive
         self._connected: set[ChannelName] = {"iopub", "shell"}
         self._disconnected = asyncio.Event()
@@ -127,9 +125,7 @@ class KernelWire:
         """Send a request whose id is `request`. Never blocks; nothing happens once closed."""
         if self._sockets[channel].closed:
             return
-        header = self._session.msg_header(kind) | {"msg_id": request}
-        message = self._session.msg(kind, content, header=header)
-        self._channels[channel].send(self._session.serialize(message))
+        self._channels[channel].send(self._messages.write(kind, content, request))
 
     async def disconnected(self, timeout_s: float) -> None:
         """Wait until all that the ended kernel sent has been delivered, or for `timeout_s`."""
@@ -179,12 +175,10 @@ class KernelWire:
 
     def _parse(self, frames: _Frames) -> dict[str, Any] | None:
         try:
-            _, parts = self._session.feed_identities(frames)
-            message: dict[str, Any] = self._session.deserialize(parts)
+            return self._messages.read(frames)
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as why:
             _LOG.warning("a message of a kernel was dropped: %s", why)
             return None
-        return message
 
     def _note_disconnected(self, name: ChannelName) -> None:
         self._connected.discard(name)
