@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Final
 
 import loro
 
+from headway.core.document.bulk import first_operation
 from headway.core.document.differences import Difference, Touched
 from headway.core.document.gate import EngineLock, Gate
 from headway.core.document.handles import (
@@ -305,6 +306,9 @@ class Replica:
             shown = self._check_metadata(data, limits, in_order=True)
             before = Version(self._doc.oplog_vv)
             heads_before = Heads(self._doc.oplog_frontiers.encode())
+            first = first_operation(loro, self._doc, data, shown.vector)
+            if first is not None:
+                self._check_status(self._doc.import_(first))
             self._check_status(self._doc.import_(data))
             after = Version(self._doc.oplog_vv)
             heads_after = Heads(self._doc.oplog_frontiers.encode())

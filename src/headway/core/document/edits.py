@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, assert_never
 
 from headway.core.document.json_values import check_json, check_text
+from headway.core.document.limits import MAX_IMPORT_OPERATIONS
 from headway.errors import InvalidEdit
 from headway.ids import CellId
 
@@ -49,7 +50,7 @@ MAX_SOURCE_CHARACTERS = 1_000_000
 MAX_EDITS = 20_000
 """Edits in one call of `apply`."""
 
-MAX_COMMIT_OPERATIONS = 200_000
+MAX_COMMIT_OPERATIONS = MAX_IMPORT_OPERATIONS
 """Engine operations in one commit of a client: what the daemon takes in one import. An inserted or
 deleted character counts as one."""
 

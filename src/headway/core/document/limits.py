@@ -23,15 +23,38 @@ __all__ = [
 
 MAX_IMPORT_BYTES = 16 * 1024 * 1024
 
-MAX_IMPORT_OPERATIONS = 200_000
-"""Operations in one import. An inserted character counts as one, so a pasted text of 200,000 is
-at the limit (0.2 ms); at worst, all edits apart, that many stall the process for 0.3 s."""
+MAX_IMPORT_OPERATIONS = 1_250_000
+"""Operations in one import. An inserted character counts as one, so this lets the largest source
+(`edits.MAX_SOURCE_CHARACTERS`) be pasted at once, with all that its writer did offline before.
+
+What it bounds is a stall, and a count cannot tell the cases apart: a million characters pasted take
+2 ms (`bulk`), but 4 s if others wrote meanwhile; 400,000 insertions apart from each other take 0.6 s,
+this many 2 s. The stall is the smaller harm: it is rare, and a peer whose paste is refused loses its
+replica."""
+
+MAX_SCAN_OPERATIONS",
+    "TRUSTED",
+    "ImportLimits",
+    "check_distance",
+]
+
+MAX_IMPORT_BYTES = 16 * 1024 * 1024
+
+MAX_IMPORT_OPERATIONS = 1_250_000
+"""Operations in one import. An inserted character counts as one, so this lets the largest source
+(`edits.MAX_SOURCE_CHARACTERS`) be pasted at once, with all that its writer did offline before.
+
+What it bounds is a stall, and a count cannot tell the two cases apart: 990,000 characters pasted
+take 2 ms (12 ms in emoji), 400,000 insertions apart from each other 0.6 s, this many 2 s. The
+longer stall is the smaller harm: nobody types that much in one batch, and a peer whose paste is
+refused loses its replica."""
 
 MAX_DIFF_OPERATIONS = 20_000
 """How far back a reverse diff goes: 4 us an operation, so 80 ms at worst."""
 
-MAX_SCAN_OPERATIONS = 500_000
-"""How far back a scan for touched containers goes: 60 ns an operation, so 30 ms at worst."""
+MAX_SCAN_OPERATIONS = MAX_IMPORT_OPERATIONS
+"""How far back a scan for touched containers goes: 60 ns an operation, so 75 ms at worst. Not less
+than one import may bring, for each import is scanned."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,78 @@
+"""Large updates: merged without a stall, and to the same document."""
+
+from __future__ import annotations
+
+import time
+
+import loro
+import pytest
+
+from headway.core.document.bulk import LARGE_OPERATIONS
+from headway.core.document.crdt import Replica
+from headway.errors import MissingChanges
+
+PASTED = "0123456789" * 40_000
+
+
+def writer_and_reader() -> tuple[Replica, Replica]:
+    """Two replicas that hold a text which a third one wrote."""
+    origin = Replica(1)
+    origin.map("m").new_text("t", "#")
+    origin.commit(1, "")
+    return origin.rebuilt(2), origin.rebuilt(3)
+
+
+def paste(writer: Replica, text: str) -> None:
+    source = writer.map("m").text("t")
+    assert source is not None
+    source.append(text)
+    writer.commit(1, "")
+
+
+def text_of(replica: Replica) -> str:
+    return str(replica.map("m").text("t"))
+
+
+def test_a_large_paste_of_another_peer_takes_a_fraction_of_what_the_bare_engine_takes() -> None:
+    writer, reader = writer_and_reader()
+    bare = loro.LoroDoc()  # type: ignore[no-untyped-call]
+    bare.import_(reader.export())
+    before = reader.version()
+    paste(writer, PASTED)
+    update = writer.export(before)
+    began_s = time.perf_counter()
+    bare.import_(update)
+    bare_s = time.perf_counter() - began_s
+    began_s = time.perf_counter()
+    imported = reader.import_update(update)
+    took_s = time.perf_counter() - began_s
+    assert took_s < bare_s / 4, (took_s, bare_s)
+    assert text_of(reader) == "#" + PASTED
+    assert imported.before == before
+    assert imported.after == writer.version() == reader.version()
+    assert imported.heads_after == writer.heads()
+
+
+@pytest.mark.parametrize("length", [LARGE_OPERATIONS, LARGE_OPERATIONS + 1])
+def test_large_pastes_converge_with_what_was_written_meanwhile(length: int) -> None:
+    one, other = writer_and_reader()
+    before = one.version()
+    paste(one, "a" * length)
+    paste(other, "b" * length)
+    first, second = one.export(before), other.export(before)
+    one.import_update(second)
+    other.import_update(first)
+    assert text_of(one) == text_of(other)
+    assert len(text_of(one)) == 1 + 2 * length
+    assert not one.import_update(second).changed
+
+
+def test_a_large_update_that_builds_on_missing_changes_is_refused_and_merges_nothing() -> None:
+    writer, reader = writer_and_reader()
+    paste(writer, "not sent")
+    sent_from = writer.version()
+    paste(writer, PASTED)
+    before = reader.version()
+    with pytest.raises(MissingChanges):
+        reader.import_update(writer.export(sent_from))
+    assert reader.version() == before
