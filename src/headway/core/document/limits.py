@@ -27,26 +27,9 @@ MAX_IMPORT_OPERATIONS = 1_250_000
 """Operations in one import. An inserted character counts as one, so this lets the largest source
 (`edits.MAX_SOURCE_CHARACTERS`) be pasted at once, with all that its writer did offline before.
 
-What it bounds is a stall, and a count cannot tell the cases apart: a million characters pasted take
-2 ms (`bulk`), but 4 s if others wrote meanwhile; 400,000 insertions apart from each other take 0.6 s,
-this many 2 s. The stall is the smaller harm: it is rare, and a peer whose paste is refused loses its
-replica."""
-
-MAX_SCAN_OPERATIONS",
-    "TRUSTED",
-    "ImportLimits",
-    "check_distance",
-]
-
-MAX_IMPORT_BYTES = 16 * 1024 * 1024
-
-MAX_IMPORT_OPERATIONS = 1_250_000
-"""Operations in one import. An inserted character counts as one, so this lets the largest source
-(`edits.MAX_SOURCE_CHARACTERS`) be pasted at once, with all that its writer did offline before.
-
-What it bounds is a stall, and a count cannot tell the two cases apart: 990,000 characters pasted
-take 2 ms (12 ms in emoji), 400,000 insertions apart from each other 0.6 s, this many 2 s. The
-longer stall is the smaller harm: nobody types that much in one batch, and a peer whose paste is
+What it bounds is a stall, and a count cannot tell the cases apart: a million characters pasted
+take 2 ms (`bulk`), but 4 s if others wrote meanwhile; 400,000 insertions apart from each other
+take 0.6 s, this many 2 s. The stall is the smaller harm: it is rare, and a peer whose paste is
 refused loses its replica."""
 
 MAX_DIFF_OPERATIONS = 20_000
