@@ -73,10 +73,12 @@ class RoomMachine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OpenedRoom:
-    """A machine, and the effects of its opening."""
+    """A machine, the effects of its opening, and what should be known about that."""
 
     room: RoomMachine
     first: Sequence[Effect]
+    refused_file: HeadwayError | None = None
+    """Why its file was not taken in."""
 
 
 class RoomHost:
@@ -112,6 +114,8 @@ class RoomHost:
         self.storage = StorageLane(outside.store, outside.blobs, backlog, self._on_stored)
         self.kernels = RoomKernels(outside.kernels, self.feed, self.spawn)
         self.peers: dict[int, None] = {}
+        self.notices: tuple[rpc.Notice, ...] = ()
+        self.refused_file: HeadwayError | None = None
         self.started = asyncio.Event()
         self.ended = asyncio.Event()
         self._first = first

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from headway.core.room.inputs import Requested
+from headway.core.room.inputs import FileAccepted, Requested
 from headway.core.wire import rpc
 from headway.daemon.closing import close_room
 from headway.daemon.desk import Desk, Outcome, Reply
@@ -27,6 +27,7 @@ from headway.errors import (
     EngineFailure,
     ExecutionNotFound,
     FileError,
+    FileWouldEmpty,
     HeadwayError,
     NotebookNotFound,
 )
@@ -192,6 +193,11 @@ class Requests:
         assert params.path is not None
         path = await _resolved(params.path)
         host, created = await self._rooms.open_path(path, create=params.create)
+        if params.accept_file:
+            host.refused_file = None
+            host.feed(FileAccepted())
+        else:
+            _refuse_to_empty(host)
         return _opened(host, created=created)
 
     async def _ask_room(
@@ -266,4 +272,15 @@ def _opened(host: RoomHost, *, created: bool) -> rpc.Opened:
         path=host.room.path,
         created=created,
         kernel=summary.kernel,
+        notices=[*host.notices, *summary.notices],
     )
+
+
+def _refuse_to_empty(host: RoomHost) -> None:
+    """Whoever opens a file by its path must know that the notebook is not what is in it."""
+    refused, host.refused_file = host.refused_file, None
+    if isinstance(refused, FileWouldEmpty):
+        raise FileWouldEmpty(refused.message, **{**refused.data, "document": host.document})
+    for notice in host.room.summary().notices:
+        if notice.code == FileWouldEmpty.code:
+            raise FileWouldEmpty(notice.message, **{**notice.data, "document": host.document})

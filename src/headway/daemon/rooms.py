@@ -10,8 +10,10 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
+from headway.core.wire import rpc
 from headway.daemon.desk import Desk
 from headway.daemon.host import IDLE_ROOM_S, OpenedRoom, RoomHost
 from headway.daemon.ports import Outlet, Outside
@@ -23,9 +25,11 @@ from headway.errors import (
     DaemonUnavailable,
     EngineFailure,
     FileError,
+    FileWouldEmpty,
     HeadwayError,
     NotebookNotFound,
     NotebookUnreadable,
+    StoreDamaged,
 )
 from headway.ids import DocumentId, Entropy, document_id
 from headway.moments import Moment
@@ -183,12 +187,24 @@ class Rooms:
 
     async def _open_path(self, path: str, *, create: bool) -> tuple[RoomHost, bool]:
         document = await self._outside.store.find_path(path)
+        lost: StoreDamaged | None = None
         if document is not None:
-            return await self.load(document), False
+            try:
+                return await self.load(document), False
+            except StoreDamaged as error:
+                if await self._outside.store.find_path(path) is not None:
+                    raise
+                # Its history is gone and it has given up its path: the file begins a new one.
+                lost = error
         content = await self._outside.files.read(path)
         if content is None and not create:
             raise NotebookNotFound(f"There is no notebook at {path}.", path=path)
-        return await self._create(path, content), True
+        if lost is not None and content is None:
+            raise lost
+        host = await self._create(path, content)
+        if lost is not None:
+            host.notices = (_notice(lost),)
+        return host, True
 
     async def _create_at(self, path: str) -> tuple[RoomHost, bool]:
         if self.at_path(path) is not None or await self._outside.files.read(path) is not None:
@@ -219,19 +235,24 @@ class Rooms:
         if stored is None:
             raise _not_found(document)
         opened = await self._with_file(stored)
-        return await self._host(opened)
+        host = await self._host(opened)
+        host.notices = tuple(
+            rpc.Notice(code=StoreDamaged.code, message=each) for each in stored.notices
+        )
+        return host
 
     async def _with_file(self, stored: StoredNotebook) -> OpenedRoom:
         if stored.path is None:
             return await self._make(stored, None)
         try:
             return await self._make(stored, await self._outside.files.read(stored.path))
-        except NotebookUnreadable as error:
+        except (NotebookUnreadable, FileWouldEmpty) as error:
             # Its history is sound. Opened as if there were no file, it is usable, and the room
             # will find that a file is there and leave it alone.
             fields = {"document": stored.document, "reason": str(error)}
             _LOG.warning("a notebook is opened without its file", extra={"fields": fields})
-            return await self._make(stored, None)
+            opened = await self._make(stored, None)
+            return replace(opened, refused_file=error)
 
     async def _make(self, stored: StoredNotebook, content: FileContent | None) -> OpenedRoom:
         # In a thread: a large notebook takes long to parse, and others must not feel it.
@@ -251,6 +272,7 @@ class Rooms:
             changed=self._changed,
             idle_room_s=self._idle_room_s,
         )
+        host.refused_file = opened.refused_file
         self._hosts[host.document] = host
         self._tasks.create_task(self._run(host))
         await host.started.wait()
@@ -314,3 +336,7 @@ def _not_found(document: str) -> NotebookNotFound:
 
 def _exists(path: str) -> FileError:
     return FileError(f"There is a notebook at {path} already; open it instead.", path=path)
+
+
+def _notice(error: HeadwayError) -> rpc.Notice:
+    return rpc.Notice(code=error.code, message=error.message, data=error.data)

@@ -184,6 +184,7 @@ class Room:
             kernel=self._kernel.state(),
             queued=len(self._executions.queue),
             saved=self._file.is_saved,
+            notices=[] if self._file.trouble is None else [_notice(self._file.trouble)],
         )
 
     def next_deadline(self) -> float | None:
@@ -377,3 +378,7 @@ class Room:
         if isinstance(event, Requested) and self._requests.open(event):
             self._requests.refuse(event.token, failure)
         return self._ledger.settle(now)
+
+
+def _notice(error: HeadwayError) -> rpc.Notice:
+    return rpc.Notice(code=error.code, message=error.message, data=error.data)
