@@ -163,18 +163,19 @@ def headway_daemon() -> Iterator[HeadwayDaemon]:
     try:
         yield daemon
     finally:
-        _end(process)
+        _end(daemon, process)
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
+def _end(daemon: HeadwayDaemon, process: subprocess.Popen[bytes]) -> None:
     try:
+        # Told to stop it ends its kernels too, whatever it does at a signal.
+        daemon.post("stop")
         process.wait(END_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(END_S)
-        raise
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait(END_S)
 
 
 def _dying_kernel(root: Path) -> Path:
