@@ -1,0 +1,173 @@
+"""A kernel without a process: it records exactly what it was given, and answers by the dice.
+
+Outputs and idle come in order on one channel, the reply on another, so the reply may come before
+the outputs, before idle or after it, as with a real kernel's sockets.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from headway.core.kernel.events import (
+    Busy,
+    CompleteReply,
+    DisplayData,
+    ErrorOutput,
+    ExecuteInput,
+    ExecuteReply,
+    ExecuteResult,
+    Idle,
+    KernelEvent,
+    Stream,
+)
+from headway.core.room.effects import (
+    CompleteRequest,
+    ExecuteRequest,
+    InspectRequest,
+    KernelRequest,
+)
+from sim.timeline import Timeline
+
+__all__ = ["FakeKernel"]
+
+
+class FakeKernel:
+    """One incarnation. `say` takes its events, `ended` its end."""
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        dice: random.Random,
+        pace_s: float,
+        *,
+        noise: bool,
+        mortal: bool,
+        say: Callable[[tuple[KernelEvent, ...]], None],
+        ended: Callable[[str], None],
+    ) -> None:
+        self._timeline = timeline
+        self._dice = dice
+        self._pace_s = pace_s
+        self._noise = noise
+        self._mortal = mortal
+        self._say = say
+        self._ended = ended
+        self._count = 0
+        self._plan = 0
+        self._running: str | None = None
+        self._left = 0
+        self._former: str | None = None
+        self.is_dead = False
+
+    def ask(self, request: KernelRequest) -> None:
+        if self.is_dead:
+            return
+        match request:
+            case ExecuteRequest(execution_id=execution_id):
+                self._execute(execution_id)
+            case CompleteRequest(request_id=request_id, cursor=cursor):
+                reply = CompleteReply(request_id, ("one", "two"), cursor, cursor)
+                self._timeline.after(self._pace_s, lambda: self._emit(reply, self._plan))
+            case InspectRequest():
+                pass
+
+    def interrupt(self) -> None:
+        """KeyboardInterrupt in what runs; nothing when idle."""
+        if self.is_dead or self._running is None or self._left < 2:
+            return
+        self._plan += 1
+        error = ErrorOutput(self._running, "KeyboardInterrupt", "", ("KeyboardInterrupt",))
+        self._finish([error], "error", 0.0)
+
+    def die(self, reason: str) -> None:
+        """The process is gone."""
+        if not self.is_dead:
+            self.is_dead = True
+            self._timeline.after(self._pace_s, lambda: self._end_of_process(reason))
+
+    def _end_of_process(self, reason: str) -> None:
+        self._silence()
+        self._ended(reason)
+
+    def stop(self) -> None:
+        """Ended from outside; what it had sent may still be on its way."""
+        if not self._noise:
+            self._plan += 1
+        else:
+            self._timeline.after(0.05, self._silence)
+        self.is_dead = True
+
+    def _silence(self) -> None:
+        self._plan += 1
+
+    def _execute(self, execution_id: str) -> None:
+        self._former, self._running = self._running or self._former, execution_id
+        self._plan += 1
+        self._count += 1
+        dice = self._dice
+        said: list[KernelEvent] = [Busy(execution_id), ExecuteInput(execution_id, self._count)]
+        for number in range(dice.choice((0, 1, 1, 2, 4, 9))):
+            said.append(self._output(execution_id, number))
+        status = "ok"
+        if dice.random() < 0.2:
+            status = "error"
+            said.append(ErrorOutput(execution_id, "ValueError", "planned", ("line 1", "line 2")))
+        if self._noise and self._former is not None and self._former != execution_id:
+            stale: tuple[KernelEvent, ...] = (
+                Idle(self._former),
+                ExecuteReply(self._former, "ok", 1),
+                Idle(None),
+            )
+            for event in stale:
+                said.insert(dice.randint(0, len(said)), event)
+        if self._mortal and dice.random() < 0.08:
+            plan = self._plan
+            when_s = self._pace_s * dice.uniform(0, 2 * len(said))
+            self._timeline.after(when_s, lambda: self._die_in(plan))
+        self._finish(said, status, dice.random())
+
+    def _die_in(self, plan: int) -> None:
+        if plan == self._plan:
+            self.die("it was killed by signal 9")
+
+    def _finish(self, said: list[KernelEvent], status: str, early: float) -> None:
+        """Send `said` and idle in order, and the reply somewhere near the end."""
+        running = self._running
+        assert running is not None, "only what runs can finish"
+        plan = self._plan
+        self._left = 2
+        start_s = when_s = self._timeline.now_s
+        in_bursts = self._dice.random() < 0.5
+        for event in said:
+            if not in_bursts or self._dice.random() < 0.3:
+                when_s += self._pace_s * self._dice.uniform(0.2, 1.5)
+            self._timeline.at(when_s, lambda event=event: self._emit(event, plan))  # type: ignore[misc]
+        idle_s = when_s + self._pace_s * self._dice.uniform(0, 0.5)
+        self._timeline.at(idle_s, lambda: self._end(Idle(running), plan))
+        reply = ExecuteReply(running, status, self._count)
+        reply_s = start_s + (idle_s - start_s) * (0.4 + early) + 1e-6
+        self._timeline.at(reply_s, lambda: self._end(reply, plan))
+
+    def _output(self, execution_id: str, number: int) -> KernelEvent:
+        dice = self._dice
+        chance = dice.random()
+        if chance < 0.7:
+            name = dice.choice(("stdout", "stdout", "stderr"))
+            return Stream(execution_id, name, f"{execution_id[-4:]} says {number} \U0001f600\n")
+        if chance < 0.85:
+            size = dice.choice((3, 3, 2000))
+            return DisplayData(execution_id, {"text/plain": f"{number:>{size}}"}, {})
+        return ExecuteResult(execution_id, {"text/plain": str(number)}, {}, self._count)
+
+    def _emit(self, event: KernelEvent, plan: int) -> None:
+        if plan == self._plan:
+            self._say((event,))
+
+    def _end(self, event: KernelEvent, plan: int) -> None:
+        if plan != self._plan:
+            return
+        self._left -= 1
+        if self._left == 0:
+            self._former, self._running = self._running, None
+        self._say((event,))
