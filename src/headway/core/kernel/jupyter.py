@@ -56,18 +56,21 @@ PREPARE_IPYKERNEL: Final = (
     "shell.kernel.iopub_thread.schedule("
     "lambda: shell.kernel.iopub_thread.socket.setsockopt(zmq.SNDHWM, 0)), "
     "setattr(shell.history_manager, 'db_cache_size',"
-    f" max(shell.history_manager.db_cache_size, {HISTORY_INPUTS_AT_ONCE}))))"
+    f" max(shell.history_manager.db_cache_size, {HISTORY_INPUTS_AT_ONCE})), "
+    "setattr(shell.kernel, '_execute_sleep', 0)))"
     "(__import__('sys').stdout, __import__('sys').stderr, get_ipython(), __import__('zmq'))"
 )
 """One expression that leaves no name behind in the user's namespace. It makes ipykernel
 
 *   show what is printed within 20 ms instead of 200 (its `OutStream.flush_interval`), and
 *   keep, instead of silently drop, messages beyond its socket's default high-water mark of 1000
-    when the reader lags; set in the thread that owns the socket; and
+    when the reader lags; set in the thread that owns the socket;
 *   write IPython's own history file once in `HISTORY_INPUTS_AT_ONCE` inputs, instead of after
     each, by a transaction that every kernel of the user waits for (half of the time of a small
     cell, measured). What searches the history writes it first, and so does the kernel's end;
-    only a kernel that is killed forgets its last inputs there, never in the notebook.
+    only a kernel that is killed forgets its last inputs there, never in the notebook; and
+*   not sleep half a millisecond before each reply, which it does so that clients that stop
+    reading at the reply see the output: we read on until it says idle, after all of it.
 """
 
 
