@@ -278,6 +278,8 @@ def test_the_largest_source_that_a_cell_may_have_can_be_pasted_at_once(
             await paste(peer, cell, MAX_SOURCE_CHARACTERS - 10)
             text = await until_same(notebook, peer, cell)
             assert len(text) == MAX_SOURCE_CHARACTERS
+            other = notebook.add_cell("x" * MAX_SOURCE_CHARACTERS).id
+            assert len(await until_same(notebook, peer, other)) == MAX_SOURCE_CHARACTERS
 
     bounded(scenario())
 

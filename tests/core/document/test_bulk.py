@@ -76,3 +76,17 @@ def test_a_large_update_that_builds_on_missing_changes_is_refused_and_merges_not
     with pytest.raises(MissingChanges):
         reader.import_update(writer.export(sent_from))
     assert reader.version() == before
+
+
+def test_the_first_operation_is_exported_of_a_large_change_alone() -> None:
+    writer, reader = writer_and_reader()
+    before = writer.version()
+    paste(writer, "x" * (LARGE_OPERATIONS - 1))
+    assert writer.export_first(before, writer.version()) is None
+    paste(writer, "xx")
+    first = writer.export_first(before, writer.version())
+    assert first is not None
+    reader.import_update(first)
+    assert text_of(reader) == "#x"
+    reader.import_update(writer.export(before))
+    assert text_of(reader) == text_of(writer)

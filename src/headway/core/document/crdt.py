@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Final
 
 import loro
 
-from headway.core.document.bulk import first_operation
+from headway.core.document.bulk import first_of, first_operation
 from headway.core.document.differences import Difference, Touched
 from headway.core.document.gate import EngineLock, Gate
 from headway.core.document.handles import (
@@ -290,6 +290,12 @@ class Replica:
             if since is None or since.is_empty:
                 return self._doc.export(loro.ExportMode.Snapshot())
             return self._doc.export(loro.ExportMode.Updates(since.vector))
+
+    def export_first(self, since: Version, until: Version) -> bytes | None:
+        """The first operation between two versions, to be sent before a large rest; else None."""
+        with self.gate:
+            self._settled()
+            return first_of(loro, self._doc, since.vector, until.vector)
 
     def import_update(self, data: bytes, limits: ImportLimits = DEFAULT_LIMITS) -> Imported:
         """Merge an update or a snapshot; the same again is harmless.

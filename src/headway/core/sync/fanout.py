@@ -50,10 +50,14 @@ Frames = tuple[bytes, ...]
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A change to be made durable: the daemon's own export, and the version it leads to."""
+    """A change to be made durable: the daemon's own export, and the version it leads to.
+
+    `first` is its first operation where it is large: sent ahead, it spares the receivers a stall.
+    """
 
     update: bytes
     after: Version
+    first: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,8 @@ class HostedDocument:
         if not theirs.includes(self.durable):
             everything_durable = self.durable == self._exported
             missing = self.replica.export(theirs, None if everything_durable else self.durable)
+            if not theirs.is_empty:
+                frames.extend(self._frames(self.replica.export_first(theirs, self.durable)))
             frames.extend(self._frames(missing))
         return tuple(frames)
 
@@ -197,8 +203,9 @@ class HostedDocument:
         if after == self._exported:
             return None
         update = self.replica.export(self._exported, after)
+        first = self.replica.export_first(self._exported, after)
         self._exported = after
-        return Stored(update, after)
+        return Stored(update, after, first)
 
     def made_durable(
         self, change: Stored, origin: int | None = None
@@ -208,7 +215,7 @@ class HostedDocument:
         receivers = [peer for peer in self.members if peer != origin]
         if not receivers:
             return ()
-        frames = self._frames(change.update)
+        frames = self._frames(change.first) + self._frames(change.update)
         return tuple((peer, frames) for peer in receivers)
 
     def acknowledge(self, batch_id: bytes, status: UpdateStatus) -> bytes:
@@ -237,7 +244,9 @@ class HostedDocument:
         ]
         return min(deadlines, default=None)
 
-    def _frames(self, update: bytes) -> Frames:
+    def _frames(self, update: bytes | None) -> Frames:
+        if update is None:
+            return ()
         self._batches += 1
         batch_id = self._batches.to_bytes(8, "big")
         return tuple(
