@@ -27,6 +27,7 @@ from headway.daemon.service import Service
 from headway.edges.clock import SystemClock
 from headway.edges.memory import MemoryBlobs, MemoryFiles, MemoryStore
 from headway.edges.memory_kernels import MemoryKernels
+from headway.edges.memory_watch import MemoryWatching
 from headway.edges.ports import FileContent, StoredNotebook
 from headway.ids import Entropy
 from headway.moments import Moment
@@ -126,6 +127,7 @@ class World:
         self.store = MemoryStore()
         self.blobs = MemoryBlobs()
         self.files = MemoryFiles()
+        self.watching = MemoryWatching()
         self.kernels = MemoryKernels()
         self.rooms: dict[str, FakeRoom] = {}
         self.opened: list[str] = []
@@ -142,6 +144,7 @@ class World:
             store=self.store,
             blobs=self.blobs,
             files=self.files,
+            watching=self.watching,
             kernels=self.kernels,
             clock=SystemClock(),
             entropy=os.urandom,

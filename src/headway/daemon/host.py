@@ -16,7 +16,15 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from headway.core.room.effects import Effect
-from headway.core.room.inputs import Input, PeerArrived, PeerGone, Persisted, PersistFailed, Tick
+from headway.core.room.inputs import (
+    FileTouched,
+    Input,
+    PeerArrived,
+    PeerGone,
+    Persisted,
+    PersistFailed,
+    Tick,
+)
 from headway.core.wire import rpc
 from headway.daemon.desk import Desk
 from headway.daemon.kernels import RoomKernels
@@ -25,6 +33,7 @@ from headway.daemon.perform import perform
 from headway.daemon.ports import Outlet, Outside
 from headway.daemon.storage import Backlog, StorageLane
 from headway.daemon.trace import trace_effect, trace_input
+from headway.edges.ports import Watch
 from headway.errors import EngineFailure, HeadwayError
 from headway.ids import DocumentId
 from headway.moments import Moment
@@ -131,6 +140,8 @@ class RoomHost:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_deadline_s: float | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
+        self._watched: str | None = None
+        self._watch: Watch | None = None
 
     @property
     def document(self) -> DocumentId:
@@ -191,6 +202,7 @@ class RoomHost:
         """Take no more inputs; what is under way is finished (`FINISH_S`)."""
         self._inbox.clear()
         self._cancel_timers()
+        self._end_watch()
         self._ending.set()
         self._changed()
 
@@ -229,6 +241,7 @@ class RoomHost:
                 lane.cancel()
         finally:
             self._cancel_timers()
+            self._end_watch()
             self._ending.set()
             self.started.set()
             self.ended.set()
@@ -296,9 +309,25 @@ class RoomHost:
 
     def _settle(self) -> None:
         if self.is_open:
+            self._follow_path()
             self._arm_timer()
             self._arm_idle_timer()
         self._changed()
+
+    def _follow_path(self) -> None:
+        """Watch the file that is the notebook's now."""
+        path = self.room.path
+        if path == self._watched:
+            return
+        self._end_watch()
+        self._watched = path
+        if path is not None:
+            self._watch = self.outside.watching.watch(path, lambda: self.feed(FileTouched()))
+
+    def _end_watch(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
 
     def _arm_timer(self) -> None:
         deadline_s = self.room.next_deadline()

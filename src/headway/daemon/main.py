@@ -31,6 +31,7 @@ from headway.edges.kernels import JupyterKernels
 from headway.edges.lock import HomeLock
 from headway.edges.store import SqliteStore
 from headway.edges.store_reopening import ReopeningStore
+from headway.edges.watch import FolderWatching
 from headway.errors import AlreadyRunning, HeadwayError
 
 __all__ = ["EXIT_ALREADY_RUNNING", "EXIT_FAILED", "NOTIFY_VARIABLE", "TOKEN_FILE", "main", "serve"]
@@ -133,11 +134,13 @@ async def _outside(places: paths.Paths) -> AsyncIterator[Outside]:
     clock = SystemClock()
     store = ReopeningStore(await SqliteStore.open(places.store, clock), SqliteStore.reopened)
     kernels = JupyterKernels(places.kernels)
+    watching = FolderWatching()
     try:
         yield Outside(
             store=store,
             blobs=FileBlobs(places.blobs),
             files=DiskFiles(),
+            watching=watching,
             kernels=kernels,
             clock=clock,
             entropy=os.urandom,
@@ -148,6 +151,7 @@ async def _outside(places: paths.Paths) -> AsyncIterator[Outside]:
                 await kernels.close()
         except TimeoutError:
             _LOG.error("kernels did not end in time")
+        await watching.close()
         await store.close()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from headway.edges.ports import Blobs, Clock, Files, Kernels, Store
+from headway.edges.ports import Blobs, Clock, Files, Kernels, Store, Watching
 from headway.ids import Entropy
 
 __all__ = ["Outlet", "Outside"]
@@ -21,6 +21,7 @@ class Outside:
     store: Store
     blobs: Blobs
     files: Files
+    watching: Watching
     kernels: Kernels
     clock: Clock
     entropy: Entropy

@@ -29,6 +29,8 @@ __all__ = [
     "Store",
     "StoredExecution",
     "StoredNotebook",
+    "Watch",
+    "Watching",
 ]
 
 
@@ -169,6 +171,28 @@ class Files(Protocol):
         when the bytes there are neither `content` nor those of `expected_sha256` (None: there
         must be no file), FileNotWritable when the folder or disk refuses.
         """
+
+
+class Watch(Protocol):
+    """One file that is watched."""
+
+    def close(self) -> None:
+        """Tell no more. Idempotent."""
+
+
+class Watching(Protocol):
+    """Who tells when something happens to a file."""
+
+    def watch(self, path: str, touched: Callable[[], None]) -> Watch:
+        """Call `touched` soon after something happened to `path`, and once when that begins.
+
+        `path` is absolute and resolved; neither it nor its folder need be there. Called on the
+        event loop, never from within this call. A hint: it may come late, for nothing, or once
+        for many; where the system gives no notices it may not come.
+        """
+
+    async def close(self) -> None:
+        """Tell nobody anything any more."""
 
 
 KernelSink = Callable[[tuple[KernelEvent, ...]], None]
