@@ -13,7 +13,7 @@ from headway.core.wire.codec import encode
 from headway.core.wire.messages import Kind, RoomError, RoomErrorCode
 from headway.daemon.desk import Outcome
 from headway.daemon.host import RoomHost
-from headway.errors import DaemonUnavailable, HeadwayError
+from headway.errors import DaemonUnavailable, FileChanged, FileWouldEmpty, HeadwayError
 
 __all__ = ["ask", "close_room", "wind_down"]
 
@@ -41,9 +41,13 @@ async def ask(host: RoomHost, params: rpc.RoomParams, deadline_s: float) -> Outc
 async def close_room(host: RoomHost, deadline_s: float, *, required_heads: str | None) -> None:
     """Save, shut the kernel down, put the peers out, end the room.
 
-    Raises what the save raised; then nothing is closed.
+    A file that somebody removed is not brought back by this. Raises what the save raised, and
+    FileWouldEmpty where only a person can decide; then nothing is closed.
     """
-    if host.room.path is not None:
+    codes = [notice.code for notice in host.room.summary().notices]
+    if FileWouldEmpty.code in codes:
+        raise _undecided(host)
+    if host.room.path is not None and FileChanged.code not in codes:
         save = rpc.Save(document=host.document, required_heads=required_heads)
         outcome = await ask(host, save, deadline_s)
         if isinstance(outcome, HeadwayError):
@@ -62,13 +66,22 @@ async def wind_down(host: RoomHost, deadline_s: float) -> HeadwayError | None:
     What could not be saved is in the store. Peers are not put out: they are to come back.
     """
     failure: HeadwayError | None = None
-    if host.room.path is not None:
+    codes = [notice.code for notice in host.room.summary().notices]
+    if FileWouldEmpty.code in codes:
+        failure = _undecided(host)
+    elif host.room.path is not None and FileChanged.code not in codes:
         outcome = await ask(host, rpc.Save(document=host.document), deadline_s)
         failure = outcome if isinstance(outcome, HeadwayError) else None
     await ask(host, rpc.ShutdownKernel(document=host.document), deadline_s)
     host.end()
     await host.ended.wait()
     return failure
+
+
+def _undecided(host: RoomHost) -> FileWouldEmpty:
+    """A save now would be a person's word that the notebook is right and its file is wrong."""
+    (notice,) = [each for each in host.room.summary().notices if each.code == FileWouldEmpty.code]
+    return FileWouldEmpty(notice.message, **{**notice.data, "document": host.document})
 
 
 def _put_out(host: RoomHost) -> None:

@@ -26,7 +26,6 @@ from headway.errors import (
     DeadlineExceeded,
     EngineFailure,
     ExecutionNotFound,
-    FileError,
     FileWouldEmpty,
     HeadwayError,
     NotebookNotFound,
@@ -203,11 +202,13 @@ class Requests:
     async def _ask_room(
         self, params: rpc.RoomParams, caller: Caller, pending: Pending, deadline_s: float
     ) -> Outcome | None:
+        path: str | None = None
         if isinstance(params, rpc.Save) and params.path is not None:
             path = await _resolved(params.path)
-            await self._check_path_is_free(path, params.document)
             params = msgspec.structs.replace(params, path=path)
         host = await self._rooms.load(params.document)
+        if path is not None:
+            await self._rooms.claim(path, host)
         pending.ask(host, params, caller, deadline_s)
         return None
 
@@ -221,11 +222,6 @@ class Requests:
         raise NotebookNotFound(
             f"The daemon knows no notebook {params.document!r}.", document=params.document
         )
-
-    async def _check_path_is_free(self, path: str, document: str) -> None:
-        other = self._rooms.at_path(path)
-        if other is not None and not other.serves(document):
-            raise FileError(f"{path} is the file of another open notebook.", path=path)
 
     async def _get_execution(
         self, params: rpc.GetExecution, caller: Caller, pending: Pending, deadline_s: float

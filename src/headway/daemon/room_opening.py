@@ -5,11 +5,13 @@ Floor 5. Names are put together here; what they mean is `core.room.opening`'s bu
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from headway.core.room.opening import Opening
 from headway.core.room.room import Room
 from headway.daemon.host import OpenedRoom
 from headway.edges.ports import FileContent, StoredNotebook
-from headway.errors import NotebookUnreadable
+from headway.errors import FileWouldEmpty, NotebookUnreadable
 from headway.ids import Entropy
 from headway.moments import Moment
 
@@ -27,7 +29,8 @@ def open_room(
         entropy: Random bytes.
         now: This instant.
 
-    Raises NotebookUnreadable, with the file's path, when the file is no notebook.
+    A known notebook whose file is no notebook, or would empty it, is opened without the file.
+    Raises NotebookUnreadable, with the file's path, when the file of a new one is no notebook.
     """
     opening = Opening(
         document=stored.document,
@@ -43,7 +46,12 @@ def open_room(
     )
     try:
         return OpenedRoom(*Room.open(opening, entropy, now))
-    except NotebookUnreadable as error:
+    except (NotebookUnreadable, FileWouldEmpty) as error:
         # Whoever reads it knows a name, not which bytes were looked at.
         sentence = f"{stored.path} was not opened, and left as it is. {error}"
-        raise NotebookUnreadable(sentence, **{"path": stored.path, **error.data}) from error
+        refused = type(error)(sentence, **{"path": stored.path, **error.data})
+        if stored.snapshot is None and not stored.updates:
+            raise refused from error
+    # Its history is sound: the notebook is opened without its file, which is left alone.
+    without_file = replace(opening, file=None, refused=refused)
+    return OpenedRoom(*Room.open(without_file, entropy, now), refused)

@@ -104,6 +104,7 @@ class Rooms:
         self._idle_room_s = idle_room_s
         self._hosts: dict[DocumentId, RoomHost] = {}
         self._loads: dict[str, asyncio.Future[Any]] = {}
+        self._claims: dict[str, RoomHost] = {}
         self._closing = False
 
     def all(self) -> list[RoomHost]:
@@ -125,6 +126,27 @@ class Rooms:
     def at_path(self, path: str) -> RoomHost | None:
         """The open room whose file is at `path` (resolved)."""
         return next((host for host in self.all() if host.room.path == path), None)
+
+    async def claim(self, path: str, host: RoomHost) -> None:
+        """Let `host` save to `path`; until it has, no other notebook gets that path.
+
+        Raises FileError when another notebook is there, or on its way there.
+        """
+        former = await self._outside.store.find_path(path)
+        loading = f"path {path}" in self._loads or f"document {former}" in self._loads
+        other = self.at_path(path) or self._claimed(path)
+        if loading or other not in (None, host):
+            raise FileError(f"{path} is the file of another open notebook.", path=path)
+        self._claims[path] = host
+
+    def _claimed(self, path: str) -> RoomHost | None:
+        """Who is saving to a path that is not its own yet."""
+        host = self._claims.get(path)
+        if host is not None and (not host.is_open or host.is_idle):
+            # It is there by now, or has given up.
+            del self._claims[path]
+            return None
+        return host
 
     async def load(self, room_id: str) -> RoomHost:
         """The room of a notebook, by its id or that of its current runtime document.
@@ -154,6 +176,8 @@ class Rooms:
         host = self.at_path(path)
         if host is not None:
             return host, False
+        if self._claimed(path) is not None:
+            raise _taken(path)
         opened: tuple[RoomHost, bool] = await self._once(
             f"path {path}", lambda: self._open_path(path, create=create)
         )
@@ -165,6 +189,8 @@ class Rooms:
             return await self._create(None)
         if f"path {path}" in self._loads:
             raise _exists(path)
+        if self._claimed(path) is not None:
+            raise _taken(path)
         created, _ = await self._once(f"path {path}", lambda: self._create_at(path))
         assert isinstance(created, RoomHost)
         return created
@@ -332,6 +358,10 @@ class Rooms:
 
 def _not_found(document: str) -> NotebookNotFound:
     return NotebookNotFound(f"The daemon knows no notebook {document!r}.", document=document)
+
+
+def _taken(path: str) -> FileError:
+    return FileError(f"Another notebook is being saved to {path}; try again soon.", path=path)
 
 
 def _exists(path: str) -> FileError:

@@ -103,7 +103,7 @@ class NotebookFile:
         self._there = known.base_sha256 if known.is_there else None
         self._runs = known.runs
         self.autosave = Autosave()
-        self._held: HeadwayError | None = None
+        self._held = known.refused
         self._held_sha256: str | None = None
         self._keeps_ours: str | None = None
         self._accepts = False

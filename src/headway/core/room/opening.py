@@ -25,6 +25,7 @@ from headway.core.room.file_merge import (
     runs_shown,
     says_all,
 )
+from headway.errors import HeadwayError
 from headway.ids import CellId, DocumentId, Entropy, ExecutionId, cell_id, peer_id
 from headway.moments import Moment
 
@@ -47,6 +48,8 @@ class Opening:
     """The bytes of the file now; None if there is none, or none that can be read."""
     accept_file: bool = False
     """A person wants the file's version, whatever it takes away."""
+    refused: HeadwayError | None = None
+    """Why the file that is there was not taken: then `file` is None."""
     taken: Mapping[ExecutionId, ExecutionId] = field(default_factory=dict)
     """Every execution id accepted before, and the one that answers for it."""
     unfinished: tuple[ExecutionAccepted, ...] = ()
@@ -68,11 +71,13 @@ class KnownFile:
     """Of each cell the execution that they show, where that is its latest one."""
     is_behind: bool = False
     """Whether the history has something that the file has not: it was not written in time."""
+    refused: HeadwayError | None = None
+    """Why the file that is there was not taken."""
 
     @property
     def is_doubtful(self) -> bool:
         """Whether what is there has to be looked at: there was a file, and it was not read."""
-        return self.base is not None and not self.is_there
+        return not self.is_there and (self.base is not None or self.refused is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +144,7 @@ def _without_file(opening: Opening, notebook: NotebookDocument) -> KnownFile:
         base=opening.base,
         base_sha256=_sha256(opening.base),
         is_behind=opening.base is None and bool(notebook.order()),
+        refused=opening.refused,
     )
 
 
