@@ -25,8 +25,12 @@ __all__ = [
     "heads_from_text",
     "heads_to_text",
     "is_execution_id",
+    "minted_ms",
     "peer_id",
 ]
+
+_NO_TIME = (1 << 48) - 1
+"""In place of a time, in an id derived from one that has none."""
 
 Entropy = Callable[[int], bytes]
 """`entropy(n)` gives `n` random bytes."""
@@ -84,15 +88,25 @@ def execution_id(wall_s: float, entropy: Entropy) -> ExecutionId:
 def derived_execution_id(batch_id: ExecutionId, cell_id: CellId) -> ExecutionId:
     """The execution id of one cell of an `execute_all`: the same wherever it is computed.
 
-    A UUID version 8 (RFC 9562, section 5.8): SHA-256 over the batch's id and the cell's, so a
-    repeated admission names the same executions.
+    A UUID version 8 (RFC 9562, section 5.8): the time of the batch's id, then SHA-256 over that
+    and the cell's, so a repeated admission names the same executions.
     """
     digest = hashlib.sha256(f"{batch_id}\n{cell_id}".encode()).digest()
-    value = int.from_bytes(digest[:16], "big")
+    minted = minted_ms(batch_id)
+    value = int.from_bytes(digest[:16], "big") & (1 << 80) - 1
+    value |= (_NO_TIME if minted is None else minted) << 80
     value = value & ~(0xF << 76) | 0x8 << 76
     value = value & ~(0b11 << 62) | 0b10 << 62
     text = f"{value:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def minted_ms(execution_id: ExecutionId) -> int | None:
+    """When an id of version 7 or 8 says it was minted, in milliseconds since 1970; else None."""
+    if not is_execution_id(execution_id) or execution_id[14] not in "78":
+        return None
+    milliseconds = int(execution_id[:8] + execution_id[9:13], 16)
+    return None if milliseconds == _NO_TIME else milliseconds
 
 
 def is_execution_id(text: str) -> bool:

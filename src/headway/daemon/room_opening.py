@@ -42,6 +42,7 @@ def open_room(
         base=stored.file_content,
         file=None if file is None else file.content,
         taken=stored.taken,
+        horizon_ms=stored.horizon_ms,
         unfinished=stored.unfinished,
     )
     try:

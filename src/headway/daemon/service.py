@@ -29,6 +29,7 @@ from headway.daemon.requests import Requests
 from headway.daemon.rooms import OpenRoom, Rooms
 from headway.daemon.server import Listener, own_hosts
 from headway.daemon.storage import Backlog
+from headway.daemon.upkeep import Upkeep
 
 __all__ = ["DRAIN_S", "SAVE_S", "Service"]
 
@@ -113,10 +114,12 @@ class Service:
             for listener in listeners:
                 await listener.ready.wait()
             self._reconsider()
+            upkeep = tasks.create_task(Upkeep(self._outside, lambda: self.rooms.is_idle).run())
             self.ready.set()
             _LOG.info("listening", extra={"fields": {"socket": self._socket_path}})
             await self._stopping.wait()
             _LOG.info("ending")
+            upkeep.cancel()
             await self._drain(listeners)
         _LOG.info("ended")
 

@@ -16,6 +16,8 @@ import logging
 import os
 import string
 import tempfile
+import threading
+from collections.abc import Collection
 from pathlib import Path
 
 from headway.edges.folders import sync_folder
@@ -26,6 +28,8 @@ __all__ = ["FileBlobs", "check_blob", "is_blob_id", "quarantined_blobs"]
 ID_CHARACTERS = 64
 """A SHA-256 in hexadecimal digits."""
 
+_SHARD_CHARACTERS = 2
+_REMEMBERED = 100_000
 _QUARANTINE = "quarantine"
 
 _log = logging.getLogger("headway.blobs")
@@ -65,6 +69,8 @@ class FileBlobs:
         self._root = root
         self._incoming = root / "incoming"
         self._durable_folders: set[Path] = set()
+        self._using = threading.Lock()
+        self._put_here: dict[str, None] = {}
         try:
             self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
             for leftover in self._incoming.iterdir():
@@ -86,6 +92,7 @@ class FileBlobs:
         path = self._path(sha256)
         try:
             self._make_folder(path.parent)
+            self._mark_used(sha256)
             if _read(path) != data:
                 self._write(path, data)
             # Also for a blob that was there: the process that renamed it may have died before
@@ -97,6 +104,53 @@ class FileBlobs:
     async def get(self, sha256: str) -> bytes | None:
         """The bytes, or None. A blob whose bytes do not match its name is None."""
         return await asyncio.to_thread(self._get_now, sha256)
+
+    async def unused_since(self, before_s: float) -> frozenset[str]:
+        """The blobs last put before that time (seconds since 1970), and not by this process."""
+        return await asyncio.to_thread(self._unused_since, before_s)
+
+    async def remove(self, blobs: Collection[str], before_s: float) -> int:
+        """Remove those of `blobs` that `unused_since(before_s)` would still give."""
+        return await asyncio.to_thread(self._remove_now, blobs, before_s)
+
+    def _unused_since(self, before_s: float) -> frozenset[str]:
+        try:
+            names = [
+                folder.name + file.name
+                for folder in self._root.iterdir()
+                if len(folder.name) == _SHARD_CHARACTERS
+                for file in folder.iterdir()
+            ]
+        except OSError as error:
+            raise self._failure(error, "be listed") from error
+        return frozenset(name for name in names if self._is_unused(name, before_s))
+
+    def _remove_now(self, blobs: Collection[str], before_s: float) -> int:
+        removed = 0
+        for sha256 in blobs:
+            # Who puts the same blob now either comes before, and it stays, or finds it gone.
+            with self._using:
+                if self._is_unused(sha256, before_s):
+                    self._path(sha256).unlink()
+                    removed += 1
+        return removed
+
+    def _is_unused(self, sha256: str, before_s: float) -> bool:
+        if not is_blob_id(sha256) or sha256 in self._put_here:
+            return False
+        try:
+            return self._path(sha256).stat().st_mtime < before_s
+        except OSError:
+            return False
+
+    def _mark_used(self, sha256: str) -> None:
+        with self._using:
+            # Remembered too, because the clock of the file system may jump.
+            self._put_here[sha256] = None
+            if len(self._put_here) > _REMEMBERED:
+                del self._put_here[next(iter(self._put_here))]
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(self._path(sha256))
 
     async def size(self, sha256: str) -> int | None:
         """The length in bytes, or None. The bytes are not read, so not verified either."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from headway.core.room.effects import (
@@ -31,6 +31,7 @@ from headway.edges.store_rows import (
     Quarantined,
     payload_bytes,
 )
+from headway.edges.store_upkeep import Forgotten, OrphansGone, Shrunk
 from headway.errors import FileError, HeadwayError, NotebookNotFound, StoreError, StoreFailed
 from headway.ids import DocumentId, ExecutionId
 from headway.moments import Moment
@@ -185,6 +186,14 @@ class MemoryStore:
         owners = [owner for owner, current in self._disk.runtimes.items() if current == runtime]
         return owners[0] if owners else None
 
+    async def tidy(self) -> int:
+        """Nothing is ever forgotten here."""
+        return 0
+
+    async def referenced(self, blobs: Collection[str]) -> frozenset[str]:
+        """All of them: nothing is looked at here."""
+        return frozenset(blobs)
+
     def notices(self) -> tuple[str, ...]:
         """Nothing: a dictionary is never damaged."""
         return ()
@@ -291,7 +300,7 @@ class MemoryStore:
                     return  # Of a runtime document that was replaced.
                 disk.snapshots[entry.document] = entry.snapshot
                 disk.updates.pop(entry.document, None)
-            case Quarantined():
+            case Quarantined() | Forgotten() | OrphansGone() | Shrunk():
                 raise AssertionError
 
     def _owner_of(self, path: str | None) -> DocumentId | None:
@@ -337,6 +346,16 @@ class MemoryBlobs:
     async def size(self, sha256: str) -> int | None:
         """The length in bytes, or None."""
         return len(self.contents[sha256]) if sha256 in self.contents else None
+
+    async def unused_since(self, before_s: float) -> frozenset[str]:
+        """None: all were put by this process."""
+        del before_s
+        return frozenset()
+
+    async def remove(self, blobs: Collection[str], before_s: float) -> int:
+        """None can be removed."""
+        del blobs, before_s
+        return 0
 
 
 class MemoryFiles:

@@ -8,7 +8,7 @@ what comes out is of the tree in `headway.errors`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -130,6 +130,18 @@ class Store(Protocol):
         was replaced meanwhile. The future is as that of `append`.
         """
 
+    async def tidy(self) -> int:
+        """Forget what is older than the rules of `store_upkeep` keep, and give space back.
+
+        Takes turns with what is appended meanwhile. Gives how many executions were forgotten.
+        """
+
+    async def referenced(self, blobs: Collection[str]) -> frozenset[str]:
+        """Those of `blobs` that anything stored may refer to, by now or in any past state.
+
+        Rather too many than too few. Raises StoreError when not everything could be read.
+        """
+
     def notices(self) -> tuple[str, ...]:
         """What a person should know about the store now, a sentence each; often nothing."""
 
@@ -148,6 +160,15 @@ class Blobs(Protocol):
 
     async def size(self, sha256: str) -> int | None:
         """The length in bytes, or None."""
+
+    async def unused_since(self, before_s: float) -> frozenset[str]:
+        """The blobs last put before that time (seconds since 1970), and not by this process."""
+
+    async def remove(self, blobs: Collection[str], before_s: float) -> int:
+        """Remove those of `blobs` that `unused_since(before_s)` would still give.
+
+        One that is put at the same time stays. Gives how many were removed.
+        """
 
 
 @dataclass(frozen=True, slots=True)

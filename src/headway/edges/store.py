@@ -22,7 +22,7 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -32,6 +32,7 @@ from headway.edges.clock import SystemClock
 from headway.edges.ports import Clock, KnownNotebook, StoredExecution, StoredNotebook
 from headway.edges.store_quarantine import Damage
 from headway.edges.store_reading import read_execution, read_notebook, read_notices
+from headway.edges.store_references import find_referenced
 from headway.edges.store_rows import (
     Compacted,
     Entry,
@@ -41,6 +42,7 @@ from headway.edges.store_rows import (
     payload_bytes,
 )
 from headway.edges.store_schema import failure, open_reader
+from headway.edges.store_upkeep import OrphansGone, Shrunk, is_shrinkable, plan_forgetting
 from headway.edges.store_writer import Job, Writer
 from headway.errors import HeadwayError, StoreDamaged, StoreError, StoreFailed
 from headway.ids import DocumentId, ExecutionId
@@ -183,6 +185,25 @@ class SqliteStore:
         query = "SELECT id, path FROM documents ORDER BY created_s, id"
         rows = await self._read(lambda: self._reader.execute(query).fetchall())
         return [KnownNotebook(document, path) for document, path in rows]
+
+    async def tidy(self) -> int:
+        """Forget what is older than the rules of `store_upkeep` keep, and give space back."""
+        now_ms = int(self._clock.now().wall_s * 1000)
+        plan = await asyncio.to_thread(plan_forgetting, self._path, now_ms)
+        for each in plan:
+            await self._append((each,))
+        await self._append((OrphansGone(),))
+        while await self._read(lambda: is_shrinkable(self._reader)):
+            await self._append((Shrunk(),))
+        return sum(len(each.executions) for each in plan)
+
+    async def referenced(self, blobs: Collection[str]) -> frozenset[str]:
+        """Those of `blobs` that anything stored may refer to; StoreError if that is unknown.
+
+        A process of its own looks: it reads everything there is, and must hold up nobody.
+        """
+        await self._append(())
+        return await find_referenced(self._path, blobs)
 
     def notices(self) -> tuple[str, ...]:
         """What was found damaged and is kept apart."""

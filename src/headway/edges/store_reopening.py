@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Generic, TypeVar
 
 from headway.core.room.effects import Record
@@ -113,6 +113,15 @@ class ReopeningStore(Generic[AnyStore]):
         """The notebook whose current runtime document this is."""
         await self._wait_until_working()
         return await self._store.find_runtime(runtime)
+
+    async def tidy(self) -> int:
+        """Forget what is old, and give space back."""
+        return await self._write(self._store.tidy)
+
+    async def referenced(self, blobs: Collection[str]) -> frozenset[str]:
+        """Those of `blobs` that anything stored may refer to."""
+        await self._wait_until_working()
+        return await self._store.referenced(blobs)
 
     async def close(self) -> None:
         """Make everything appended durable and let go of the files."""

@@ -22,6 +22,7 @@ from headway.core.room.effects import (
     UpdateStored,
 )
 from headway.edges.store_quarantine import Damage, put_aside
+from headway.edges.store_upkeep import Forgotten, OrphansGone, Shrunk, forget, remove_orphans
 from headway.errors import NotebookNotFound, StoreError
 from headway.ids import DocumentId
 
@@ -80,7 +81,9 @@ class Quarantined:
     found_s: float
 
 
-Entry = Record | NotebookCreated | PathSet | Compacted | Quarantined
+Entry = (
+    Record | NotebookCreated | PathSet | Compacted | Quarantined | Forgotten | OrphansGone | Shrunk
+)
 
 
 def payload_bytes(entry: Entry) -> int:
@@ -95,6 +98,8 @@ def payload_bytes(entry: Entry) -> int:
         case FileRecorded():
             return len(entry.content)
         case ExecutionAccepted() | NotebookCreated() | PathSet() | Quarantined():
+            return 0
+        case Forgotten() | OrphansGone() | Shrunk():
             return 0
         case _:
             assert_never(entry)
@@ -180,6 +185,12 @@ class RowWriter:
                 self._compact(entry)
             case Quarantined():
                 self._put_aside(entry)
+            case Forgotten():
+                forget(self._connection, entry)
+            case OrphansGone():
+                remove_orphans(self._connection)
+            case Shrunk():
+                run(f"PRAGMA incremental_vacuum({entry.pages:d})").fetchall()
             case _:
                 assert_never(entry)
 

@@ -25,6 +25,7 @@ from headway.core.room.effects import UpdateStored
 from headway.edges.store_proof import prove
 from headway.edges.store_rows import ROWS_PER_STATEMENT, Entry, Quarantined, RowWriter
 from headway.edges.store_schema import failure, open_writer
+from headway.edges.store_upkeep import OrphansGone
 from headway.errors import HeadwayError, StoreFailed
 
 __all__ = ["Job", "Writer"]
@@ -181,7 +182,7 @@ class Writer:
             self._connection.execute("COMMIT")
         if any(isinstance(entry, UpdateStored) for entry in entries):
             self.durable_seq = self._rows.last_seq
-        if any(isinstance(entry, Quarantined) for entry in entries):
+        if any(isinstance(entry, Quarantined | OrphansGone) for entry in entries):
             self.durable_seq = 0
         self._unchecked_bytes += sum(job.payload_bytes for job in group)
         self._unchecked_bytes += ENTRY_LOG_BYTES * len(entries)

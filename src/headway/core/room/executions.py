@@ -53,7 +53,7 @@ from headway.ids import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from headway.core.document.notebook import NotebookDocument
     from headway.core.room.inputs import Requested
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from headway.core.room.ledger import Ledger
     from headway.core.room.recorder import Recorder
     from headway.core.room.requests import Requests
+    from headway.core.room.taken import Taken
     from headway.moments import Moment
 
 __all__ = ["Executions", "not_found"]
@@ -79,7 +80,7 @@ class Executions:
         requests: Requests,
         recorder: Recorder,
         kernel: RoomKernel,
-        taken: Mapping[ExecutionId, ExecutionId],
+        taken: Taken,
     ) -> None:
         """`taken` has every execution id accepted before, and the one that answers for it."""
         self._document = document
@@ -88,7 +89,7 @@ class Executions:
         self._recorder = recorder
         self._kernel = kernel
         self.queue = Queue()
-        self._taken = dict(taken)
+        self._taken = taken
         self._waiters: dict[ExecutionId, list[int]] = {}
 
     # Admission
@@ -106,6 +107,7 @@ class Executions:
         if runs_as is not None:
             self._answer_when_durable(request.token, self._accepted(runs_as))
             return
+        self._taken.check_age(params.execution_id)
         source, heads = _source(notebook, params.cell_id, params.source, params.required_heads)
         sha256 = hashlib.sha256(source.encode()).hexdigest()
         twin = self.queue.find_waiting(params.cell_id, sha256)
@@ -157,6 +159,7 @@ class Executions:
             result = rpc.AcceptedAll(batch_id=params.batch_id, executions=accepted_before)
             self._answer_when_durable(request.token, result)
             return
+        self._taken.check_age(params.batch_id)
         self._require_room(len(executions))
         self._admit(executions, request.asked_by, now)
         accepted = [self._accepted(each.execution_id) for each in executions]

@@ -52,6 +52,8 @@ class Opening:
     """Why the file that is there was not taken: then `file` is None."""
     taken: Mapping[ExecutionId, ExecutionId] = field(default_factory=dict)
     """Every execution id accepted before, and the one that answers for it."""
+    horizon_ms: int = 0
+    """Ids minted up to then may have been accepted and forgotten."""
     unfinished: tuple[ExecutionAccepted, ...] = ()
 
 

@@ -63,6 +63,7 @@ from headway.core.room.ledger import Ledger
 from headway.core.room.opening import Beginning, Opening, begin
 from headway.core.room.recorder import Recorder
 from headway.core.room.requests import Requests
+from headway.core.room.taken import Taken
 from headway.core.wire import rpc
 from headway.errors import BadRequest, HeadwayError
 from headway.ids import DocumentId, Entropy, Heads, heads_from_text
@@ -104,7 +105,7 @@ class Room:
             self._requests,
             self._recorder,
             self._kernel,
-            opening.taken,
+            Taken(opening.taken, opening.horizon_ms),
         )
         self._documents = Documents(
             self.document,
