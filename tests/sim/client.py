@@ -26,8 +26,8 @@ from headway.errors import (
     NotExecutable,
     StoreFailed,
 )
+from sim.books import describe
 from sim.links import Frame, Link
-from sim.oracle import describe
 from sim.person import Person
 from sim.timeline import Timer
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, assert_never
 
 import msgspec
 
 from headway.core.document import mime, nbformat
-from headway.core.kernel.events import KernelEvent, KernelInfo
 from headway.core.room.effects import (
     Answer,
     AskKernel,
     Close,
     Compact,
     Effect,
-    ExecuteRequest,
     InterruptKernel,
     Persist,
     ReadFile,
@@ -33,10 +30,6 @@ from headway.core.room.inputs import (
     FileWriteFailed,
     FileWritten,
     Input,
-    KernelEnded,
-    KernelFailed,
-    KernelReady,
-    KernelSaid,
     PeerArrived,
     PeerGone,
     Persisted,
@@ -53,11 +46,10 @@ from headway.errors import (
     FileChanged,
     FileNotWritable,
     HeadwayError,
-    KernelStartFailed,
     StoreFailed,
 )
 from sim.disk import Disk
-from sim.kernel import FakeKernel
+from sim.kernels import Kernels
 from sim.links import Frame, Link
 from sim.timeline import Timer
 
@@ -80,7 +72,7 @@ class Daemon:
         self.is_up = False
         self.room: Room | None = None
         self.links: dict[int, Link] = {}
-        self.kernels: dict[int, FakeKernel] = {}
+        self.kernels = Kernels(world, self.feed, self._lives)
         self._arrived: dict[int, None] = {}
         self._asked: dict[int, tuple[int, commands.RequestId]] = {}
         self._opens: list[tuple[int, commands.RequestId]] = []
@@ -119,9 +111,7 @@ class Daemon:
         self.room = None
         self.world.oracle.room_gone()
         self._timer.set(None)
-        for kernel in self.kernels.values():
-            kernel.stop()
-        self.kernels.clear()
+        self.kernels.stop_all()
         self._arrived.clear()
         self._asked.clear()
         self._opens.clear()
@@ -294,19 +284,13 @@ class Daemon:
             case Refuse(token, error):
                 self._answer(token, error)
             case StartKernel(incarnation=incarnation):
-                self._start_kernel(incarnation)
-            case AskKernel(incarnation, request):
-                if isinstance(request, ExecuteRequest):
-                    world.oracle.kernel_given(request.execution_id, request.code)
-                kernel = self.kernels.get(incarnation)
-                if kernel is not None:
-                    kernel.ask(request)
+                self.kernels.start(incarnation)
+            case AskKernel():
+                self.kernels.ask(effect)
             case InterruptKernel(incarnation):
-                if incarnation in self.kernels:
-                    self.kernels[incarnation].interrupt()
+                self.kernels.interrupt(incarnation)
             case StopKernel(incarnation):
-                if incarnation in self.kernels:
-                    self.kernels.pop(incarnation).stop()
+                self.kernels.stop(incarnation)
             case WriteFile():
                 work = self._lives(self._write)
                 delay_s = world.options.disk_s * self.dice.uniform(1, 4)
@@ -352,45 +336,7 @@ class Daemon:
             frame = commands.encode_result(identity, outcome)
         self._send(number, (frame,))
 
-    # Kernel and file
-
-    def _start_kernel(self, incarnation: int) -> None:
-        world, options = self.world, self.world.options
-        kernel = FakeKernel(
-            world.timeline,
-            random.Random(self.dice.random()),
-            options.kernel_s,
-            noise=options.kernel_noise,
-            mortal=options.kernel_deaths and world.is_chaos,
-            say=self._lives(lambda events: self._heard(incarnation, events)),
-            ended=self._lives(lambda reason: self._ended(incarnation, reason)),
-        )
-        self.kernels[incarnation] = kernel
-        fails = options.kernel_start_failures and world.is_chaos and self.dice.random() < 0.3
-        ready = self._lives(lambda: self._kernel_started(incarnation, kernel, fails=fails))
-        world.timeline.after(options.kernel_s * self.dice.uniform(1, 10), ready)
-
-    def _kernel_started(self, incarnation: int, kernel: FakeKernel, *, fails: bool) -> None:
-        if self.kernels.get(incarnation) is not kernel:
-            return
-        if fails:
-            self.world.hit("kernel that does not start")
-            del self.kernels[incarnation]
-            self.feed(KernelFailed(incarnation, KernelStartFailed("It ended.", stderr="")))
-        else:
-            self.feed(KernelReady(incarnation, KernelInfo("python"), "python3"))
-
-    def _heard(self, incarnation: int, events: tuple[KernelEvent, ...]) -> None:
-        if incarnation not in self.kernels:
-            self.world.hit("words of a kernel that was stopped")
-        else:
-            self.world.oracle.kernel_said(events)
-        self.feed(KernelSaid(incarnation, events))
-
-    def _ended(self, incarnation: int, reason: str) -> None:
-        if self.kernels.pop(incarnation, None) is not None:
-            self.world.hit("kernel death")
-            self.feed(KernelEnded(incarnation, reason))
+    # The file
 
     def _read(self, effect: ReadFile) -> None:
         content = self.files.get(effect.path)

@@ -22,7 +22,7 @@ from headway.core.session import inputs
 from headway.core.wire import rpc
 from headway.errors import ConnectionLost, DeadlineExceeded, HeadsTimeout, StoreFailed
 from headway.ids import execution_id, heads_to_text
-from sim.oracle import Asked
+from sim.books import Asked
 
 if TYPE_CHECKING:
     from sim.client import Client

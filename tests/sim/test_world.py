@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.oracle import Violation
+from sim.books import Violation
 from sim.world import World
 
 SEEDS = int(os.environ.get("HEADWAY_SIM_SEEDS", "2000"))

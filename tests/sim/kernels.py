@@ -1,0 +1,89 @@
+"""The kernels of one room, as the daemon's shell keeps them: by incarnation."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from headway.core.kernel.events import KernelEvent, KernelInfo
+from headway.core.room.effects import AskKernel, ExecuteRequest
+from headway.core.room.inputs import Input, KernelEnded, KernelFailed, KernelReady, KernelSaid
+from headway.errors import KernelStartFailed
+from sim.kernel import FakeKernel
+
+if TYPE_CHECKING:
+    from sim.world import World
+
+__all__ = ["Kernels"]
+
+Lives = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+class Kernels:
+    """Started, asked and stopped as the room says; `feed` takes what comes of it."""
+
+    def __init__(self, world: World, feed: Callable[[Input], None], lives: Lives) -> None:
+        self.world = world
+        self.dice = world.split("kernels")
+        self._feed = feed
+        self._lives = lives
+        self._running: dict[int, FakeKernel] = {}
+
+    def start(self, incarnation: int) -> None:
+        world, options = self.world, self.world.options
+        kernel = FakeKernel(
+            world.timeline,
+            random.Random(self.dice.random()),
+            options.kernel_s,
+            noise=options.kernel_noise,
+            mortal=options.kernel_deaths and world.is_chaos,
+            say=self._lives(lambda events: self._heard(incarnation, events)),
+            ended=self._lives(lambda reason: self._ended(incarnation, reason)),
+        )
+        self._running[incarnation] = kernel
+        fails = options.kernel_start_failures and world.is_chaos and self.dice.random() < 0.3
+        ready = self._lives(lambda: self._started(incarnation, kernel, fails=fails))
+        world.timeline.after(options.kernel_s * self.dice.uniform(1, 10), ready)
+
+    def ask(self, effect: AskKernel) -> None:
+        if isinstance(effect.request, ExecuteRequest):
+            request = effect.request
+            self.world.oracle.kernel_given(request.execution_id, request.code)
+        kernel = self._running.get(effect.incarnation)
+        if kernel is not None:
+            kernel.ask(effect.request)
+
+    def interrupt(self, incarnation: int) -> None:
+        if incarnation in self._running:
+            self._running[incarnation].interrupt()
+
+    def stop(self, incarnation: int) -> None:
+        if incarnation in self._running:
+            self._running.pop(incarnation).stop()
+
+    def stop_all(self) -> None:
+        for incarnation in list(self._running):
+            self.stop(incarnation)
+
+    def _started(self, incarnation: int, kernel: FakeKernel, *, fails: bool) -> None:
+        if self._running.get(incarnation) is not kernel:
+            return
+        if fails:
+            self.world.hit("kernel that does not start")
+            del self._running[incarnation]
+            self._feed(KernelFailed(incarnation, KernelStartFailed("It ended.", stderr="")))
+        else:
+            self._feed(KernelReady(incarnation, KernelInfo("python"), "python3"))
+
+    def _heard(self, incarnation: int, events: tuple[KernelEvent, ...]) -> None:
+        if incarnation not in self._running:
+            self.world.hit("words of a kernel that was stopped")
+        else:
+            self.world.oracle.kernel_said(events)
+        self._feed(KernelSaid(incarnation, events))
+
+    def _ended(self, incarnation: int, reason: str) -> None:
+        if self._running.pop(incarnation, None) is not None:
+            self.world.hit("kernel death")
+            self._feed(KernelEnded(incarnation, reason))
