@@ -20,6 +20,7 @@ from headway.errors import (
     ExecutionNotFound,
     FileError,
     HeadsTimeout,
+    HeadsTooOld,
     HeadwayError,
     KernelDied,
     KernelStartFailed,
@@ -257,6 +258,8 @@ class Client:
             case NotExecutable():
                 cell_id = error.data["cell_id"]
                 world.oracle.require(cell_id.endswith("n"), "a code cell runs", detail)
+            case HeadsTooOld():
+                world.oracle.require(error.data["distance"] > 20_000, "not so old", detail)
             case _:
                 world.oracle.require(False, "no other error", detail)
 

@@ -93,10 +93,6 @@ class Daemon:
             return
         lost = self.disk.crash()
         self.world.hit("crash")
-        path = self.disk.path
-        if path is not None and not self.world.loses_file_notes and self.disk.base is not None:
-            # The file and the store's note of it go together; see the test of when they do not.
-            self.files[path] = self.disk.base
         if lost:
             self.world.hit("crash that lost transactions")
         self.world.timeline.note(f"daemon crashes, {lost} transactions lost")
@@ -107,6 +103,10 @@ class Daemon:
         self.links.clear()
 
     def _forget_room(self) -> None:
+        path = self.disk.path
+        if path is not None and not self.world.loses_file_notes and self.disk.base is not None:
+            # The file and the store's note of it go together; see the test of when they do not.
+            self.files[path] = self.disk.base
         self.life += 1
         self.room = None
         self.world.oracle.room_gone()

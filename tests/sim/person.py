@@ -232,7 +232,8 @@ class Person:
         text = seen.document.source(cell_id)
         asked = Asked(client.name, cell_id, text, pinned=source == "confirmed")
         client.world.oracle.asks(identity, asked)
-        self._runs.append(identity)
+        if seen_by is None:
+            self._runs.append(identity)
         params = rpc.Execute(
             document=document_id,
             cell_id=cell_id,
@@ -307,6 +308,8 @@ class Person:
         if not isinstance(params, rpc.Execute) or self.client.is_gone:
             return
         lost = ConnectionLost | DeadlineExceeded | HeadsTimeout | StoreFailed
+        if params.execution_id not in self._runs:
+            return
         tries = self._tries.get(params.execution_id, 0)
         if isinstance(outcome, lost) and tries < 3 and self.dice.random() < 0.8:
             self._tries[params.execution_id] = tries + 1
@@ -315,5 +318,5 @@ class Person:
             again(self.dice.uniform(0, 0.2), lambda: self._again(params))
 
     def _again(self, params: rpc.Execute) -> None:
-        if not self.client.is_gone:
+        if not (self.client.is_gone or self.client.rests):
             self.client.request(params, 60.0)

@@ -161,6 +161,8 @@ class World:
             return "no room"
         if not room.is_idle or self.disk.volatile:
             return f"the room is not idle: {room.summary()}"
+        if any(link.carries and link.up.in_flight for link in self.daemon.links.values()):
+            return "words of somebody who is gone are on their way"
         for client in self.clients:
             if client.session.status != "live":
                 return f"{client.name} is {client.session.status}"
