@@ -12,7 +12,8 @@ import contextlib
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from concurrent.futures import CancelledError
+from typing import Any, Generic, TypeVar
 
 from headway.errors import WrongThread
 
@@ -22,6 +23,56 @@ EXIT_TIMEOUT_S = 3.0
 """How long open notebooks may take to close when the interpreter ends."""
 
 T = TypeVar("T")
+
+
+class _Call(Generic[T]):
+    """One coroutine on the loop, waited for by another thread.
+
+    As `run_coroutine_threadsafe` and `Future.result`, without two futures that tell each other
+    what became of them in turns of the loop of their own.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> None:
+        self._loop = loop
+        self._work = work
+        self._task: asyncio.Task[None] | None = None
+        self._outcome: list[T] = []
+        self._error: BaseException | None = None
+        self._running = threading.Lock()
+        self._running.acquire()
+
+    def result(self) -> T:
+        """Run it and wait for its end; a wait that is interrupted cancels it."""
+        try:
+            self._loop.call_soon_threadsafe(self._begin)
+        except RuntimeError:
+            self._work.close()
+            raise
+        try:
+            self._running.acquire()
+        except BaseException:
+            self._loop.call_soon_threadsafe(self._cancel)
+            raise
+        if isinstance(self._error, asyncio.CancelledError):
+            raise CancelledError
+        if self._error is not None:
+            raise self._error
+        return self._outcome[0]
+
+    def _begin(self) -> None:
+        self._task = self._loop.create_task(self._run())
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        try:
+            self._outcome.append(await self._work)
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
+            self._error = error
+        finally:
+            self._running.release()
 
 
 class Background:
@@ -43,12 +94,7 @@ class Background:
                 "This synchronous call was made on Headway's own event loop, and would wait on "
                 "itself. Use the asynchronous client (`headway.open_async`) there."
             )
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
+        return _Call(self._loop, work).result()
 
     def close_at_exit(self, owner: object, close: Callable[[], Awaitable[None]]) -> None:
         """Run `close` when the interpreter ends, unless `forget` comes first."""

@@ -11,10 +11,12 @@ import asyncio
 import contextlib
 import itertools
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, assert_never
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
 
 from headway.client.connection import Dial
 from headway.client.pulse import Pulse
@@ -194,12 +196,17 @@ class Pump:
         with contextlib.suppress(ConnectionClosed, OSError):
             while True:
                 while self._outbox:
-                    await websocket.send(self._outbox.popleft())
+                    frames = list(self._outbox)
+                    self._outbox.clear()
+                    await _send_all(websocket, frames)
                 if self._hanging_up:
                     await websocket.close()
                     return
                 self._outbox_filled.clear()
                 await self._outbox_filled.wait()
+                # What is ready in this turn of the loop too goes with it: an edit, and the
+                # execution that was asked for right after it.
+                await asyncio.sleep(0)
 
     def _hang_up(self) -> None:
         self._hanging_up = True
@@ -209,3 +216,17 @@ class Pump:
             self.loop.call_later(HANG_UP_S, self._websocket.transport.abort)
         elif self._task is not None and not self._task.done():
             self._task.cancel()
+
+
+async def _send_all(websocket: ClientConnection, frames: Sequence[bytes | str]) -> None:
+    """Send messages by one write, so that they arrive together and are handled together."""
+    if len(frames) == 1 or websocket.state is not State.OPEN:
+        await websocket.send(frames[0])
+        return
+    for frame in frames:
+        if isinstance(frame, str):
+            websocket.protocol.send_text(frame.encode())
+        else:
+            websocket.protocol.send_binary(frame)
+    websocket.transport.write(b"".join(websocket.protocol.data_to_send()))
+    await websocket.drain()
