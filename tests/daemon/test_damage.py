@@ -24,6 +24,7 @@ def put_away(daemon: HeadwayDaemon, name: str, cells: int) -> str:
     with daemon.open(name) as notebook:
         for number in range(cells):
             notebook.add_cell(f"cell {number}")
+            notebook.confirm_sync()
         notebook.save()
     path = str(daemon.path(name))
     document = str(daemon.post("open", path=path).body["document"])

@@ -15,6 +15,7 @@ from headway.daemon.upkeep import BLOB_GRACE_S, Upkeep
 from headway.edges.blobs import FileBlobs
 from headway.edges.memory import FakeClock, MemoryFiles
 from headway.edges.memory_kernels import MemoryKernels
+from headway.edges.memory_watch import MemoryWatching
 from headway.edges.store import SqliteStore
 
 NOW_S = 1_800_000_000.0
@@ -41,6 +42,7 @@ class House:
             store=self.store,
             blobs=self.blobs,
             files=MemoryFiles(),
+            watching=MemoryWatching(),
             kernels=MemoryKernels(),
             clock=clock,
             entropy=os.urandom,
