@@ -6,7 +6,7 @@ what the document must do to show it as it is now.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from headway.core.document.forms import (
@@ -122,17 +122,18 @@ class _Marker(_Text):
         return self.difference(marker_text(self.left_out, self.quota_bytes), [])
 
 
-class _Error:
-    """An exception; never changes."""
+class _Fixed:
+    """An exception or a notice, or (without form) what stood there before us; never changes."""
 
     __slots__ = ("form", "index")
 
-    def __init__(self, form: dict[str, Any]) -> None:
+    def __init__(self, form: dict[str, Any] | None) -> None:
         self.index = -1
         self.form = form
 
     def operations(self, blobs: BlobSet) -> Iterator[OutputOperation]:  # noqa: ARG002
-        yield AppendOutput(self.form)
+        if self.form is not None:
+            yield AppendOutput(self.form)
 
 
 class Bundle:
@@ -200,6 +201,29 @@ class Execution:
         """Characters of finished streams that stand in the document, at most."""
         self._marker: _Marker | None = None
 
+    def go_on_from(self, shown: Sequence[dict[str, Any]]) -> Iterator[Bundle]:
+        """The document shows these outputs already; gives those that can be updated."""
+        for output in shown:
+            display_id = (output.get("transient") or {}).get("display_id")
+            size = value_size(output)
+            self._kept += size
+            if display_id is None:
+                self._append(_Fixed(None))
+                continue
+            count = output.get("execution_count")
+            bundle = Bundle(output["output_type"], display_id, count)
+            bundle.size, bundle.written = size, True
+            self._append(bundle)
+            yield bundle
+        self._changed.clear()
+        self._written = len(self._outputs)
+
+    def note(self, text: str) -> None:
+        """Something that we say ourselves, as an output of its own; never left out."""
+        self._clear_if_due()
+        self.close_stream()
+        self._append(_Fixed(stream_form("stderr", text, [])))
+
     def open_stream(self, name: str) -> None:
         """Text for `name` comes next: go on with the stream there is, or start another."""
         self._clear_if_due()
@@ -265,7 +289,7 @@ class Execution:
             return
         self._errors += 1
         self._kept += size
-        self._append(_Error(form))
+        self._append(_Fixed(form))
 
     def clear(self, *, wait: bool) -> None:
         """No outputs: now, or when the next one comes."""

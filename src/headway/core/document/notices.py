@@ -6,6 +6,7 @@ Floor 1, pure. The counting is done elsewhere (`execution`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from headway.core.document.mime import clean_text, text_size
@@ -15,6 +16,7 @@ __all__ = [
     "MAX_OUTPUTS",
     "OUTPUT_QUOTA_BYTES",
     "error_form",
+    "gap_text",
     "marker_text",
 ]
 
@@ -33,6 +35,18 @@ def marker_text(left_out: int, quota_bytes: int) -> str:
     return (
         f"[Headway left out {left_out:,} bytes of output: an execution keeps at most "
         f"{quota_bytes:,} bytes in {MAX_OUTPUTS:,} outputs.]\n"
+    )
+
+
+def gap_text(since_s: float, until_s: float) -> str:
+    """What stands where outputs may be missing, because nobody listened to the kernel.
+
+    Seconds since 1970; shown in UTC.
+    """
+    since, until = (datetime.fromtimestamp(each, UTC) for each in (since_s, until_s))
+    return (
+        "[Output may be missing here: the Headway daemon was away from "
+        f"{since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S} UTC.]\n"
     )
 
 

@@ -92,6 +92,24 @@ class OutputAssembler:
         """Whether `take` may have something to give."""
         return bool(self._dirty)
 
+    def go_on_from(self, execution_id: ExecutionId, shown: Sequence[dict[str, Any]]) -> None:
+        """An execution's record holds outputs already, which another assembler wrote.
+
+        What comes for it goes behind them. To be called before anything else for it.
+        """
+        assert execution_id not in self._executions, "it has gone on already"
+        execution = Execution(execution_id, self._quota_bytes)
+        self._executions[execution_id] = execution
+        for bundle in execution.go_on_from(shown):
+            assert bundle.display_id is not None, "only those can be updated"
+            self._displays.setdefault(bundle.display_id, []).append((execution, bundle))
+
+    def note(self, execution_id: ExecutionId, text: str) -> None:
+        """We ourselves have something to say among its outputs, as text to stderr of its own."""
+        execution = self._touch(execution_id)
+        if execution is not None:
+            execution.note(text)
+
     def stream(self, execution_id: ExecutionId, name: str, text: str) -> None:
         """Text was written to stdout or stderr."""
         if execution_id == self._streaming_id and name == self._streaming_name:

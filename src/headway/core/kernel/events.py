@@ -25,6 +25,7 @@ __all__ = [
     "KernelEvent",
     "KernelInfo",
     "OutputEvent",
+    "ReplyLost",
     "Stream",
     "UpdateDisplay",
 ]
@@ -122,6 +123,17 @@ class ExecuteReply:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyLost:
+    """The kernel is done with the request, and how it ended cannot be known any more.
+
+    Made by whoever took the kernel up again after the daemon was away; no kernel says it.
+    """
+
+    execution_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class InputRequest:
     """The kernel asks for a line of text."""
 
@@ -167,6 +179,7 @@ KernelEvent = (
     | ExecuteInput
     | OutputEvent
     | ExecuteReply
+    | ReplyLost
     | InputRequest
     | KernelInfo
     | CompleteReply

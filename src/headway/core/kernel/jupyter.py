@@ -38,10 +38,12 @@ __all__ = [
     "PREPARE_IPYKERNEL",
     "complete_request",
     "execute_request",
+    "inquiry_request",
     "inspect_request",
     "is_ipykernel",
     "parent_id",
     "prepare_request",
+    "read_inquiry",
     "read_message",
 ]
 
@@ -74,6 +76,21 @@ PREPARE_IPYKERNEL: Final = (
 """
 
 
+_INQUIRY: Final = "headway-inquiry"
+
+INQUIRE_IPYKERNEL: Final = (
+    "(lambda shell, last: shell.payload_manager.write_payload({"
+    f"'source': '{_INQUIRY}', "
+    "'sha256': __import__('hashlib').sha256(last.info.raw_cell.encode()).hexdigest(), "
+    "'count': last.execution_count or 0, "
+    "'error': '' if last.success else "
+    "type(last.error_before_exec or last.error_in_exec).__name__}, single=False))"
+    "(get_ipython(), get_ipython().last_execution_result)"
+)
+"""One expression that tells of the execution before it how it ended, in its reply's payload, and
+leaves no name behind. Asked after an execution whose reply may have been sent to nobody."""
+
+
 def execute_request(code: str) -> Message:
     """The content that runs `code`.
 
@@ -93,6 +110,27 @@ def execute_request(code: str) -> Message:
 def prepare_request() -> Message:
     """The content that prepares an ipykernel: silent, without history or an execution count."""
     return execute_request(PREPARE_IPYKERNEL) | {"silent": True, "store_history": False}
+
+
+def inquiry_request() -> Message:
+    """The content that asks an ipykernel how its last execution ended; silent as preparing is."""
+    return execute_request(INQUIRE_IPYKERNEL) | {"silent": True, "store_history": False}
+
+
+def read_inquiry(message: Message, sha256: str, after_count: int) -> tuple[str, str] | None:
+    """What an inquiry's reply says of the execution: ("ok", "") or ("error", its exception).
+
+    None when the last execution was another one, or nothing can be told. Never raises.
+    """
+    content = message.get("content")
+    payload = content.get("payload") if isinstance(content, dict) else None
+    for item in payload if isinstance(payload, list) else ():
+        if isinstance(item, dict) and item.get("source") == _INQUIRY:
+            count, error = item.get("count"), item.get("error")
+            is_it = item.get("sha256") == sha256 and isinstance(count, int) and count > after_count
+            if is_it and isinstance(error, str):
+                return ("error", error) if error else ("ok", "")
+    return None
 
 
 def complete_request(code: str, cursor: int) -> Message:

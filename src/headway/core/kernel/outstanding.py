@@ -48,6 +48,14 @@ class Outstanding:
         """The request is sent."""
         self._executions.setdefault(execution_id, _Execution())
 
+    def taken_up(self, execution_id: str, count: int) -> None:
+        """An earlier daemon sent the request, and its code may have begun."""
+        self._executions.setdefault(execution_id, _Execution(count))
+
+    def settled(self, execution_id: str) -> bool:
+        """No reply will come any more; whether one was outstanding."""
+        return self._executions.pop(execution_id, None) is not None
+
     def interrupted(self) -> None:
         """An interrupt is sent: it may cost each of these its reply."""
         for execution in self._executions.values():

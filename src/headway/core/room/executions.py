@@ -22,6 +22,7 @@ from headway.core.kernel.events import (
     InspectReply,
     KernelEvent,
     KernelInfo,
+    ReplyLost,
 )
 from headway.core.room.effects import (
     AskKernel,
@@ -66,7 +67,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Executions", "not_found"]
 
-DAEMON_ENDED = "the daemon ended before the execution did"
 BATCH_CANCELLED = "an earlier cell of the same run failed"
 
 
@@ -269,6 +269,11 @@ class Executions:
                         self.queue.running.replied = event.status
                         self._recorder.replied()
                         self._finish_if_complete(now)
+                case ReplyLost(execution_id=execution_id, reason=reason):
+                    if self._is_running(execution_id):
+                        assert self.queue.running is not None
+                        self.queue.running.replied, self.queue.running.reason = "lost", reason
+                        self._finish_if_complete(now)
                 case CompleteReply() | InspectReply():
                     self._kernel.heard(event)
                 case _:
@@ -288,6 +293,8 @@ class Executions:
                 self._finish(running, "ok", None, now)
             case "error":
                 self._finish(running, "error", None, now)
+            case "lost":
+                self._finish(running, "lost", running.reason, now)
             case other:
                 self._finish(running, "cancelled", f"the kernel answered {other!r}", now)
         self._kernel.idle(now)
@@ -327,33 +334,6 @@ class Executions:
         if ended:
             self._recorder.queue(self.queue.ids(), now)
         return ended
-
-    def end_unfinished(self, unfinished: Iterable[ExecutionAccepted], now: Moment) -> None:
-        """What an earlier daemon accepted and did not finish is lost, and says so."""
-        for accepted in unfinished:
-            if accepted.runs_as == accepted.execution_id:
-                self._end_lost(accepted, now)
-        self._recorder.queue([], now)
-
-    def _end_lost(self, accepted: ExecutionAccepted, now: Moment) -> None:
-        execution_id = accepted.execution_id
-        status = self._recorder.reader.status(execution_id)
-        if status in TERMINAL:
-            return
-        if status is None:
-            record = ExecutionRecord(
-                execution_id=execution_id,
-                cell_id=accepted.cell_id,
-                source_sha256=accepted.source_sha256,
-                heads="",
-                requested_by="",
-                status="queued",
-                queued_s=now.wall_s,
-            )
-            self._recorder.admitted(record, now)
-        ended = self._recorder.finished(execution_id, "lost", DAEMON_ENDED, now)
-        content = msgspec.json.encode(ended)
-        self._ledger.record(ExecutionFinished(self._document, execution_id, content))
 
     def interrupt(self, now: Moment) -> rpc.Interrupted:
         """End what was admitted up to now: the waiting never run, the running is interrupted."""

@@ -80,6 +80,12 @@ class RoomKernel:
         self._ledger.emit(StartKernel(self.incarnation, name, language))
         self._become("restarting" if self.status == "stopping" else "starting", None, now)
 
+    def take_up(self, incarnation: int, name: str, info: KernelInfo, now: Moment) -> None:
+        """An incarnation of an earlier daemon answers."""
+        assert self.status == "absent", "a second kernel for one notebook"
+        self.incarnation, self.name, self.info = incarnation, name, info
+        self._become("idle", None, now)
+
     def wait_for_start(self, token: int) -> None:
         """This request is answered when the kernel is ready, or refused when it is not."""
         self._start_waiters.append(token)

@@ -16,6 +16,7 @@ from headway.core.document.nbformat import ParsedNotebook, parse_notebook
 from headway.core.document.notebook import NotebookDocument
 from headway.core.document.reconcile import aligned
 from headway.core.document.runtime import RuntimeReader
+from headway.core.kernel.events import KernelInfo
 from headway.core.room.effects import ExecutionAccepted
 from headway.core.room.file_merge import (
     FileMerge,
@@ -29,7 +30,20 @@ from headway.errors import HeadwayError
 from headway.ids import CellId, DocumentId, Entropy, ExecutionId, cell_id, peer_id
 from headway.moments import Moment
 
-__all__ = ["Beginning", "KnownFile", "Opening", "begin"]
+__all__ = ["Beginning", "KnownFile", "LivingKernel", "Opening", "begin"]
+
+
+@dataclass(frozen=True, slots=True)
+class LivingKernel:
+    """The notebook's kernel, which outlived an earlier daemon. It may be about to end."""
+
+    incarnation: int
+    name: str
+    info: KernelInfo
+    asked: ExecutionId | None
+    """The execution it was given last, whatever became of it."""
+    away_since_s: float
+    """Since when nobody listened to it (wall clock)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +69,7 @@ class Opening:
     horizon_ms: int = 0
     """Ids minted up to then may have been accepted and forgotten."""
     unfinished: tuple[ExecutionAccepted, ...] = ()
+    kernel: LivingKernel | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,8 @@ class Execution:
     """Whether its admission is on the disk; it may not reach the kernel before."""
     replied: str | None = None
     """The status of the kernel's reply, once it came."""
+    reason: str | None = None
+    """Why that is not known, when it never will be."""
     idle: bool = False
     """Whether the kernel has said that everything of this execution was sent."""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from headway.core.document.crdt import Imported, Replica, Version
 from headway.core.document.forms import seal_outputs
+from headway.core.document.notices import gap_text
 from headway.core.document.outputs import OutputAssembler
 from headway.core.document.runtime import ExecutionRecord, RuntimeDocument, RuntimeReader
 from headway.core.kernel.events import (
@@ -73,6 +74,7 @@ class Recorder:
         self._last_commit_s = float("-inf")
         self._outputs_changed = False
         self._outputs_flushed = False
+        self._earlier: set[ExecutionId] = set()
         self._kernel: KernelState | None = None
         self._queue: list[ExecutionId] | None = None
         self._renew()
@@ -151,9 +153,28 @@ class Recorder:
         self.runtime.set_execution_count(execution_id, count)
         self._touch(now, COALESCE_S)
 
+    def took_up(self) -> None:
+        """The kernel of an earlier daemon lives on: there may be output for any record."""
+        self._earlier = set(self.reader.executions())
+
+    def gap(self, execution_id: ExecutionId, since_s: float, now: Moment) -> None:
+        """From then (wall clock) until now nobody took the outputs of this execution."""
+        self._go_on(execution_id)
+        self._assembler.note(execution_id, gap_text(since_s, now.wall_s))
+        self._outputs_changed = True
+        self._touch(now, 0.0)
+
+    def _go_on(self, execution_id: ExecutionId) -> None:
+        self._earlier.discard(execution_id)
+        record = self.reader.execution(execution_id)
+        if record is not None:
+            self._assembler.go_on_from(execution_id, record.outputs)
+
     def output(self, event: OutputEvent, now: Moment) -> None:
         """The kernel sent an output, for an execution that this document has."""
         execution_id = event.execution_id
+        if execution_id in self._earlier:
+            self._go_on(execution_id)
         if isinstance(event, UpdateDisplay):
             self._assembler.update_display(event.display_id, event.data, event.metadata)
         elif execution_id is None or self.reader.status(execution_id) is None:

@@ -8,6 +8,7 @@ is owned by exactly one task, never waits, and reads no clock. Its parts:
     recorder    the runtime document: what the machine did
     kernel      which kernel lives, and in what state; `kernel_life` starts and ends it
     executions  admitted once, durable before they run, terminal exactly once
+    inheritance what an earlier daemon left unfinished
     file        the `.ipynb`
     requests    who waits for what
     compaction  when a long tail of updates becomes a snapshot
@@ -35,6 +36,7 @@ from headway.core.room.effects import (
 )
 from headway.core.room.executions import Executions
 from headway.core.room.file import NotebookFile
+from headway.core.room.inheritance import Inheritance
 from headway.core.room.inputs import (
     FileAccepted,
     FileSeen,
@@ -353,7 +355,8 @@ class Room:
             self._ledger.record(FileRecorded(self.document, file.path, file.base_sha256, file.base))
         old = beginning.old_runtime or RuntimeReader.empty()
         self._documents.renew_runtime(old, self._kernel.state(), now)
-        self._executions.end_unfinished(opening.unfinished, now)
+        inherited = Inheritance(self._ledger, self._recorder, self._kernel, self._executions.queue)
+        inherited.settle(opening, now)
         self._file.found(self._recorder.found_in_file(beginning.from_file, now, file.runs))
         self._recorder.flush(now)
         if not file.is_behind:
