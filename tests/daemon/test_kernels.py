@@ -8,9 +8,13 @@ from headway.core.kernel.events import Busy, Idle, KernelEvent, KernelInfo
 from headway.core.room.effects import AskKernel, ExecuteRequest, InterruptKernel, StartKernel
 from headway.core.room.effects import StopKernel as Stop
 from headway.core.room.inputs import Input, KernelEnded, KernelFailed, KernelReady, KernelSaid
+from headway.core.room.opening import LivingKernel
 from headway.daemon.kernels import RoomKernels
-from headway.edges.ports import KernelSink
-from headway.errors import KernelStartFailed
+from headway.daemon.survivors import Ear, Survivor
+from headway.edges.ports import AdoptableKernel, AdoptedKernel, KernelOwner, KernelSink
+from headway.errors import KernelDied, KernelStartFailed
+
+DOCUMENT = "nb-1"
 
 
 class Stub:
@@ -56,7 +60,9 @@ class Port:
         folder: str,
         events: KernelSink,
         ended: Callable[[str], None],
+        owner: KernelOwner | None = None,
     ) -> Stub:
+        self.owner = owner
         self.events, self.ended, self.folder = events, ended, folder
         self.begun.set()
         try:
@@ -68,6 +74,14 @@ class Port:
             raise self.error
         return self.kernel
 
+    async def adoptable(self) -> tuple[AdoptableKernel, ...]:
+        return ()
+
+    async def adopt(
+        self, found: AdoptableKernel, events: KernelSink, ended: Callable[[str], None]
+    ) -> AdoptedKernel:
+        raise KernelDied("It is gone.", reason="it is gone")
+
     async def close(self) -> None:
         return None
 
@@ -78,7 +92,7 @@ class Setting:
         self.fed: list[Input] = []
         self.jobs: list[asyncio.Task[None]] = []
         self._tasks = tasks
-        self.kernels = RoomKernels(self.port, self.fed.append, self.spawn)
+        self.kernels = RoomKernels(DOCUMENT, self.port, self.fed.append, self.spawn)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._tasks.create_task(work)
@@ -116,6 +130,7 @@ def test_a_kernel_that_starts_is_ready_before_anything_it_said() -> None:
         ready = KernelReady(1, setting.port.kernel.info, "python3")
         assert setting.fed == [ready, said(Busy(None)), said(Idle(None))]
         assert setting.port.folder == "/folder"
+        assert setting.port.owner == KernelOwner(DOCUMENT, 1)
         setting.port.events((Busy("e"),))
         assert setting.fed[-1] == said(Busy("e"))
 
@@ -195,3 +210,42 @@ def test_stopping_a_kernel_that_still_starts_gives_the_start_up() -> None:
         assert setting.kernels.count == 0
 
     run(scenario)
+
+
+def test_what_an_earlier_daemons_kernel_said_is_kept_until_the_room_listens() -> None:
+    async def scenario(setting: Setting) -> None:
+        survivor = outlived(setting.port.kernel)
+        setting.kernels.take_up(survivor)
+        survivor.ear.said((Busy("e"),))
+        survivor.ear.said((Idle("e"),))
+        survivor.ear.ended("it was killed by signal 9")
+        assert setting.fed == []
+        assert setting.kernels.count == 1
+        setting.kernels.listen(survivor)
+        ended = KernelEnded(3, "it was killed by signal 9")
+        assert setting.fed == [KernelSaid(3, (Busy("e"),)), KernelSaid(3, (Idle("e"),)), ended]
+        assert setting.kernels.count == 0
+
+    run(scenario)
+
+
+def test_an_earlier_daemons_kernel_is_asked_and_stopped_like_any_other() -> None:
+    async def scenario(setting: Setting) -> None:
+        survivor = outlived(setting.port.kernel)
+        setting.kernels.take_up(survivor)
+        setting.kernels.listen(survivor)
+        request = ExecuteRequest("e", "1")
+        setting.kernels.ask(AskKernel(3, request))
+        assert setting.port.kernel.asked == [request]
+        setting.kernels.stop(Stop(3))
+        survivor.ear.said((Busy("e"),))
+        await setting.settle()
+        assert setting.fed == []
+        assert setting.port.kernel.stopped == 1
+        assert setting.kernels.count == 0
+
+    run(scenario)
+
+
+def outlived(kernel: Stub) -> Survivor:
+    return Survivor(LivingKernel(3, "python3", kernel.info, "e", 0.0), kernel, Ear())

@@ -28,10 +28,12 @@ from headway.core.kernel.events import (
 from headway.core.room.effects import CompleteRequest, ExecuteRequest, InspectRequest
 from headway.edges.kernels import JupyterKernels
 from headway.edges.memory_kernels import MemoryKernels
-from headway.edges.ports import Kernel, Kernels
-from headway.errors import KernelNotFound, KernelStartFailed
+from headway.edges.ports import AdoptedKernel, Kernel, KernelOwner, Kernels
+from headway.errors import KernelDied, KernelNotFound, KernelStartFailed
 
 LIMIT_S = 30
+
+OWNER = KernelOwner("nb-1", 3)
 
 
 @dataclass
@@ -39,15 +41,29 @@ class Dialect:
     """One implementation, and how its kernels are told what this suite needs."""
 
     make: Callable[[Path], Kernels]
+    succeed: Callable[[Kernels, Path], Awaitable[Kernels]]
+    """The daemon is killed; what the next one has."""
     wait_for_ever: str
     die: str
     reason: str
     prelude: str
 
 
+async def jupyter_successor(killed: Kernels, folder: Path) -> Kernels:
+    assert isinstance(killed, JupyterKernels)
+    await killed.abandon()
+    return JupyterKernels(folder / "kernels")
+
+
+async def memory_successor(killed: Kernels, _folder: Path) -> Kernels:
+    assert isinstance(killed, MemoryKernels)
+    return killed.successor()
+
+
 DIALECTS = {
     "memory": Dialect(
         make=lambda _: MemoryKernels(),
+        succeed=memory_successor,
         wait_for_ever='print("begun")\nsleep(600)',
         die='die("it exited with status 3")',
         reason="it exited with status 3",
@@ -55,6 +71,7 @@ DIALECTS = {
     ),
     "jupyter": Dialect(
         make=lambda folder: JupyterKernels(folder / "kernels"),
+        succeed=jupyter_successor,
         wait_for_ever='import time\nprint("begun", flush=True)\ntime.sleep(600)',
         die="import os; os._exit(3)",
         reason="it exited with status 3",
@@ -120,11 +137,28 @@ class Bench:
         self.folder = folder
 
     async def start(
-        self, name: str | None = None, language: str | None = None
+        self,
+        name: str | None = None,
+        language: str | None = None,
+        owner: KernelOwner | None = None,
     ) -> tuple[Kernel, Listener]:
         listener = Listener()
-        kernel = await self.kernels.start(name, language, self.folder, listener.hear, listener.end)
+        kernel = await self.kernels.start(
+            name, language, self.folder, listener.hear, listener.end, owner
+        )
         return kernel, listener
+
+    async def next_daemon(self) -> None:
+        """The daemon is killed, and another has come."""
+        self.kernels = await self.dialect.succeed(self.kernels, Path(self.folder))
+
+    async def adopt(self) -> tuple[AdoptedKernel, Listener]:
+        """Take up the only kernel that was left."""
+        (found,) = await self.kernels.adoptable()
+        assert found.owner == OWNER
+        listener = Listener()
+        adopted = await self.kernels.adopt(found, listener.hear, listener.end)
+        return adopted, listener
 
 
 Scenario = Callable[[Bench], Awaitable[None]]
@@ -136,11 +170,11 @@ def play(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Scenario],
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Bench]:
-        kernels = dialect.make(tmp_path)
+        bench = Bench(dialect.make(tmp_path), dialect, str(tmp_path))
         try:
-            yield Bench(kernels, dialect, str(tmp_path))
+            yield bench
         finally:
-            await kernels.close()
+            await bench.kernels.close()
 
     async def run(scenario: Scenario) -> None:
         async with asyncio.timeout(LIMIT_S), opened() as bench:
@@ -379,5 +413,110 @@ def test_closing_stops_every_kernel_and_lets_none_start(play: Play) -> None:
         assert one.reasons == two.reasons == []
         with pytest.raises(KernelStartFailed, match="closing"):
             await bench.start()
+
+    play(scenario)
+
+
+def test_a_kernel_with_an_owner_outlives_its_daemon_with_all_it_knows(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start(owner=OWNER)
+        kernel.ask(ExecuteRequest("e1", "x = 20"))
+        await listener.finished("e1")
+        await bench.next_daemon()
+        adopted, heard = await bench.adopt()
+        assert adopted.asked == "e1"
+        assert (adopted.kernel.name, adopted.kernel.info) == (kernel.name, kernel.info)
+        adopted.kernel.ask(ExecuteRequest("e2", "x + 1"))
+        story = await heard.finished("e2")
+        assert ExecuteResult("e2", {"text/plain": "21"}, {}, 2) in story
+        assert ExecuteReply("e2", "ok", 2) in story
+        assert listener.reasons == heard.reasons == []
+
+    play(scenario)
+
+
+def test_a_kernel_without_an_owner_is_not_found_again(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.start()
+        await bench.next_daemon()
+        assert await bench.kernels.adoptable() == ()
+
+    play(scenario)
+
+
+def test_code_that_runs_when_the_daemon_is_killed_runs_on_and_is_heard_again(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start(owner=OWNER)
+        kernel.ask(ExecuteRequest("e1", bench.dialect.wait_for_ever))
+        await listener.begun("e1")
+        await bench.next_daemon()
+        adopted, heard = await bench.adopt()
+        assert adopted.asked == "e1"
+        assert ExecuteReply not in map(type, heard.events)
+        await adopted.kernel.interrupt()
+        story = await heard.finished("e1")
+        assert "KeyboardInterrupt" in [e.name for e in story if isinstance(e, ErrorOutput)]
+        (reply,) = [e for e in story if isinstance(e, ExecuteReply)]
+        assert (reply.status, reply.error_name) == ("error", "KeyboardInterrupt")
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(("code", "status"), [("x = 1", "ok"), ("1 / 0", "error")])
+def test_how_the_last_execution_ended_is_told_again(play: Play, code: str, status: str) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start(owner=OWNER)
+        kernel.ask(ExecuteRequest("e1", code))
+        await listener.finished("e1")
+        await bench.next_daemon()
+        _, heard = await bench.adopt()
+        story = await heard.finished("e1")
+        (reply,) = [e for e in story if isinstance(e, ExecuteReply)]
+        assert (reply.status, reply.execution_count) == (status, 1)
+
+    play(scenario)
+
+
+def test_a_kernel_that_died_while_there_was_no_daemon_says_why(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, _ = await bench.start(owner=OWNER)
+        kernel.ask(ExecuteRequest("e1", bench.dialect.die))
+        await bench.next_daemon()
+        _, heard = await bench.adopt()
+        assert await heard.ended() == bench.dialect.reason
+
+    play(scenario)
+
+
+def test_an_adopted_kernel_is_found_again_by_the_daemon_after_next(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start(owner=OWNER)
+        kernel.ask(ExecuteRequest("e1", "x = 20"))
+        await listener.finished("e1")
+        await bench.next_daemon()
+        adopted, heard = await bench.adopt()
+        adopted.kernel.ask(ExecuteRequest("e2", "x += 1"))
+        await heard.finished("e2")
+        await bench.next_daemon()
+        again, listening = await bench.adopt()
+        assert again.asked == "e2"
+        again.kernel.ask(ExecuteRequest("e3", "x"))
+        story = await listening.finished("e3")
+        assert ExecuteResult("e3", {"text/plain": "21"}, {}, 3) in story
+
+    play(scenario)
+
+
+def test_a_kernel_that_was_stopped_or_taken_up_is_not_found_again(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.start(owner=OWNER)
+        await bench.next_daemon()
+        (found,) = await bench.kernels.adoptable()
+        adopted, _ = await bench.adopt()
+        await adopted.kernel.stop()
+        with pytest.raises(KernelDied):
+            await bench.kernels.adopt(found, Listener().hear, Listener().end)
+        await bench.next_daemon()
+        assert await bench.kernels.adoptable() == ()
 
     play(scenario)

@@ -121,7 +121,7 @@ class RoomHost:
         self.desk = desk
         self.outlets = outlets
         self.storage = StorageLane(outside.store, outside.blobs, backlog, self._on_stored)
-        self.kernels = RoomKernels(outside.kernels, self.feed, self.spawn)
+        self.kernels = RoomKernels(room.document, outside.kernels, self.feed, self.spawn)
         self.peers: dict[int, None] = {}
         self.notices: tuple[rpc.Notice, ...] = ()
         self.refused_file: HeadwayError | None = None

@@ -15,8 +15,10 @@ from typing import Any
 from headway.core.kernel.events import KernelEvent
 from headway.core.room.effects import AskKernel, InterruptKernel, StartKernel, StopKernel
 from headway.core.room.inputs import Input, KernelEnded, KernelFailed, KernelReady, KernelSaid
-from headway.edges.ports import Kernel, Kernels
+from headway.daemon.survivors import Survivor
+from headway.edges.ports import Kernel, KernelOwner, Kernels
 from headway.errors import HeadwayError
+from headway.ids import DocumentId
 
 __all__ = ["RoomKernels", "Spawn"]
 
@@ -42,12 +44,20 @@ class RoomKernels:
     """The kernels of one room, by incarnation.
 
     Args:
+        document: The room's notebook.
         kernels: The port.
         feed: Takes the inputs that come of it.
         spawn: Starts jobs.
     """
 
-    def __init__(self, kernels: Kernels, feed: Callable[[Input], None], spawn: Spawn) -> None:
+    def __init__(
+        self,
+        document: DocumentId,
+        kernels: Kernels,
+        feed: Callable[[Input], None],
+        spawn: Spawn,
+    ) -> None:
+        self._document = document
         self._kernels = kernels
         self._feed = feed
         self._spawn = spawn
@@ -63,6 +73,24 @@ class RoomKernels:
         slot = _Slot()
         self._slots[effect.incarnation] = slot
         slot.starting = self._spawn(self._start(effect, folder, slot))
+
+    def take_up(self, survivor: Survivor) -> None:
+        """A kernel of an earlier daemon is this room's; heard from `listen` on."""
+        slot = _Slot(kernel=survivor.kernel, ready=True)
+        self._slots[survivor.living.incarnation] = slot
+
+    def listen(self, survivor: Survivor) -> None:
+        """The room runs: let it hear the kernel."""
+        incarnation = survivor.living.incarnation
+        slot = self._slots.get(incarnation)
+        if slot is None:
+            return
+
+        def said(events: tuple[KernelEvent, ...]) -> None:
+            if not slot.stopping:
+                self._feed(KernelSaid(incarnation, events))
+
+        survivor.ear.listen(said, lambda reason: self._on_ended(incarnation, slot, reason))
 
     def ask(self, effect: AskKernel) -> None:
         """Send a request; a kernel that is gone is not asked (its end was or will be told)."""
@@ -106,9 +134,10 @@ class RoomKernels:
             else:
                 slot.early_end = reason
 
+        owner = KernelOwner(self._document, incarnation)
         try:
             slot.kernel = await self._kernels.start(
-                effect.name, effect.language, folder, said, ended
+                effect.name, effect.language, folder, said, ended, owner
             )
         except HeadwayError as error:
             self._slots.pop(incarnation, None)

@@ -27,7 +27,7 @@ from headway.edges import paths
 from headway.edges.blobs import FileBlobs
 from headway.edges.clock import SystemClock
 from headway.edges.files import DiskFiles
-from headway.edges.kernels import JupyterKernels
+from headway.edges.kernels import JupyterKernels, orphan_s_from
 from headway.edges.lock import HomeLock
 from headway.edges.store import SqliteStore
 from headway.edges.store_reopening import ReopeningStore
@@ -133,7 +133,7 @@ def _tell_supervisor(state: str) -> None:
 async def _outside(places: paths.Paths) -> AsyncIterator[Outside]:
     clock = SystemClock()
     store = ReopeningStore(await SqliteStore.open(places.store, clock), SqliteStore.reopened)
-    kernels = JupyterKernels(places.kernels)
+    kernels = JupyterKernels(places.kernels, orphan_s=orphan_s_from(os.environ))
     watching = FolderWatching()
     try:
         yield Outside(

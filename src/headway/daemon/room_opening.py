@@ -44,6 +44,7 @@ def open_room(
         taken=stored.taken,
         horizon_ms=stored.horizon_ms,
         unfinished=stored.unfinished,
+        kernel=stored.kernel,
     )
     try:
         return OpenedRoom(*Room.open(opening, entropy, now))

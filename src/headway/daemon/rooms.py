@@ -18,6 +18,7 @@ from headway.daemon.desk import Desk
 from headway.daemon.host import IDLE_ROOM_S, OpenedRoom, RoomHost
 from headway.daemon.ports import Outlet, Outside
 from headway.daemon.storage import Backlog
+from headway.daemon.survivors import Survivor, Survivors
 from headway.edges.ports import FileContent, StoredNotebook
 from headway.errors import (
     BadRequest,
@@ -106,6 +107,7 @@ class Rooms:
         self._loads: dict[str, asyncio.Future[Any]] = {}
         self._claims: dict[str, RoomHost] = {}
         self._closing = False
+        self.survivors = Survivors(outside.kernels)
 
     def all(self) -> list[RoomHost]:
         """The rooms that are open now."""
@@ -195,6 +197,16 @@ class Rooms:
         assert isinstance(created, RoomHost)
         return created
 
+    async def take_up_survivors(self) -> None:
+        """Open the notebooks whose kernels outlived an earlier daemon: what runs there must end."""
+        for document in self.survivors.documents:
+            try:
+                await self.load(document)
+            except HeadwayError as error:
+                fields = {"document": document, "reason": str(error)}
+                _LOG.warning("a kernel's notebook is not opened", extra={"fields": fields})
+                await self.survivors.dismiss(document)
+
     async def is_known(self, document: DocumentId) -> bool:
         """Whether the store has this notebook."""
         known = await self._outside.store.known()
@@ -260,11 +272,23 @@ class Rooms:
         stored = await self._outside.store.load(document)
         if stored is None:
             raise _not_found(document)
-        opened = await self._with_file(stored)
-        host = await self._host(opened)
+        host = await self._revive(stored)
         host.notices = tuple(
             rpc.Notice(code=StoreDamaged.code, message=each) for each in stored.notices
         )
+        return host
+
+    async def _revive(self, stored: StoredNotebook) -> RoomHost:
+        survivor = await self.survivors.take(stored.document)
+        if survivor is None:
+            return await self._host(await self._with_file(stored))
+        try:
+            opened = await self._with_file(replace(stored, kernel=survivor.living))
+            host = await self._host(opened, survivor)
+        except BaseException:
+            await survivor.kernel.stop()
+            raise
+        host.kernels.listen(survivor)
         return host
 
     async def _with_file(self, stored: StoredNotebook) -> OpenedRoom:
@@ -286,7 +310,7 @@ class Rooms:
             self._open_room, stored, content, self._outside.entropy, self._outside.clock.now()
         )
 
-    async def _host(self, opened: OpenedRoom) -> RoomHost:
+    async def _host(self, opened: OpenedRoom, survivor: Survivor | None = None) -> RoomHost:
         self._check_doors()  # They may have closed while it was loaded.
         host = RoomHost(
             opened.room,
@@ -299,6 +323,8 @@ class Rooms:
             idle_room_s=self._idle_room_s,
         )
         host.refused_file = opened.refused_file
+        if survivor is not None:
+            host.kernels.take_up(survivor)
         self._hosts[host.document] = host
         self._tasks.create_task(self._run(host))
         await host.started.wait()

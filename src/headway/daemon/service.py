@@ -109,6 +109,7 @@ class Service:
         """Serve until `stop`, then save, close and end everything."""
         async with asyncio.TaskGroup() as tasks:
             listeners = self._compose(tasks)
+            await self.rooms.survivors.find()
             for listener in listeners:
                 tasks.create_task(listener.run_until_ended())
             for listener in listeners:
@@ -117,6 +118,7 @@ class Service:
             upkeep = tasks.create_task(Upkeep(self._outside, lambda: self.rooms.is_idle).run())
             self.ready.set()
             _LOG.info("listening", extra={"fields": {"socket": self._socket_path}})
+            tasks.create_task(self.rooms.take_up_survivors())
             await self._stopping.wait()
             _LOG.info("ending")
             upkeep.cancel()

@@ -4,7 +4,7 @@ Theory of operation
 -------------------
 A kernel is a process (`kernel_process`), a wire (`kernel_wire`) and a folder of its own, mode
 0700, which holds the connection file and the Unix sockets: no ports to race for, and nobody else
-on the machine can connect.
+on the machine can connect. The folder belongs to the kernel's warden, which removes it at the end.
 
 *Ready* means: it answered kernel_info on the shell socket **and** something arrived on iopub, so
 the subscription works and no output can be missed, and an ipykernel is prepared
@@ -15,8 +15,16 @@ them goes to nobody else.
 
 *Interrupting* has its own theory: see `core.kernel.outstanding`.
 
-*Ending*: the process watch says so within milliseconds. What the kernel sent before is delivered
+*Ending*: the warden says so within milliseconds. What the kernel sent before is delivered
 first, then `ended` is called, unless the end was asked for.
+
+*Adopting* a kernel that an earlier daemon left: its folder says whose it is and which execution it
+was given last (noted before it is asked). Control requests, which an ipykernel answers while it
+runs code, are repeated until something arrives on iopub: from then on no output is missed. Then a
+request on the shell socket waits behind the execution. When that is answered, and its idle status
+has come, the execution is over and everything it published since has been delivered; if its reply
+did not come, it was sent while nobody listened. An ipykernel still knows how its last execution
+ended, so the request that waits behind it asks that; of other kernels' the reply is lost.
 """
 
 from __future__ import annotations
@@ -32,14 +40,23 @@ from typing import Any, Final, assert_never
 
 import zmq
 
-from headway.core.kernel.events import ExecuteInput, KernelEvent, KernelInfo
+from headway.core.kernel.events import (
+    ExecuteInput,
+    ExecuteReply,
+    Idle,
+    KernelEvent,
+    KernelInfo,
+    ReplyLost,
+)
 from headway.core.kernel.jupyter import (
     complete_request,
     execute_request,
+    inquiry_request,
     inspect_request,
     is_ipykernel,
     parent_id,
     prepare_request,
+    read_inquiry,
     read_message,
 )
 from headway.core.kernel.outstanding import Outstanding
@@ -49,11 +66,12 @@ from headway.core.room.effects import (
     InspectRequest,
     KernelRequest,
 )
-from headway.edges.kernel_folder import write_connection
+from headway.edges.kernel_folder import read_connection, write_connection
 from headway.edges.kernel_process import KernelProcess
+from headway.edges.kernel_record import Asked, AskedNote, KernelRecord, read_asked, write_record
 from headway.edges.kernel_wire import ChannelName, KernelWire
 from headway.edges.kernelspecs import Kernelspec
-from headway.edges.ports import KernelSink
+from headway.edges.ports import KernelOwner, KernelSink
 from headway.errors import KernelStartFailed
 
 __all__ = ["SHUTDOWN_GRACE_S", "TERMINATE_GRACE_S", "JupyterKernel"]
@@ -64,6 +82,9 @@ SHUTDOWN_GRACE_S: Final = 2.0
 TERMINATE_GRACE_S: Final = 3.0
 """How long it may take to end after SIGTERM; then SIGKILL."""
 
+LISTEN_TIMEOUT_S: Final = 1.0
+"""How long an adopted kernel may take to show that its publications reach us."""
+
 READY_RETRY_S: Final = 0.05
 """How long an answer may come without its status before kernel_info is asked again."""
 
@@ -72,6 +93,9 @@ INTERRUPT_WAIT_S: Final = 1.0
 
 INTERRUPT_SETTLE_S: Final = 0.02
 """How long after its input was announced an execution's code surely runs (measured: 3 ms)."""
+
+REPLY_LOST: Final = "it ended while the daemon was away, and how is not known"
+"""Why an adopted execution has no reply."""
 
 LAST_MESSAGES_TIMEOUT_S: Final = 0.1
 """How long an ended kernel's last messages are waited for when its connection stays open."""
@@ -102,6 +126,12 @@ class JupyterKernel:
         self._answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._prepared = asyncio.Event()
         self._ready = False
+        self._is_ipykernel = False
+        self._count = 0
+        self._note: AskedNote | None = None
+        self._inquiry: tuple[str, Asked] | None = None
+        self._inquiry_reply: dict[str, Any] | None = None
+        self._inquiry_idle = False
         self._stopping: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
         self._gone = asyncio.Event()
@@ -117,6 +147,8 @@ class JupyterKernel:
         """Send a request. What is sent to a kernel that has ended is lost; `ended` says so."""
         match request:
             case ExecuteRequest(execution_id, code):
+                if self._note is not None:
+                    self._note.write(Asked.of(execution_id, code, self._count))
                 self._outstanding.asked(execution_id)
                 self._wire.send("shell", "execute_request", execute_request(code), execution_id)
             case CompleteRequest(request_id, code, cursor):
@@ -140,7 +172,7 @@ class JupyterKernel:
         if self._spec.interrupt_mode == "message":
             self._ask_own("control", "interrupt_request", {})
         else:
-            self._process.signal_group(signal.SIGINT)
+            await self._process.signal_group(signal.SIGINT)
 
     async def _code_runs(self, execution_id: str) -> bool:
         """Wait until an execution's code runs; False if it has ended."""
@@ -165,35 +197,85 @@ class JupyterKernel:
 
     async def _stop(self) -> None:
         self._ask_own("control", "shutdown_request", {"restart": False})
-        for grace_s, harder in (
-            (SHUTDOWN_GRACE_S, signal.SIGTERM),
-            (TERMINATE_GRACE_S, signal.SIGKILL),
-        ):
-            if await self._ends_within(grace_s):
-                break
-            self._process.signal_group(harder)
+        self._process.stop(SHUTDOWN_GRACE_S, TERMINATE_GRACE_S)
         await self._gone.wait()
 
-    async def _ends_within(self, grace_s: float) -> bool:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(grace_s):
-                await self._process.ended.wait()
-        return self._process.ended.is_set()
-
-    def launch(self, context: zmq.Context[zmq.Socket[bytes]], folder: str) -> None:
+    def launch(
+        self, context: zmq.Context[zmq.Socket[bytes]], folder: str, *, orphan_s: float
+    ) -> None:
         """Start the process, without waiting for it. Raises OSError, ZMQError; leaves nothing."""
         path, connection = write_connection(self._private, self._spec)
         command = self._spec.command(path)
         environment = self._spec.full_environment(os.environ)
         self._wire = KernelWire(context, connection, self._receive)
         try:
-            self._process = KernelProcess(command, folder, environment, self._process_ended)
+            self._process = KernelProcess.launch(
+                command,
+                folder,
+                environment,
+                self._process_ended,
+                private=self._private,
+                orphan_s=orphan_s,
+            )
         except BaseException:
             self._wire.close()
             raise
 
-    async def become_ready(self) -> None:
+    async def adopt(
+        self, context: zmq.Context[zmq.Socket[bytes]], record: KernelRecord
+    ) -> Asked | None:
+        """Take up a kernel that lives in the folder; gives what it was asked last.
+
+        Raises OSError when it is gone.
+        """
+        asked = read_asked(self._private)
+        connection = read_connection(self._private)
+        self._process = KernelProcess.find(self._private, self._process_ended)
+        self._wire = KernelWire(context, connection, self._receive)
+        self._note = AskedNote(self._private)
+        self._is_ipykernel = record.is_ipykernel
+        self.info = KernelInfo(
+            record.language, record.language_info, record.protocol_version, record.banner
+        )
+        if asked is not None:
+            self._count = asked.after_count + 1
+            self._outstanding.taken_up(asked.execution_id, self._count)
+        self._ready = True
+        await self._process.begun()
+        await self._listen()
+        if asked is not None:
+            kind = "execute_request" if self._is_ipykernel else "kernel_info_request"
+            content = inquiry_request() if self._is_ipykernel else {}
+            self._inquiry = self._ask_own("shell", kind, content), asked
+        return asked
+
+    async def _listen(self) -> None:
+        """Wait until what it publishes surely reaches us, or it cannot be found out."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LISTEN_TIMEOUT_S):
+                while not (self._heard.is_set() or self._process.ended.is_set()):
+                    self._ask_own("control", "kernel_info_request", {})
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(READY_RETRY_S):
+                            await self._heard.wait()
+
+    @property
+    def away_since_s(self) -> float | None:
+        """Since when an adopted kernel had no daemon (wall clock)."""
+        return self._process.away_since_s
+
+    async def become_ready(self, owner: KernelOwner | None) -> None:
         """Wait until it is ready; raises KernelStartFailed when it ends first."""
+        try:
+            await self._process.begun()
+        except OSError as why:
+            await self._clean_up()
+            raise KernelStartFailed(
+                f'The kernel "{self.name}" could not be launched: {why.strerror or why}.',
+                name=self.name,
+                reason=str(why),
+                stderr="",
+            ) from why
         self._ask_own("shell", "kernel_info_request", {})
         answer = await self._answer
         while not self._heard.is_set():
@@ -206,17 +288,39 @@ class JupyterKernel:
         for event in read_message(answer):
             if isinstance(event, KernelInfo):
                 self.info = event
-        if is_ipykernel(answer):
+        self._is_ipykernel = is_ipykernel(answer)
+        if self._is_ipykernel:
             self._ask_own("shell", "execute_request", prepare_request())
             await self._prepared.wait()
         self._raise_if_ended()
         self._ready = True
-        self._process.forget_written()
+        if owner is not None:
+            self._note = AskedNote(self._private)
+            write_record(self._private, self._record(owner))
+        self._process.ready(keep=owner is not None)
+
+    def _record(self, owner: KernelOwner) -> KernelRecord:
+        return KernelRecord(
+            document=owner.document,
+            incarnation=owner.incarnation,
+            name=self.name,
+            language=self.info.language,
+            interrupt_mode=self._spec.interrupt_mode,
+            is_ipykernel=self._is_ipykernel,
+            language_info=self.info.language_info,
+            protocol_version=self.info.protocol_version,
+            banner=self.info.banner,
+        )
 
     async def kill(self) -> None:
-        """End it without asking, for a kernel that never was ready."""
-        self._process.signal_group(signal.SIGKILL)
+        """End it without asking."""
+        self._process.stop(0, 0)
         await self._gone.wait()
+
+    async def abandon(self) -> None:
+        """Let go of it without a word, as a daemon does that is killed."""
+        self._process.abandon()
+        await self._clean_up(keep_folder=True)
 
     @property
     def is_gone(self) -> bool:
@@ -261,6 +365,8 @@ class JupyterKernel:
             case "kernel_info_reply" if request in self._probes:
                 reply = self._outstanding.give_up(self._probes.pop(request))
                 return () if reply is None else (reply,)
+            case kind if self._inquiry is not None and request == self._inquiry[0]:
+                return self._take_inquiry(kind, message, self._inquiry[1])
             case "kernel_info_reply" if not self._answer.done():
                 self._answer.set_result(message)
             case "execute_reply":
@@ -269,10 +375,32 @@ class JupyterKernel:
                 pass
         return ()
 
+    def _take_inquiry(
+        self, kind: Any, message: dict[str, Any], asked: Asked
+    ) -> tuple[KernelEvent, ...]:
+        """What comes after the adopted execution: once it has all come, that one is over."""
+        if kind in {"execute_reply", "kernel_info_reply"}:
+            self._inquiry_reply = message
+        elif kind == "status" and message["content"].get("execution_state") == "idle":
+            self._inquiry_idle = True
+        if self._inquiry_reply is None or not self._inquiry_idle:
+            return ()
+        self._inquiry = None
+        execution_id = asked.execution_id
+        idle = Idle(execution_id)
+        if not self._outstanding.settled(execution_id):
+            return (idle,)
+        told = read_inquiry(self._inquiry_reply, asked.sha256, asked.after_count)
+        if told is None:
+            return (ReplyLost(execution_id, REPLY_LOST), idle)
+        status, error = told
+        return (ExecuteReply(execution_id, status, self._count, error or None), idle)
+
     def _keep_track(self, events: Sequence[KernelEvent]) -> None:
         for event in events:
             self._outstanding.heard(event)
             if isinstance(event, ExecuteInput):
+                self._count = event.execution_count
                 self._begun_at = asyncio.get_running_loop().time()
         for suspect in self._outstanding.new_suspects():
             self._probes[self._ask_own("shell", "kernel_info_request", {})] = suspect
@@ -286,8 +414,6 @@ class JupyterKernel:
         if self._ready and self._stopping is None:
             await self._wire.disconnected(LAST_MESSAGES_TIMEOUT_S)
         self._wire.close()
-        shutil.rmtree(self._private, ignore_errors=True)
-        self._gone.set()
         self._prepared.set()
         self._changed.set()
         if not self._answer.done():
@@ -295,3 +421,15 @@ class JupyterKernel:
             self._answer.exception()  # seen, should nobody wait any more
         if self._ready and self._stopping is None:
             self._ended(reason)
+        await self._clean_up()
+
+    async def _clean_up(self, *, keep_folder: bool = False) -> None:
+        self._wire.close()
+        if self._note is not None:
+            self._note.close()
+        self._process.forget()
+        await self._process.gone.wait()
+        if not keep_folder:
+            # The warden has done it, unless it was killed.
+            shutil.rmtree(self._private, ignore_errors=True)
+        self._gone.set()

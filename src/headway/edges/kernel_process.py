@@ -1,166 +1,244 @@
-"""A kernel's process: started in a session of its own, watched, signalled, reaped. POSIX.
+"""A kernel's process, held by its warden: started, signalled, ended, found again. POSIX.
 
-It knows nothing of Jupyter. Its end is seen by a pidfd on the event loop, where the system has
-them (Linux 5.3), else by a thread that waits; there is no polling. What the process writes to
-stdout and stderr is read from a pipe all the time and the last bytes are kept.
+It knows nothing of Jupyter. What the warden is and why, `kernel_warden` says; this is the
+daemon's end of the conversation. The kernel's end is told by the warden within milliseconds, with
+its cause, also when it happened while there was no daemon.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import json
 import signal
+import socket
 import subprocess
-import threading
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
-__all__ = ["LAST_WORDS_CHARACTERS", "TAIL_BYTES", "KernelProcess"]
+from headway.edges import kernel_warden
+from headway.edges.kernel_warden import SOCKET_NAME, TAIL_BYTES
 
-TAIL_BYTES: Final = 16 * 1024
-"""How much of what the process wrote is kept."""
+__all__ = ["LAST_WORDS_CHARACTERS", "TAIL_BYTES", "WARDEN_LOG", "KernelProcess"]
 
 LAST_WORDS_CHARACTERS: Final = 200
 """How much of its last line goes into the reason of its end."""
 
+WARDEN_LOG: Final = "warden.log"
+"""In the kernel's folder: what the warden complained about, should it fail."""
+
 _READ_BYTES: Final = 64 * 1024
 _FATAL: Final = "Fatal Python error"
+_WARDEN_GONE: Final = "its warden was killed, and so it was too"
+_OUT_OF_MEMORY: Final = {
+    True: ", probably by the system for want of memory",
+    False: "",
+    None: ", possibly by the system for want of memory",
+}
 
 
 class KernelProcess:
-    """One process and its process group.
+    """One process and everything it starts. Made by `launch` or `find`.
 
-    `on_end` is called once on the event loop, after the process was reaped and what was left of
-    its group was killed. Raises OSError when the process cannot be started.
+    `on_end` is called once on the event loop, after the process was reaped; what it left behind
+    is being killed then. `gone` is set when that is done and the folder is removed.
     """
 
     def __init__(
         self,
+        connection: socket.socket,
+        on_end: Callable[[], None],
+        warden: subprocess.Popen[bytes] | None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._connection = connection
+        self._on_end = on_end
+        self._warden = warden
+        self._incoming = b""
+        self._reason = "it still runs"
+        self._written = ""
+        self._begun: asyncio.Future[None] = self._loop.create_future()
+        self._leaving: asyncio.Task[None] | None = None
+        self.pid = 0
+        """The process's id, also after its end; 0 before it has begun."""
+        self.away_since_s: float | None = None
+        """Since when there was no daemon, as it was found (wall clock)."""
+        self._signalled = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.gone = asyncio.Event()
+        connection.setblocking(False)
+        self._loop.add_reader(connection.fileno(), self._read)
+
+    @classmethod
+    def launch(
+        cls,
         command: Sequence[str],
         folder: str,
         environment: Mapping[str, str],
         on_end: Callable[[], None],
-    ) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._on_end = on_end
-        self._tail = bytearray()
-        self._pidfd: int | None = None
-        self.ended = asyncio.Event()
-        self._pipe: int | None
-        self._pipe, writing = os.pipe()
+        *,
+        private: Path,
+        orphan_s: float,
+    ) -> KernelProcess:
+        """Start it, with a warden that owns the folder `private` from now on. Raises OSError."""
+        ours, theirs = socket.socketpair()
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - a kernelspec says what to run
-                command,
-                cwd=folder,
-                env=dict(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=writing,
-                stderr=writing,
-                start_new_session=True,
-            )
+            with (private / WARDEN_LOG).open("wb") as log:
+                warden = subprocess.Popen(  # noqa: S603 - our own interpreter and program
+                    [
+                        *(sys.executable, "-I", "-S", kernel_warden.__file__),
+                        *(str(theirs.fileno()), str(private), str(orphan_s), folder, *command),
+                    ],
+                    env=dict(environment),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,
+                )
         except BaseException:
-            os.close(self._pipe)
+            ours.close()
             raise
         finally:
-            os.close(writing)
-        self.pid = self._process.pid
-        os.set_blocking(self._pipe, False)
-        self._loop.add_reader(self._pipe, self._read)
-        self._watch()
+            theirs.close()
+        return cls(ours, on_end, warden)
 
-    def signal_group(self, number: signal.Signals) -> None:
+    @classmethod
+    def find(cls, private: Path, on_end: Callable[[], None]) -> KernelProcess:
+        """One that an earlier daemon launched. Raises OSError when it has gone."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(str(private / SOCKET_NAME))
+        except BaseException:
+            connection.close()
+            raise
+        return cls(connection, on_end, None)
+
+    @staticmethod
+    def end_at(private: Path) -> None:
+        """End one that an earlier daemon launched, at once. Raises OSError when it has gone."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.connect(str(private / SOCKET_NAME))
+            for command in ({"do": "stop", "graces": [0, 0]}, {"do": "forget"}):
+                connection.sendall(json.dumps(command).encode() + b"\n")
+
+    async def begun(self) -> None:
+        """Wait until it runs. Raises OSError when its program could not be started."""
+        await asyncio.shield(self._begun)
+
+    def ready(self, *, keep: bool) -> None:
+        """Only what it writes from here on counts; with `keep` it may outlive this daemon."""
+        self._tell({"do": "ready", "keep": keep})
+
+    async def signal_group(self, number: signal.Signals) -> None:
         """Send a signal to the process and its descendants; no effect once it has ended.
 
-        A descendant that made a session of its own is not reached.
+        It is sent on return. A descendant that made a session of its own is not reached.
         """
+        self._signalled.clear()
+        self._tell({"do": "signal", "number": int(number)})
         if not self.ended.is_set():
-            self._signal(number)
+            await self._signalled.wait()
+
+    def stop(self, terminate_after_s: float, kill_after_s: float) -> None:
+        """SIGTERM in so many seconds and SIGKILL so many later, unless it has ended by then.
+
+        It happens also if this daemon does not live to see it.
+        """
+        self._tell({"do": "stop", "graces": [terminate_after_s, kill_after_s]})
+
+    def forget(self) -> None:
+        """Its end was noted: nobody needs to be told again."""
+        self._tell({"do": "forget"})
+
+    def abandon(self) -> None:
+        """Let go of it without a word, as a daemon does that is killed."""
+        if not self.gone.is_set():
+            self._loop.remove_reader(self._connection.fileno())
+            self._connection.close()
+            if self._warden is not None and self._warden.poll() is None:
+                self._warden.returncode = 0  # it lives on, and nobody is to miss it
+            self.gone.set()
 
     def written(self) -> str:
-        """The end of what it wrote to stdout and stderr, at most `TAIL_BYTES`."""
-        return bytes(self._tail[-TAIL_BYTES:]).decode("utf-8", "replace")
-
-    def forget_written(self) -> None:
-        """Keep only what it writes from here on."""
-        self._tail.clear()
+        """The end of what it wrote to stdout and stderr, once it has ended."""
+        return self._written
 
     def reason(self) -> str:
         """Why it ended, as a clause: "it was killed by signal 9 (SIGKILL)"."""
-        status = self._process.returncode
-        if status is None:
-            return "it still runs"
-        if status >= 0:
-            said = f"it exited with status {status}"
-        else:
-            said = f"it was killed by signal {-status}"
-            with contextlib.suppress(ValueError):
-                said += f" ({signal.Signals(-status).name})"
+        return self._reason
+
+    def _tell(self, command: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # the warden has gone, and it will be told by `gone`
+            self._connection.send(json.dumps(command).encode() + b"\n")
+
+    def _read(self) -> None:
+        try:
+            data = self._connection.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._lose()
+            return
+        *lines, self._incoming = (self._incoming + data).split(b"\n")
+        for line in lines:
+            self._hear(json.loads(line))
+
+    def _hear(self, report: dict[str, Any]) -> None:
+        match report:
+            case {"hello": {"pid": pid, "away_since": away_since}}:
+                self.pid, self.away_since_s = pid, away_since
+                self._begun.set_result(None)
+            case {"signalled": _}:
+                self._signalled.set()
+            case {"failed": {"number": number, "text": text}}:
+                self._begun.set_exception(OSError(number, text))
+                self._begun.exception()  # seen, should nobody wait any more
+                self._reason = f"it could not be started: {text}"
+                self.ended.set()
+            case {"ended": {"status": status, "oom": oom, "written": written}}:
+                self._written = written
+                self._end(_cause(status, oom))
+
+    def _end(self, reason: str) -> None:
+        if self.ended.is_set():
+            return
         words = self._last_words()
-        return f'{said}; the last it wrote was "{words}"' if words else said
+        self._reason = f'{reason}; the last it wrote was "{words}"' if words else reason
+        self.ended.set()
+        self._signalled.set()
+        self._on_end()
 
     def _last_words(self) -> str:
-        lines = [line.strip() for line in self.written().splitlines() if line.strip()]
+        lines = [line.strip() for line in self._written.splitlines() if line.strip()]
         fatal = [line for line in lines if line.startswith(_FATAL)]
         return (fatal or lines or [""])[-1][:LAST_WORDS_CHARACTERS]
 
-    def _watch(self) -> None:
-        if hasattr(os, "pidfd_open"):
-            with contextlib.suppress(OSError):  # an older kernel, or a sandbox that forbids it
-                self._pidfd = os.pidfd_open(self.pid)
-        if self._pidfd is None:
-            threading.Thread(target=self._wait, name=f"kernel {self.pid}", daemon=True).start()
-        else:
-            self._loop.add_reader(self._pidfd, self._exited)
+    def _lose(self) -> None:
+        """The warden has closed the connection: it has done everything, or is dead."""
+        self._loop.remove_reader(self._connection.fileno())
+        self._connection.close()
+        if not self._begun.done():
+            self._begun.set_exception(OSError(_WARDEN_GONE))
+            self._begun.exception()
+        self._end(_WARDEN_GONE)
+        self._leaving = self._loop.create_task(self._leave())
 
-    def _wait(self) -> None:
-        self._process.wait()
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
-            self._loop.call_soon_threadsafe(self._exited)
+    async def _leave(self) -> None:
+        if self._warden is not None:
+            # It is at its last instruction; a thread waits so that it leaves no zombie.
+            await asyncio.to_thread(self._warden.wait)
+        self.gone.set()
 
-    def _exited(self) -> None:
-        if self.ended.is_set():
-            return
-        if self._pidfd is not None:
-            self._loop.remove_reader(self._pidfd)
-            os.close(self._pidfd)
-            self._pidfd = None
-        # Before it is reaped, while its id cannot belong to anybody else.
-        self._signal(signal.SIGKILL)
-        self._process.wait()
-        self._read_rest()
-        self.ended.set()
-        self._on_end()
 
-    def _signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
-
-    def _read(self) -> bool:
-        """Take what the pipe holds; whether there may be more."""
-        if self._pipe is None:
-            return False
-        try:
-            data = os.read(self._pipe, _READ_BYTES)
-        except BlockingIOError:
-            return False
-        if not data:
-            self._close_pipe()
-            return False
-        self._tail += data
-        if len(self._tail) > 2 * TAIL_BYTES:
-            del self._tail[:-TAIL_BYTES]
-        return True
-
-    def _read_rest(self) -> None:
-        # Not to its end: a descendant outside of the group may hold the pipe open, and write.
-        for _ in range(TAIL_BYTES):
-            if not self._read():
-                break
-        self._close_pipe()
-
-    def _close_pipe(self) -> None:
-        if self._pipe is not None:
-            self._loop.remove_reader(self._pipe)
-            os.close(self._pipe)
-            self._pipe = None
+def _cause(status: int, oom: bool | None) -> str:
+    if status >= 0:
+        return f"it exited with status {status}"
+    said = f"it was killed by signal {-status}"
+    with contextlib.suppress(ValueError):
+        said += f" ({signal.Signals(-status).name})"
+    return said + _OUT_OF_MEMORY[oom] if status == -signal.SIGKILL else said

@@ -44,6 +44,10 @@ SLICE_BYTES: Final = 2 * 1024 * 1024
 RECEIVE_QUEUE: Final = 0
 """ZeroMQ's high-water mark for what we have not taken yet; 0 is unbounded."""
 
+IDENTITY: Final = b"headway"
+"""What kernels know us by. Always the same, so that an answer to what an earlier daemon asked
+finds its way to the daemon that is there when it comes."""
+
 RECONNECT_MS: Final = 10
 """How soon a socket tries again while the kernel has not bound its end yet."""
 
@@ -162,6 +166,8 @@ class KernelWire:
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         if kind == zmq.SUB:
             socket.setsockopt(zmq.SUBSCRIBE, b"")
+        else:
+            socket.setsockopt(zmq.ROUTING_ID, IDENTITY)
         if name in self._connected:
             monitor = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
             self._monitors.append(_Channel(monitor, lambda _: self._note_disconnected(name)))

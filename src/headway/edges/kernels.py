@@ -3,34 +3,69 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import zmq
 
 from headway.edges.jupyter_kernel import JupyterKernel
-from headway.edges.kernel_folder import private_folder
+from headway.edges.kernel_folder import base_folder, private_folder, private_folders
+from headway.edges.kernel_process import KernelProcess
+from headway.edges.kernel_record import KernelRecord, read_record
 from headway.edges.kernelspecs import Kernelspec, choose, find_installed
-from headway.edges.ports import KernelSink
-from headway.errors import KernelStartFailed
+from headway.edges.ports import AdoptableKernel, AdoptedKernel, KernelOwner, KernelSink
+from headway.errors import BadRequest, KernelDied, KernelStartFailed
 
-__all__ = ["KERNEL_START_TIMEOUT_S", "JupyterKernel", "JupyterKernels"]
+__all__ = [
+    "KERNEL_ORPHAN_S",
+    "KERNEL_START_TIMEOUT_S",
+    "ORPHAN_VARIABLE",
+    "JupyterKernel",
+    "JupyterKernels",
+    "orphan_s_from",
+]
 
 KERNEL_START_TIMEOUT_S: Final = 60.0
 """How long a kernel may take until it is ready."""
 
 
+KERNEL_ORPHAN_S: Final = 60.0
+"""How long a kernel outlives its daemon, unless another daemon takes it up."""
+
+
+ORPHAN_VARIABLE: Final = "HEADWAY_KERNEL_ORPHAN_S"
+"""The environment variable that sets it, in seconds; 0 ends kernels with their daemon."""
+
+
+def orphan_s_from(environment: Mapping[str, str]) -> float:
+    """How long kernels outlive their daemon, as the environment says. Raises BadRequest."""
+    text = environment.get(ORPHAN_VARIABLE) or str(KERNEL_ORPHAN_S)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        sentence = f"{ORPHAN_VARIABLE} must be a number of seconds, and {text!r} is none."
+        raise BadRequest(sentence, field=ORPHAN_VARIABLE)
+    return seconds
+
+
 class JupyterKernels:
     """Starts the kernels that Jupyter has installed. Implements `Kernels`.
 
-    `folder` is where kernels get their private folders (made if needed); None, or one whose path
-    is too long for Unix sockets: the system's temporary folder.
+    Args:
+        folder: Where kernels get their private folders (made if needed), and where those of
+            earlier daemons are found. None: in the system's temporary folder, never found again.
+        orphan_s: See `KERNEL_ORPHAN_S`.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, orphan_s: float = KERNEL_ORPHAN_S) -> None:
         self._folder = folder
+        self._orphan_s = orphan_s
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._kernels: list[JupyterKernel] = []
         self._closing = False
@@ -49,6 +84,7 @@ class JupyterKernels:
         folder: str,
         events: KernelSink,
         ended: Callable[[str], None],
+        owner: KernelOwner | None = None,
     ) -> JupyterKernel:
         """Start a kernel and wait until it is ready, at most `KERNEL_START_TIMEOUT_S`.
 
@@ -60,13 +96,11 @@ class JupyterKernels:
         kernel = self._launch(spec, folder, events, ended)
         try:
             async with asyncio.timeout(KERNEL_START_TIMEOUT_S):
-                await kernel.become_ready()
+                await kernel.become_ready(owner)
         except TimeoutError:
-            failure = kernel.start_failed(
-                f"it did not answer within {KERNEL_START_TIMEOUT_S:g} seconds"
-            )
             await kernel.kill()
-            raise failure from None
+            late = f"it did not answer within {KERNEL_START_TIMEOUT_S:g} seconds"
+            raise kernel.start_failed(late) from None
         except BaseException:
             await kernel.kill()
             raise
@@ -79,7 +113,7 @@ class JupyterKernels:
         try:
             private = private_folder(self._folder)
             kernel = JupyterKernel(spec, events, ended, private)
-            kernel.launch(self._context, folder)
+            kernel.launch(self._context, folder, orphan_s=self._orphan_s)
         except (OSError, zmq.ZMQError) as why:
             if private is not None:
                 shutil.rmtree(private, ignore_errors=True)
@@ -89,9 +123,64 @@ class JupyterKernels:
                 reason=str(why),
                 stderr="",
             ) from why
+        self._remember(kernel)
+        return kernel
+
+    def _remember(self, kernel: JupyterKernel) -> None:
         self._kernels = [known for known in self._kernels if not known.is_gone]
         self._kernels.append(kernel)
-        return kernel
+
+    async def adoptable(self) -> tuple[AdoptableKernel, ...]:
+        """Those in the folder whose wardens are waiting; see `Kernels`."""
+        if self._folder is None:
+            return ()
+        newest: dict[str, tuple[int, str]] = {}
+        try:
+            places = private_folders(self._folder)
+        except OSError:
+            return ()
+        for place in places:
+            record = read_record(place)
+            if record is None:
+                _end_at(place)
+                continue
+            former = newest.get(record.document)
+            if former is not None:
+                _end_at(places[0].parent / min(former, (record.incarnation, place.name))[1])
+            found = (record.incarnation, place.name)
+            newest[record.document] = max(former, found) if former else found
+        return tuple(
+            AdoptableKernel(kernel_id, KernelOwner(document, incarnation))
+            for document, (incarnation, kernel_id) in newest.items()
+        )
+
+    async def adopt(
+        self, found: AdoptableKernel, events: KernelSink, ended: Callable[[str], None]
+    ) -> AdoptedKernel:
+        """Take up the kernel in that folder; see `Kernels`."""
+        assert self._folder is not None, "nothing is adoptable without a folder"
+        place = base_folder(self._folder) / found.kernel_id
+        record = read_record(place)
+        try:
+            if record is None:
+                raise FileNotFoundError(place)
+            kernel = JupyterKernel(_spec_of(record), events, ended, place)
+            asked = await kernel.adopt(self._context, record)
+        except (OSError, ValueError, zmq.ZMQError) as why:
+            shutil.rmtree(place, ignore_errors=True)
+            reason = "nothing is left of it"
+            raise KernelDied(f"The kernel is gone: {reason}.", reason=reason) from why
+        self._remember(kernel)
+        now = time.time()
+        return AdoptedKernel(
+            kernel, None if asked is None else asked.execution_id, kernel.away_since_s or now
+        )
+
+    async def abandon(self) -> None:
+        """Let go of every kernel without a word, as a daemon does that is killed. For tests."""
+        await asyncio.gather(*(kernel.abandon() for kernel in self._kernels))
+        self._kernels.clear()
+        self._context.term()
 
     async def close(self) -> None:
         """Stop every kernel that still runs, all at once."""
@@ -99,3 +188,21 @@ class JupyterKernels:
         await asyncio.gather(*(kernel.stop() for kernel in self._kernels))
         self._kernels.clear()
         self._context.term()
+        if self._folder is not None:
+            for place in private_folders(self._folder):
+                _end_at(place)
+
+
+def _end_at(place: Path) -> None:
+    """End what nobody will take up, and remove what nobody holds any more."""
+    try:
+        KernelProcess.end_at(place)
+    except OSError:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _spec_of(record: KernelRecord) -> Kernelspec:
+    """What of its kernelspec is still of use; the spec itself may have been removed."""
+    return Kernelspec(
+        record.name, record.name, record.language, (), {}, record.interrupt_mode, "ipc", ""
+    )

@@ -6,7 +6,6 @@ because ipykernel is a dependency.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Mapping
@@ -61,12 +60,13 @@ class Kernelspec:
         return filled
 
     def full_environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
-        """What the process gets: `inherited`, the spec's own variables, and who its parent is.
+        """What the process gets: `inherited` and the spec's own variables.
 
-        ipykernel ends by itself, within a second, when JPY_PARENT_PID is no longer its parent.
+        The warden adds JPY_PARENT_PID: ipykernel ends by itself, within a second, when that is
+        no longer its parent.
         """
         own = {name: Template(text).safe_substitute(inherited) for name, text in self._own()}
-        return {**inherited, **own, "JPY_PARENT_PID": str(os.getpid())}
+        return {**inherited, **own}
 
     def _own(self) -> list[tuple[str, str]]:
         return [(name, str(text)) for name, text in self.environment.items()]

@@ -1,240 +1,29 @@
-"""Kernels without processes: a tiny interpreter that a test steps, holds and kills.
+"""Kernels without processes, behind the port: the fake of the daemon's tests.
 
-It passes the same conformance suite as real kernels. The code it runs is Python, one top-level
-statement a step, with these names in its namespace:
-
-    print(...)              a stream; `file=sys.stderr` works
-    display(x, raw=, display_id=), update_display(...), clear_output(wait)    as in IPython
-    sleep(...)              as a statement of its own: waits until `release` or an interrupt
-    die, die("reason")      as a statement of its own: the process ends
-    input()                 fails, as with a kernel that may not ask
-
-`ScriptedKernel` is the interpreter alone, without an event loop; `MemoryKernels` and
-`MemoryKernel` put it behind the port.
+They pass the same conformance suite as real kernels. What their code may be, `scripted_kernel`
+says.
 """
 
 from __future__ import annotations
 
-import ast
 import asyncio
-import sys
-import traceback
-from collections import deque
-from collections.abc import Callable, Generator, Mapping
-from typing import Any, Final, assert_never
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from headway.core.kernel.events import (
-    Busy,
-    ClearOutput,
-    CompleteReply,
-    DisplayData,
-    ErrorOutput,
-    ExecuteInput,
-    ExecuteReply,
-    ExecuteResult,
-    Idle,
-    InspectReply,
-    KernelEvent,
-    KernelInfo,
-    Stream,
-    UpdateDisplay,
-)
-from headway.core.room.effects import (
-    CompleteRequest,
-    ExecuteRequest,
-    InspectRequest,
-    KernelRequest,
-)
+from headway.core.kernel.events import ExecuteReply, Idle, KernelEvent, KernelInfo, ReplyLost
+from headway.core.room.effects import ExecuteRequest, KernelRequest
 from headway.edges.kernelspecs import DEFAULT_KERNEL, Kernelspec, choose
-from headway.edges.ports import KernelSink
-from headway.errors import HeadwayError, KernelStartFailed
+from headway.edges.ports import AdoptableKernel, AdoptedKernel, KernelOwner, KernelSink
+from headway.edges.scripted_kernel import (
+    DEFAULT_REASON,
+    ScriptedKernel,
+    StdinNotImplementedError,
+)
+from headway.errors import HeadwayError, KernelDied, KernelStartFailed
+from headway.ids import ExecutionId
 
 __all__ = ["MemoryKernel", "MemoryKernels", "ScriptedKernel", "StdinNotImplementedError"]
-
-_ASLEEP: Final = "asleep"
-_DEFAULT_REASON: Final = "it exited with status 1"
-
-_Steps = Generator[tuple[KernelEvent, ...] | str, None, None]
-
-
-class StdinNotImplementedError(NotImplementedError):
-    """`input()` in a kernel that may not ask."""
-
-
-class _Death(BaseException):
-    """The running code ends the process."""
-
-
-class ScriptedKernel:
-    """The interpreter. `ask`, then `step` until it gives None.
-
-    `idle_first` puts the idle status before the reply, as a real kernel's two sockets may.
-    """
-
-    def __init__(self, *, idle_first: bool = False) -> None:
-        self.requests: list[KernelRequest] = []
-        """Everything asked, in order."""
-        self.death: str | None = None
-        """Why it is dead; None while it lives."""
-        self._idle_first = idle_first
-        self._waiting: deque[KernelRequest] = deque()
-        self._running: _Steps | None = None
-        self._asleep = False
-        self._count = 0
-        self._execution = ""
-        self._said: list[KernelEvent] = []
-        self._names: dict[str, Any] = {
-            "print": self._print,
-            "display": self._display,
-            "update_display": self._update_display,
-            "clear_output": self._clear_output,
-            "input": self._input,
-        }
-
-    @property
-    def is_asleep(self) -> bool:
-        """Whether the running code is at a `sleep` and waits for `release`."""
-        return self._asleep
-
-    @property
-    def can_step(self) -> bool:
-        """Whether `step` would do anything."""
-        busy = self._running is not None or bool(self._waiting)
-        return self.death is None and busy and not self._asleep
-
-    def ask(self, request: KernelRequest) -> None:
-        """Queue a request; the dead take none."""
-        if self.death is None:
-            self.requests.append(request)
-            self._waiting.append(request)
-
-    def step(self) -> tuple[KernelEvent, ...] | None:
-        """Do the next thing and give its events, maybe none; None when there is nothing to do."""
-        if not self.can_step:
-            return None
-        if self._running is None:
-            self._running = self._answer(self._waiting.popleft())
-        return self._take(next)
-
-    def release(self) -> None:
-        """End the `sleep` that the running code is in."""
-        self._asleep = False
-
-    def interrupt(self) -> tuple[KernelEvent, ...]:
-        """Raise KeyboardInterrupt in what runs, and give the events; nothing when idle."""
-        if self._running is None or self.death is not None:
-            return ()
-        self._asleep = False
-        return self._take(lambda running: running.throw(KeyboardInterrupt()))
-
-    def die(self, reason: str = _DEFAULT_REASON) -> None:
-        """End, whatever runs. The first reason stays."""
-        if self.death is None:
-            self.death = reason
-            self._running = None
-            self._waiting.clear()
-            self._asleep = False
-
-    def _take(
-        self, advance: Callable[[_Steps], tuple[KernelEvent, ...] | str]
-    ) -> tuple[KernelEvent, ...]:
-        assert self._running is not None
-        try:
-            taken = advance(self._running)
-        except (StopIteration, KeyboardInterrupt):  # the latter after its last statement
-            self._running = None
-            return ()
-        except _Death as death:
-            self.die(str(death))
-            return self._drain()
-        if isinstance(taken, str):
-            self._asleep = True
-            return ()
-        return taken
-
-    def _answer(self, request: KernelRequest) -> _Steps:
-        match request:
-            case ExecuteRequest(execution_id, code):
-                return self._execute(execution_id, code)
-            case CompleteRequest(request_id, code, cursor):
-                return self._complete(request_id, code[:cursor], cursor)
-            case InspectRequest(request_id, code, _, _):
-                return self._inspect(request_id, code)
-            case _:
-                assert_never(request)
-
-    def _execute(self, execution_id: str, code: str) -> _Steps:
-        self._count += 1
-        self._execution = execution_id
-        count = self._count
-        reply = ExecuteReply(execution_id, "ok", count)
-        try:
-            yield (Busy(execution_id), ExecuteInput(execution_id, count))
-            for statement in ast.parse(code).body:
-                yield from self._run(statement)
-                yield self._drain()
-        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever the code raises
-            name, value = type(error).__name__, str(error)
-            lines = tuple(traceback.format_exception_only(error))
-            yield (*self._drain(), ErrorOutput(execution_id, name, value, lines))
-            reply = ExecuteReply(execution_id, "error", count, name, value)
-        last = (reply, Idle(execution_id))
-        yield last[::-1] if self._idle_first else last
-
-    def _run(self, statement: ast.stmt) -> _Steps:
-        if not isinstance(statement, ast.Expr):
-            module = ast.Module([statement], [])
-            exec(compile(module, "<cell>", "exec"), self._names)  # noqa: S102 - a test's own code
-            return
-        match statement.value:
-            case ast.Call(func=ast.Name(id="sleep")):
-                yield _ASLEEP
-            case ast.Name(id="die"):
-                raise _Death(_DEFAULT_REASON)
-            case ast.Call(func=ast.Name(id="die"), args=[ast.Constant(value=reason)]):
-                raise _Death(str(reason))
-            case expression:
-                source = compile(ast.Expression(expression), "<cell>", "eval")
-                value = eval(source, self._names)  # noqa: S307 - a test's own code
-                if value is not None:
-                    data = {"text/plain": repr(value)}
-                    self._said.append(ExecuteResult(self._execution, data, {}, self._count))
-
-    def _complete(self, request_id: str, before: str, cursor: int) -> _Steps:
-        start = cursor
-        while start > 0 and (before[start - 1].isalnum() or before[start - 1] == "_"):
-            start -= 1
-        matches = tuple(sorted(name for name in self._names if name.startswith(before[start:])))
-        reply = CompleteReply(request_id, matches, start, cursor)
-        yield (Busy(request_id), reply, Idle(request_id))
-
-    def _inspect(self, request_id: str, code: str) -> _Steps:
-        found = code.strip() in self._names
-        data = {"text/plain": repr(self._names[code.strip()])} if found else {}
-        yield (Busy(request_id), InspectReply(request_id, found, data), Idle(request_id))
-
-    def _drain(self) -> tuple[KernelEvent, ...]:
-        said = tuple(self._said)
-        self._said.clear()
-        return said
-
-    def _print(self, *values: Any, sep: str = " ", end: str = "\n", **options: Any) -> None:
-        name = "stderr" if options.get("file") is sys.stderr else "stdout"
-        self._said.append(Stream(self._execution, name, sep.join(map(str, values)) + end))
-
-    def _display(self, value: Any, *, raw: bool = False, display_id: str | None = None) -> None:
-        data = value if raw else {"text/plain": repr(value)}
-        self._said.append(DisplayData(self._execution, data, {}, display_id))
-
-    def _update_display(self, value: Any, *, display_id: str, raw: bool = False) -> None:
-        data = value if raw else {"text/plain": repr(value)}
-        self._said.append(UpdateDisplay(self._execution, data, {}, display_id))
-
-    def _clear_output(self, wait: bool = False) -> None:
-        self._said.append(ClearOutput(self._execution, wait))
-
-    def _input(self, _prompt: str = "") -> str:
-        raise StdinNotImplementedError("this kernel may not ask for input")
 
 
 class MemoryKernel:
@@ -252,8 +41,12 @@ class MemoryKernel:
         *,
         by_hand: bool = False,
         idle_first: bool = False,
+        owner: KernelOwner | None = None,
     ) -> None:
         self.name = name
+        self.owner = owner
+        self.asked: ExecutionId | None = None
+        self.replied: ExecuteReply | None = None
         self.folder = folder
         self.info = KernelInfo("python", {"name": "python", "file_extension": ".py"}, "5.3")
         self.script = ScriptedKernel(idle_first=idle_first)
@@ -272,6 +65,8 @@ class MemoryKernel:
 
     def ask(self, request: KernelRequest) -> None:
         """Send a request; never blocks."""
+        if isinstance(request, ExecuteRequest):
+            self.asked, self.replied = request.execution_id, None
         self.script.ask(request)
         self._go_on()
 
@@ -286,7 +81,7 @@ class MemoryKernel:
         self.script.release()
         self._go_on()
 
-    def die(self, reason: str = _DEFAULT_REASON) -> None:
+    def die(self, reason: str = DEFAULT_REASON) -> None:
         """End, as if the process had been killed."""
         self.script.die(reason)
         self._say(())
@@ -306,6 +101,22 @@ class MemoryKernel:
         self.is_stopped = self._said_ended = True
         self.script.die("it was stopped")
 
+    def abandon(self) -> None:
+        """Its daemon is killed: nobody hears it, and it goes on."""
+        self._sink, self._ended = lambda _: None, lambda _: None
+
+    def adopt(self, events: KernelSink, ended: Callable[[str], None]) -> None:
+        """Somebody hears it again."""
+        self._sink, self._ended = events, ended
+        if self.script.death is not None:
+            self._loop.call_soon(ended, self.script.death)
+        elif self.asked is not None and (self.replied is not None or not self.script.is_busy):
+            self._loop.call_soon(self._recall, self.asked)
+
+    def _recall(self, asked: ExecutionId) -> None:
+        lost = ReplyLost(asked, "it ended while the daemon was away, and how is not known")
+        self._sink((lost if self.replied is None else self.replied, Idle(asked)))
+
     def _go_on(self) -> None:
         if not self._by_hand and self.script.can_step:
             self._loop.call_soon(self._step_and_go_on)
@@ -315,6 +126,9 @@ class MemoryKernel:
             self._go_on()
 
     def _say(self, events: tuple[KernelEvent, ...]) -> None:
+        for event in events:
+            if isinstance(event, ExecuteReply) and event.execution_id == self.asked:
+                self.replied = event
         if events and not self.is_stopped:
             self._sink(events)
         if self.script.death is not None and not self._said_ended:
@@ -328,6 +142,8 @@ class MemoryKernels:
     def __init__(self, languages: Mapping[str, str] | None = None) -> None:
         self.started: list[MemoryKernel] = []
         """Every kernel, in the order of starting."""
+        self.left: dict[str, MemoryKernel] = {}
+        """Kernels of an earlier daemon."""
         self.failure: HeadwayError | None = None
         """While set, every start fails with it."""
         self.gate: asyncio.Event | None = None
@@ -356,6 +172,7 @@ class MemoryKernels:
         folder: str,
         events: KernelSink,
         ended: Callable[[str], None],
+        owner: KernelOwner | None = None,
     ) -> MemoryKernel:
         """Start a kernel, once the gate lets it. Raises KernelNotFound, or `failure`."""
         spec = choose(self._specs, name, language)
@@ -366,10 +183,46 @@ class MemoryKernels:
         if self.failure is not None:
             raise self.failure
         kernel = MemoryKernel(
-            spec.name, folder, events, ended, by_hand=self.by_hand, idle_first=self.idle_first
+            spec.name,
+            folder,
+            events,
+            ended,
+            by_hand=self.by_hand,
+            idle_first=self.idle_first,
+            owner=owner,
         )
         self.started.append(kernel)
         return kernel
+
+    def successor(self) -> MemoryKernels:
+        """What the next daemon finds after this one was killed."""
+        following = MemoryKernels()
+        following._specs = self._specs
+        for kernel in self.started:
+            kernel.abandon()
+            if kernel.owner is not None and not kernel.is_stopped:
+                following.left[f"kernel-{len(following.left)}"] = kernel
+        self.started.clear()
+        return following
+
+    async def adoptable(self) -> tuple[AdoptableKernel, ...]:
+        """Those that the former daemon left."""
+        return tuple(
+            AdoptableKernel(kernel_id, kernel.owner)
+            for kernel_id, kernel in self.left.items()
+            if kernel.owner is not None
+        )
+
+    async def adopt(
+        self, found: AdoptableKernel, events: KernelSink, ended: Callable[[str], None]
+    ) -> AdoptedKernel:
+        """Take one up again."""
+        kernel = self.left.pop(found.kernel_id, None)
+        if kernel is None:
+            raise KernelDied("The kernel is gone.", reason="nothing is left of it")
+        self.started.append(kernel)
+        kernel.adopt(events, ended)
+        return AdoptedKernel(kernel, kernel.asked, time.time())
 
     async def close(self) -> None:
         """Stop every kernel."""

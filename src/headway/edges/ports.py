@@ -14,15 +14,19 @@ from typing import Any, Protocol
 
 from headway.core.kernel.events import KernelEvent, KernelInfo
 from headway.core.room.effects import ExecutionAccepted, KernelRequest, Record
+from headway.core.room.opening import LivingKernel
 from headway.ids import DocumentId, ExecutionId
 from headway.moments import Moment
 
 __all__ = [
+    "AdoptableKernel",
+    "AdoptedKernel",
     "Blobs",
     "Clock",
     "FileContent",
     "Files",
     "Kernel",
+    "KernelOwner",
     "KernelSink",
     "Kernels",
     "KnownNotebook",
@@ -73,6 +77,9 @@ class StoredNotebook:
     runtime_updates: tuple[bytes, ...]
     unfinished: tuple[ExecutionAccepted, ...] = field(default=())
     """Accepted and not terminal when the store was last written."""
+    kernel: LivingKernel | None = None
+    """Its kernel, if one outlived an earlier daemon. Never from the store: whoever opens the
+    notebook puts it here."""
     taken: Mapping[ExecutionId, ExecutionId] = field(default_factory=dict)
     """Every execution id accepted for it and not forgotten, and the execution that answers."""
     horizon_ms: int = 0
@@ -236,6 +243,34 @@ class Kernel(Protocol):
         """Ask it to end, then TERM, then KILL; its process is gone on return."""
 
 
+@dataclass(frozen=True, slots=True)
+class KernelOwner:
+    """Whose kernel it is. A kernel with an owner outlives the daemon, for a while."""
+
+    document: DocumentId
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptableKernel:
+    """A kernel that an earlier daemon left behind."""
+
+    kernel_id: str
+    """A name for it, of the port's choice."""
+    owner: KernelOwner
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptedKernel:
+    """A kernel of an earlier daemon, taken up again."""
+
+    kernel: Kernel
+    asked: ExecutionId | None
+    """The execution that it was given last, whatever became of it."""
+    away_since_s: float
+    """Since when nobody listened (wall clock). What it published until now is lost."""
+
+
 class Kernels(Protocol):
     """The kernels that can be started here."""
 
@@ -249,6 +284,7 @@ class Kernels(Protocol):
         folder: str,
         events: KernelSink,
         ended: Callable[[str], None],
+        owner: KernelOwner | None = None,
     ) -> Kernel:
         """Start a kernel in `folder` and wait until it answers kernel_info.
 
@@ -257,5 +293,23 @@ class Kernels(Protocol):
         KernelNotFound or KernelStartFailed (with the tail of its stderr).
         """
 
+    async def adoptable(self) -> tuple[AdoptableKernel, ...]:
+        """The kernels with an owner that earlier daemons left behind.
+
+        At most one for each document, that of the highest incarnation; what else was left
+        behind is ended.
+        """
+
+    async def adopt(
+        self, found: AdoptableKernel, events: KernelSink, ended: Callable[[str], None]
+    ) -> AdoptedKernel:
+        """Take a kernel up again; from here on it is as one that `start` gave.
+
+        What the execution it was `asked` did and does comes as events: its outputs from now on,
+        then its `ExecuteReply`, or `ReplyLost` when it ended meanwhile and nobody knows how, and
+        `Idle`. A kernel that ended meanwhile calls `ended` soon. Raises KernelDied when there is
+        nothing left of it.
+        """
+
     async def close(self) -> None:
-        """Stop every kernel that was started and not stopped."""
+        """Stop every kernel that was started or adopted and not stopped."""

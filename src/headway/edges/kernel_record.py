@@ -1,0 +1,93 @@
+"""What a kernel's folder says to the next daemon: whose it is, and what it was given last.
+
+Both files outlive the process that wrote them, which is all they need to: a kernel does not
+outlive the machine, so nothing is synced to the disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from headway.ids import DocumentId, ExecutionId
+
+__all__ = ["Asked", "AskedNote", "KernelRecord", "read_asked", "read_record", "write_record"]
+
+_RECORD: Final = "record.json"
+_ASKED: Final = "asked.json"
+_ASKED_BYTES: Final = 256
+
+
+class KernelRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A kernel that may outlive its daemon. It is written once the kernel answers."""
+
+    document: DocumentId
+    incarnation: int
+    name: str
+    language: str
+    interrupt_mode: str
+    is_ipykernel: bool
+    language_info: dict[str, Any]
+    protocol_version: str
+    banner: str
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """The execution that a kernel was given last."""
+
+    execution_id: ExecutionId
+    sha256: str
+    """Of its source."""
+    after_count: int
+    """The kernel's execution count before it."""
+
+    @classmethod
+    def of(cls, execution_id: ExecutionId, code: str, after_count: int) -> Asked:
+        """The note of a request."""
+        return cls(execution_id, hashlib.sha256(code.encode()).hexdigest(), after_count)
+
+
+class AskedNote:
+    """Where a kernel's last execution is noted, before the kernel is asked."""
+
+    def __init__(self, private: Path) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+        self._descriptor = os.open(private / _ASKED, flags, 0o600)
+
+    def write(self, asked: Asked) -> None:
+        """Note it. One write of one size within a page: a kill does not cut it."""
+        if self._descriptor >= 0:
+            os.pwrite(self._descriptor, msgspec.json.encode(asked).ljust(_ASKED_BYTES), 0)
+
+    def close(self) -> None:
+        """Let go of the file. Idempotent."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def write_record(private: Path, record: KernelRecord) -> None:
+    """Write it, whole or not at all. Raises OSError."""
+    written = private / f"{_RECORD}.new"
+    written.write_bytes(msgspec.json.encode(record))
+    written.rename(private / _RECORD)
+
+
+def read_record(private: Path) -> KernelRecord | None:
+    """The record in a kernel's folder; None if there is none that can be read."""
+    try:
+        return msgspec.json.decode((private / _RECORD).read_bytes(), type=KernelRecord)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def read_asked(private: Path) -> Asked | None:
+    """The note in a kernel's folder; None if it was given nothing."""
+    try:
+        return msgspec.json.decode((private / _ASKED).read_bytes().strip(), type=Asked)
+    except (OSError, msgspec.DecodeError):
+        return None
