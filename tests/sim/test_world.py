@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from sim.books import Violation
 from sim.world import World
 
 SEEDS = int(os.environ.get("HEADWAY_SIM_SEEDS", "2000"))
@@ -108,17 +107,3 @@ def test_two_runs_in_one_process_give_the_same_trace() -> None:
             world.run()
             traces.append(world.timeline.text())
         assert traces[0] == traces[1]
-
-
-@pytest.mark.xfail(
-    raises=Violation,
-    strict=True,
-    reason="a crash between the file and the store's note of it repeats the last edits: the "
-    "daemon takes its own write for another program's and merges it against the one before",
-)
-def test_a_crash_between_the_file_and_its_note_repeats_no_text() -> None:
-    for seed in LOST_NOTE_SEEDS:
-        World(seed, loses_file_notes=True).run()
-
-
-LOST_NOTE_SEEDS = range(600)
