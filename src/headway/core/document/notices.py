@@ -6,7 +6,6 @@ Floor 1, pure. The counting is done elsewhere (`execution`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from headway.core.document.mime import clean_text, text_size
@@ -43,11 +42,29 @@ def gap_text(since_s: float, until_s: float) -> str:
 
     Seconds since 1970; shown in UTC.
     """
-    since, until = (datetime.fromtimestamp(each, UTC) for each in (since_s, until_s))
     return (
         "[Output may be missing here: the Headway daemon was away from "
-        f"{since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S} UTC.]\n"
+        f"{_utc(since_s)} to {_utc(until_s)} UTC.]\n"
     )
+
+
+def _utc(seconds: float) -> str:
+    """Date and time of day, by arithmetic: clocks and calendars are not for the core.
+
+    Years are counted from March, so that the leap day is a year's last; 400 of them, an era, have
+    146,097 days.
+    """
+    days, second = divmod(int(seconds), 86_400)
+    era, day = divmod(days + 719_468, 146_097)
+    year = (day - day // 1_460 + day // 36_524 - day // 146_096) // 365
+    day -= 365 * year + year // 4 - year // 100
+    month = (5 * day + 2) // 153
+    day -= (153 * month + 2) // 5
+    year += era * 400 + (month >= 10)
+    month += 3 if month < 10 else -9
+    minute, second = divmod(second, 60)
+    hour, minute = divmod(minute, 60)
+    return f"{year}-{month:02}-{day + 1:02} {hour:02}:{minute:02}:{second:02}"
 
 
 def error_form(name: str, value: str, traceback: Sequence[str]) -> dict[str, Any]:
