@@ -53,6 +53,7 @@ class Server:
     requests: list[commands.Request] = field(default_factory=list)
     joins: list[Join] = field(default_factory=list)
     answers_open: bool = True
+    document: str = NOTEBOOK
 
     def __post_init__(self) -> None:
         self.notebook = NotebookDocument(Replica(peer_id(self.entropy)))
@@ -66,7 +67,7 @@ class Server:
     @property
     def opened(self) -> Opened:
         return Opened(
-            document=NOTEBOOK,
+            document=self.document,
             runtime=self.runtime_id,
             path="/a.ipynb",
             created=False,
@@ -111,7 +112,7 @@ class Server:
         replica = self.replica_of(message.room)
         theirs = Version.decode(message.version)
         extra = b'{"headway":1,"ack":"durable"}' if self.durable else b""
-        permission: Permission = self.permission if message.room == NOTEBOOK else "read"
+        permission: Permission = self.permission if message.room == self.document else "read"
         version = replica.version()
         frames = [
             codec.encode(Joined(Kind.DOCUMENT, message.room, permission, version.encode(), extra))
@@ -121,7 +122,7 @@ class Server:
         return frames
 
     def replica_of(self, room: str) -> Replica:
-        return self.notebook.replica if room == NOTEBOOK else self.runtime.replica
+        return self.notebook.replica if room == self.document else self.runtime.replica
 
     def merge(self, message: Update) -> list[bytes]:
         status = self.refuse_with or UpdateStatus.OK

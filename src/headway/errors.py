@@ -14,7 +14,8 @@
     ├── MalformedFrame               bytes that are not the protocol
     ├── NotConfirmed
     │   ├── ConfirmTimeout
-    │   └── UpdateRejected
+    │   ├── UpdateRejected
+    │   └── NotebookReplaced         the daemon has another notebook in this one's place
     ├── ConnectionFailed
     │   ├── ConnectionLost
     │   ├── DaemonUnavailable
@@ -88,6 +89,7 @@ __all__ = [
     "NotExecutable",
     "NotPermitted",
     "NotebookNotFound",
+    "NotebookReplaced",
     "NotebookUnreadable",
     "RequestFailed",
     "StoreDamaged",
@@ -223,6 +225,16 @@ class UpdateRejected(NotConfirmed):
     """The daemon refused an update batch. `data["status"]` names the reason."""
 
     code = "UPDATE_REJECTED"
+
+
+class NotebookReplaced(NotConfirmed):
+    """The daemon lost this notebook's history and has another notebook at its path.
+
+    The two are never merged: that would double every cell. What was here is kept in `rejected`.
+    `data["document"]` is the lost one, `data["found"]` the one that editing goes on with.
+    """
+
+    code = "NOTEBOOK_REPLACED"
 
 
 class ConnectionFailed(HeadwayError):

@@ -207,12 +207,13 @@ class LocalNotebook:
 
     @property
     def rejected(self) -> list[Rejected]:
-        """Edits that the server refused, oldest first: the cells as they were here."""
+        """Edits that the server refused, oldest first: the cells as they were here.
+
+        Also what was here when the daemon had lost this notebook and had another one at its path
+        (NotebookReplaced); its `status` is "replaced".
+        """
         return [
-            Rejected(
-                status.name.lower(),
-                tuple(self._cell_view(found) for found in document.cells()),
-            )
+            Rejected(status, tuple(self._cell_view(found) for found in document.cells()))
             for status, document in self._session.rejected
         ]
 

@@ -21,18 +21,27 @@ from headway.core.wire.messages import (
     Update,
     UpdateStatus,
 )
-from headway.core.wire.rpc import Accepted, Execute, Interrupt, Interrupted, Status
+from headway.core.wire.rpc import (
+    Accepted,
+    Execute,
+    Interrupt,
+    Interrupted,
+    Save,
+    Saved,
+    Status,
+)
 from headway.errors import (
     ConfirmTimeout,
     ConnectionLost,
     DeadlineExceeded,
     NotebookNotFound,
+    NotebookReplaced,
     UnknownMethod,
     UpdateRejected,
 )
 from headway.ids import heads_to_text
 from headway.moments import Moment
-from session_world import NOTEBOOK, Server, World
+from session_world import NOTEBOOK, Server, World, seeded
 
 
 def sources(document: NotebookDocument) -> list[str]:
@@ -595,3 +604,70 @@ def test_a_large_backlog_is_cut_between_commits() -> None:
         assert {len(source) for source in sources(whole)} <= {60_000}
     assert world.server.notebook.replica.version().includes(everything)
     assert world.session.confirmations.remote.includes(everything)
+
+
+# Another notebook in its place
+
+
+def another_daemon(world: World) -> Server:
+    """The daemon comes back with an empty store, and another notebook of the same file."""
+    world.drop()
+    successor = Server(entropy=seeded(7), document="nb-" + "f" * 32)
+    world.server = successor
+    return successor
+
+
+def test_another_notebook_at_the_path_is_not_merged_and_editing_goes_on_in_it() -> None:
+    world = World().live()
+    world.edit("ours")
+    world.settle()
+    other = another_daemon(world)
+    other.write("theirs")
+    world.edit("unsent")
+    token = world.confirm()
+    world.pass_time(5)
+    world.settle()
+
+    outcome = world.outcome(token)
+    assert isinstance(outcome, NotebookReplaced)
+    assert outcome.data == {"document": NOTEBOOK, "found": other.document}
+    ((reason, kept),) = world.session.rejected
+    assert reason == "replaced"
+    assert sources(kept) == ["ours", "unsent"]
+    assert sources(world.session.document) == ["theirs"]
+    assert world.session.document_id == other.document
+    assert world.status() == "live"
+    changes = [each for each in world.seen if isinstance(each, effects.StatusChanged)]
+    assert [each.status for each in changes][-2:] == ["rejected", "live"]
+    assert isinstance(changes[-2].error, NotebookReplaced)
+
+    world.edit("more")
+    confirmed = world.confirm()
+    world.settle()
+    assert world.outcome(confirmed).confirmed
+    assert sources(other.notebook) == ["theirs", "more"]
+
+
+def test_requests_to_the_lost_notebook_fail_and_later_ones_are_answered() -> None:
+    world = World().live()
+    other = another_daemon(world)
+    lost = world.request(Save(document=NOTEBOOK))
+    world.pass_time(5)
+    world.settle()
+    assert isinstance(world.outcome(lost), NotebookReplaced)
+    world.request(Save(document=other.document))
+    world.settle()
+    (request,) = other.requests
+    assert isinstance(request.params, Save)
+    assert request.params.document == other.document
+
+
+def test_a_saved_notebook_is_asked_for_at_its_new_path() -> None:
+    world = World().live()
+    token = world.request(Save(document=NOTEBOOK, path="/b.ipynb"))
+    world.settle()
+    saved = Saved(path="/b.ipynb", heads="", sha256="", changed=True)
+    world.deliver([commands.encode_result(world.server.requests[-1].id, saved)])
+    assert world.outcome(token) == saved
+    assert world.session.opened is not None
+    assert world.session.opened.path == "/b.ipynb"

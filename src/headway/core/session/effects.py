@@ -31,7 +31,8 @@ __all__ = [
 SessionStatus = Literal["connecting", "live", "reconnecting", "rejected", "closed"]
 """What a person is told of the connection.
 
-`rejected` lasts from a refused update until the fresh replica that takes over is live.
+`rejected` lasts from a refused update, or from finding another notebook in this one's place, until
+what takes over is live.
 """
 
 

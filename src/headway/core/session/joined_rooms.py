@@ -75,6 +75,12 @@ class JoinedRooms:
             frames += self.runtime.join(runtime)
         return (*frames, self._presence.join_frame())
 
+    def begin_anew(self) -> None:
+        """Another notebook takes this one's place: nothing that was joined is of use."""
+        self.member = self._presence = None
+        self.runtime = RuntimeFollower(self.entropy)
+        self._was_current = False
+
     def reset(self) -> None:
         """The connection is gone."""
         for part in (self.member, self.runtime, self._presence):

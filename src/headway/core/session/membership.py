@@ -6,11 +6,12 @@ the session itself must act. Of other rooms, commands and connections it knows n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
 
+from headway.core.document.crdt import Replica, Version
 from headway.core.document.notebook import NotebookDocument
 from headway.core.session.effects import ConfirmSettled, DocumentChanged, Effect, Send
 from headway.core.session.outgoing import Outgoing
@@ -30,10 +31,10 @@ from headway.core.wire.messages import (
     UpdateStatus,
 )
 from headway.errors import ConnectionLost, DocumentError, EngineFailure, UpdateRejected
-from headway.ids import DocumentId, Entropy
+from headway.ids import DocumentId, Entropy, heads_from_text
 from headway.moments import Moment
 
-__all__ = ["Membership", "Turn", "confirm_effects", "rejection"]
+__all__ = ["Membership", "Turn", "confirm_effects", "held_by", "rejection"]
 
 Turn = Failed | Hopeless | Refused | None
 """What the session must do; None: nothing."""
@@ -148,6 +149,11 @@ class Membership:
 def confirm_effects(settled: Iterable[Settled]) -> list[Effect]:
     """Settled confirmations as effects."""
     return [ConfirmSettled(each.token, each.outcome) for each in settled]
+
+
+def held_by(version: Version, replica: Replica) -> Callable[[str], bool]:
+    """Whether heads of `replica`, as text, are contained in `version`."""
+    return lambda heads: version.includes(replica.version_at(heads_from_text(heads)))
 
 
 def rejection(status: UpdateStatus) -> UpdateRejected:

@@ -1,21 +1,24 @@
 """Asking the daemon for the notebook: which request, and what its answer means.
 
 Floor 3, a part of the session. The first time it asks by path or document id, later always by
-the document id it was given: an identity is born once, and a file that was replaced meanwhile
-is another notebook, never silently this one.
+the document id it was given: an identity is born once. A daemon that has lost it and made another
+notebook of the same file has another history, which is never taken for this one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from headway.core.session.turns import Failed, Hopeless
+import msgspec
+
+from headway.core.session.turns import Failed, Hopeless, Replaced
 from headway.core.wire import commands
 from headway.core.wire.rpc import Open, Opened
 from headway.errors import (
     HeadwayError,
     MalformedFrame,
     NotebookNotFound,
+    NotebookReplaced,
     NotebookUnreadable,
     NotPermitted,
 )
@@ -64,7 +67,7 @@ class Opening:
 
     def receive(
         self, answer: commands.Response | commands.ErrorResponse
-    ) -> Opened | AskAgain | Failed | Hopeless:
+    ) -> Opened | AskAgain | Failed | Hopeless | Replaced:
         """What the answer means."""
         if isinstance(answer, commands.ErrorResponse):
             return self._refused(answer.error)
@@ -73,17 +76,15 @@ class Opening:
         except MalformedFrame as error:
             return Failed(str(error))
         known = self.opened
-        if known is not None and opened.document != known.document:
-            return Hopeless(
-                NotebookNotFound(
-                    "The daemon no longer knows this notebook, and another one lives at its path "
-                    "now; open the path again and copy what you need from here.",
-                    document=known.document,
-                    found=opened.document,
-                )
-            )
         self.opened = opened
+        if known is not None and opened.document != known.document:
+            return Replaced(opened, _replaced(known, opened))
         return opened
+
+    def moved(self, path: str) -> None:
+        """The notebook was saved to `path`, which is its file now."""
+        if self.opened is not None:
+            self.opened = msgspec.structs.replace(self.opened, path=path)
 
     def _refused(self, error: HeadwayError) -> AskAgain | Failed | Hopeless:
         known = self.opened
@@ -93,6 +94,16 @@ class Opening:
             self._tried_path = True
             return AskAgain(_frame(Open(path=known.path, create=False)))
         return Hopeless(error) if isinstance(error, _FATAL_ON_REOPEN) else Failed(str(error))
+
+
+def _replaced(known: Opened, opened: Opened) -> NotebookReplaced:
+    return NotebookReplaced(
+        "The daemon no longer knows this notebook and has another one at its path. Editing goes "
+        "on in that one; the cells as they were here are kept in `rejected`: copy from there what "
+        "you need.",
+        document=known.document,
+        found=opened.document,
+    )
 
 
 def _frame(params: Open) -> bytes:

@@ -14,42 +14,33 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, assert_never
 
-from headway.core.document.crdt import Replica
+from headway.core.document.crdt import Replica, Version
 from headway.core.document.notebook import NotebookDocument
 from headway.core.document.runtime import RuntimeReader
 from headway.core.session import effects as effect
 from headway.core.session import inputs
 from headway.core.session.joined_rooms import JoinedRooms
 from headway.core.session.lifecycle import CONNECTED_PHASES, TRANSITIONS, Phase
-from headway.core.session.membership import Turn, confirm_effects, rejection
+from headway.core.session.limits import JOIN_TIMEOUT_S, MAX_REJECTED, STEADY_S
+from headway.core.session.membership import Turn, confirm_effects, held_by, rejection
 from headway.core.session.opening import OPEN_TOKEN, AskAgain, Opening, Target
 from headway.core.session.requests import Answered, Requests
-from headway.core.session.turns import Failed, Hopeless, Refused
+from headway.core.session.turns import Failed, Hopeless, Refused, Replaced
 from headway.core.sync.backoff import BACKOFF_FIRST_S, Backoff
 from headway.core.sync.confirm import Confirmations
 from headway.core.wire import codec, commands
 from headway.core.wire.messages import UpdateStatus
-from headway.core.wire.rpc import Opened
+from headway.core.wire.rpc import Opened, Saved
 from headway.errors import (
     ConnectionLost,
     HeadwayError,
     MalformedFrame,
     UnknownMethod,
 )
-from headway.ids import DocumentId, Entropy, heads_from_text, peer_id
+from headway.ids import DocumentId, Entropy, peer_id
 from headway.moments import Moment
 
 __all__ = ["JOIN_TIMEOUT_S", "MAX_REJECTED", "STEADY_S", "Session"]
-
-JOIN_TIMEOUT_S = 30.0
-"""How long opening and joining may make no progress before the connection is given up."""
-
-STEADY_S = 2.0
-"""A connection that was live for so long was a good one: the next attempt after it is quick.
-One that breaks sooner may have been broken by what we send, and is tried ever more slowly."""
-
-MAX_REJECTED = 16
-"""Refused replicas kept for the person; the oldest goes first."""
 
 
 class Session:
@@ -61,7 +52,7 @@ class Session:
         self.document = NotebookDocument(Replica(peer_id(entropy)))
         self.status: effect.SessionStatus = "connecting"
         self.error: HeadwayError | None = None
-        self.rejected: list[tuple[UpdateStatus, NotebookDocument]] = []
+        self.rejected: list[tuple[str, NotebookDocument]] = []
         self.confirmations = Confirmations()
         self._target = target
         self._entropy = entropy
@@ -250,10 +241,8 @@ class Session:
             self._set_phase(Phase.CONNECTING)
             waited_for = len(self.confirmations) + len(self._requests) > 0
             self._emit(effect.Connect(start=waited_for))
-        if self._phase in CONNECTED_PHASES:
-            self._tick_connected(now)
-
-    def _tick_connected(self, now: Moment) -> None:
+        if self._phase not in CONNECTED_PHASES:
+            return
         late = self._progress_s is not None and self._progress_s <= now.monotonic_s
         if late and self._phase is not Phase.LIVE:
             self._leave("opening the notebook made no progress")
@@ -274,7 +263,7 @@ class Session:
         self._progress_s = now.monotonic_s + JOIN_TIMEOUT_S
         try:
             if frame.startswith(commands.RPC_MAGIC):
-                self._answered(commands.decode(frame))
+                self._answered(commands.decode(frame), now)
                 return
             message = codec.decode(frame)
         except MalformedFrame as error:
@@ -286,7 +275,7 @@ class Session:
             self._turn(turn)
             self._check_live(now)
 
-    def _answered(self, answer: object) -> None:
+    def _answered(self, answer: object, now: Moment) -> None:
         if not isinstance(answer, commands.Response | commands.ErrorResponse):
             return  # a server that asks us something: nothing a client answers
         if answer.id != OPEN_TOKEN:
@@ -300,6 +289,8 @@ class Session:
                 self._send(self._rooms.join(self.document, document, runtime))
             case AskAgain(frame=frame):
                 self._send((frame,))
+            case Replaced() as turn:
+                self._begin_anew(turn, now)
             case (Failed() | Hopeless()) as turn:
                 self._turn(turn)
 
@@ -334,17 +325,30 @@ class Session:
         refused = self.document
         held = self.confirmations.remote
 
-        def is_held(heads: str) -> bool:
-            return held.includes(refused.replica.version_at(heads_from_text(heads)))
-
         self._emit(*confirm_effects(self.confirmations.fail(error)))
-        self._settle(self._requests.fail_unless(is_held, error))
-        self.rejected = [*self.rejected, (status, refused)][-MAX_REJECTED:]
-        self.document = NotebookDocument(refused.replica.rebuilt(peer_id(self._entropy), held))
+        self._settle(self._requests.fail_unless(held_by(held, refused.replica), error))
+        fresh = refused.replica.rebuilt(peer_id(self._entropy), held)
+        self._set_aside(status.name.lower(), fresh)
         self._leave("an update was refused")
         self._rooms.member = None
         self._emit(effect.ReplicaRefused(status))
         self._set_status("rejected", error)
+
+    def _begin_anew(self, turn: Replaced, now: Moment) -> None:
+        """Another notebook is in this one's place: keep this one for the person, go on with it."""
+        opened, error = turn.opened, turn.error
+        self._emit(*confirm_effects(self.confirmations.fail(error)))
+        self._settle(self._requests.fail(error))
+        self._set_aside("replaced", Replica(peer_id(self._entropy)))
+        self.confirmations.replace(Version.EMPTY, now.monotonic_s)
+        self._rooms.begin_anew()
+        self._set_status("rejected", error)
+        self._set_phase(Phase.JOINING)
+        self._send(self._rooms.join(self.document, opened.document, opened.runtime))
+
+    def _set_aside(self, reason: str, fresh: Replica) -> None:
+        self.rejected = [*self.rejected, (reason, self.document)][-MAX_REJECTED:]
+        self.document = NotebookDocument(fresh)
 
     def _leave(self, reason: str) -> None:
         self._set_phase(Phase.LEAVING)
@@ -384,7 +388,10 @@ class Session:
         self._effects.extend(happening)
 
     def _settle(self, answered: Iterable[Answered]) -> None:
-        self._emit(*(effect.RequestSettled(each.token, each.outcome) for each in answered))
+        for each in answered:
+            if isinstance(each.outcome, Saved):
+                self._opening.moved(each.outcome.path)
+            self._emit(effect.RequestSettled(each.token, each.outcome))
 
     def _set_phase(self, phase: Phase) -> None:
         if phase is not self._phase:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from headway.core.wire.messages import UpdateStatus
-from headway.errors import HeadwayError
+from headway.core.wire.rpc import Opened
+from headway.errors import HeadwayError, NotebookReplaced
 
-__all__ = ["Failed", "Hopeless", "Refused"]
+__all__ = ["Failed", "Hopeless", "Refused", "Replaced"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +33,11 @@ class Refused:
     """An update was refused: the replica that made it is dead."""
 
     status: UpdateStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """The daemon has another notebook in this one's place: another history, never to be merged."""
+
+    opened: Opened
+    error: NotebookReplaced
