@@ -66,6 +66,7 @@ def examine(found: Paths) -> Iterator[Finding]:
         _packages,
         _home,
         _disk,
+        _store,
         _socket,
         _daemon,
         _kernels,
@@ -131,6 +132,17 @@ def _disk(found: Paths) -> Iterator[Finding]:
     yield Finding(
         "disk", ok, f"{human_size(free)} free.", "" if ok else "Make room: edits need it to last."
     )
+
+
+def _store(found: Paths) -> Iterator[Finding]:
+    from headway.edges.store_check import examine as examine_store
+
+    problems = examine_store(found.store, found.blobs)
+    for problem in problems:
+        remedy = f"Keep a copy of {found.store}; what is sound of it stays in use."
+        yield Finding("store", False, problem, remedy)
+    if not problems:
+        yield Finding("store", True, f"{found.store} is sound.")
 
 
 def _socket(found: Paths) -> Iterator[Finding]:

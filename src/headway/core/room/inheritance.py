@@ -93,8 +93,10 @@ class Inheritance:
         self._kernel.busy(now)
 
     def _end_lost(self, accepted: ExecutionAccepted, now: Moment) -> None:
-        if self._recorder.reader.status(accepted.execution_id) in TERMINAL:
-            return
-        ended = self._recorder.finished(accepted.execution_id, "lost", DAEMON_ENDED, now)
+        ended = self._recorder.reader.execution(accepted.execution_id)
+        if ended is None or ended.status not in TERMINAL:
+            ended = self._recorder.finished(accepted.execution_id, "lost", DAEMON_ENDED, now)
+        # One that had ended is unfinished only to a store whose copy of the result was damaged:
+        # it gets another.
         content = msgspec.json.encode(ended)
         self._ledger.record(ExecutionFinished(accepted.notebook, accepted.execution_id, content))
