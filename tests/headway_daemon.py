@@ -22,6 +22,7 @@ from websockets.asyncio.client import ClientConnection, unix_connect
 import headway
 from headway.client import discovery
 from headway.client.opening import AsyncOpening
+from headway.edges.lock import HomeLock
 from headway.edges.paths import Paths, prepare
 
 __all__ = [
@@ -87,7 +88,8 @@ class HeadwayDaemon:
 
     home: Path
     folder: Path
-    fronts: int = field(default=0)
+    locks: contextlib.ExitStack
+    homes: int = field(default=0)
 
     @property
     def socket(self) -> Path:
@@ -104,11 +106,17 @@ class HeadwayDaemon:
         options = {"home": self.home, "timeout": CALL_S, **options}
         return headway.open_async(self.folder / name, **options)
 
-    def front(self) -> Path:
-        """A home whose socket is free for a relay to this daemon."""
-        self.fronts += 1
-        home = self.home.parent / f"front-{self.fronts}"
+    def empty_home(self) -> Path:
+        """A home without a daemon."""
+        self.homes += 1
+        home = self.home.parent / f"home-{self.homes}"
         prepare(home)
+        return home
+
+    def front(self) -> Path:
+        """A home whose socket is for a relay to this daemon; none of its own can start there."""
+        home = self.empty_home()
+        self.locks.enter_context(HomeLock.acquire(Paths.of(home).lock))
         return home
 
     def post(self, method: str, **params: Any) -> Reply:
@@ -149,28 +157,37 @@ def headway_daemon() -> Iterator[HeadwayDaemon]:
     root = Path(tempfile.mkdtemp(prefix="hw-", dir="/tmp"))
     home, folder = root / "home", root / "notebooks"
     folder.mkdir()
-    former = os.environ.get("JUPYTER_PATH")
-    os.environ["JUPYTER_PATH"] = str(_dying_kernel(root / "jupyter"))
+    daemon = HeadwayDaemon(home, folder, contextlib.ExitStack())
     try:
-        daemon = HeadwayDaemon(home, folder)
-        with daemon.open("first"):
-            pid = daemon.post("status").body["pid"]
+        with _jupyter_path(_dying_kernel(root / "jupyter")):
+            # The first client starts it, and it keeps the environment of that moment.
+            daemon.open("first").close()
+        with daemon.locks:
+            yield daemon
+    finally:
+        for process in discovery._started:
+            if str(home) in list(process.args):  # type: ignore[arg-type]
+                _end(daemon, process)
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _jupyter_path(root: Path) -> Iterator[None]:
+    former = os.environ.get("JUPYTER_PATH")
+    os.environ["JUPYTER_PATH"] = str(root)
+    try:
+        yield
     finally:
         os.environ.pop("JUPYTER_PATH")
         if former is not None:
             os.environ["JUPYTER_PATH"] = former
-    process = next(each for each in discovery._started if each.pid == pid)
-    try:
-        yield daemon
-    finally:
-        _end(daemon, process)
-        shutil.rmtree(root, ignore_errors=True)
 
 
 def _end(daemon: HeadwayDaemon, process: subprocess.Popen[bytes]) -> None:
     try:
         # Told to stop it ends its kernels too, whatever it does at a signal.
-        daemon.post("stop")
+        with contextlib.suppress(OSError):
+            daemon.post("stop")
         process.wait(END_S)
     finally:
         if process.poll() is None:

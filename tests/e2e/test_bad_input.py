@@ -211,7 +211,7 @@ def test_a_second_daemon_for_a_home_gives_up_and_the_first_goes_on(
 def test_a_socket_whose_place_is_taken_is_told_and_what_is_there_stays(
     daemon: HeadwayDaemon,
 ) -> None:
-    home = daemon.front()
+    home = daemon.empty_home()
     place = Paths.of(home).socket
     place.write_text("somebody else's")
     failed = daemon_process(home)
