@@ -38,6 +38,9 @@ SHRINKABLE_BYTES = 64 * 1024 * 1024
 
 _INCREMENTAL = 2
 
+_BEGINNING_SUFFIX = ".new"
+"""What the name of an empty store ends with while it is being made."""
+
 LOG_KEPT_BYTES = 32 * 1024 * 1024
 """The write-ahead log is cut back to this when one large write has blown it up."""
 
@@ -118,9 +121,10 @@ def open_writer(path: Path) -> sqlite3.Connection:
     StoreTooNew and StoreFailed.
     """
     try:
-        fresh = _inspect(path)
-        if not path.exists():
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        if path.is_file() and path.stat().st_size > 0:
+            _inspect(path)
+        elif not path.is_dir():
+            _make(path)
         connection = sqlite3.connect(
             path,
             timeout=BUSY_TIMEOUT_S,
@@ -135,8 +139,6 @@ def open_writer(path: Path) -> sqlite3.Connection:
         except BaseException:
             connection.close()
             raise
-        if fresh:
-            sync_folder(path.parent)
     except (sqlite3.Error, OSError) as error:
         raise failure(path, error, "it was opened") from error
     return connection
@@ -155,10 +157,24 @@ def open_reader(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _inspect(path: Path) -> bool:
-    """Whether there is no store yet. Looks through a read-only connection, so changes nothing."""
-    if not path.exists() or (path.is_file() and path.stat().st_size == 0):
-        return True
+def _make(path: Path) -> None:
+    """Put an empty store in place, whole.
+
+    Made where it is, a crash in the middle would leave a database that can be read only after it
+    was written to (its rollback journal), and such a file is refused.
+    """
+    beginning = path.with_name(path.name + _BEGINNING_SUFFIX)
+    for leftover in (beginning, beginning.with_name(beginning.name + "-journal")):
+        leftover.unlink(missing_ok=True)
+    os.close(os.open(beginning, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    with closing(sqlite3.connect(beginning, isolation_level=None)) as connection:
+        _configure(connection, path)
+    beginning.rename(path)
+    sync_folder(path.parent)
+
+
+def _inspect(path: Path) -> None:
+    """Refuse a file that is no store of ours. It is opened for reading only, so not changed."""
     try:
         with closing(open_reader(path)) as connection:
             (owner,) = connection.execute("PRAGMA application_id").fetchone()
@@ -172,7 +188,7 @@ def _inspect(path: Path) -> bool:
             reason=getattr(error, "sqlite_errorname", type(error).__name__),
         ) from error
     if owner == 0 and version == 0 and tables == 0:
-        return True  # A crash came between the file and its first table.
+        return  # A crash came between the file and its first table.
     if owner != APPLICATION_ID:
         raise StoreFailed(
             f"{path} is a database of another program. It was not changed. Set HEADWAY_HOME to "
@@ -188,7 +204,6 @@ def _inspect(path: Path) -> bool:
             found=version,
             known=SCHEMA_VERSION,
         )
-    return False
 
 
 def _configure(connection: sqlite3.Connection, path: Path) -> None:
