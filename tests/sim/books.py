@@ -39,6 +39,8 @@ class Asked:
     cell_id: str
     text: str
     pinned: bool
+    in_turn: bool = True
+    """Whether its caller's earlier executions must begin before it."""
 
     @property
     def sha256(self) -> str:

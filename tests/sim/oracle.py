@@ -51,6 +51,10 @@ class Oracle:
         self.given: dict[str, str] = {}
         self.said: dict[str, list[KernelEvent]] = {}
         self.accepted: dict[str, str] = {}
+        self.repeated: dict[str, None] = {}
+        self._calls = 0
+        self._turns: dict[str, int] = {}
+        self._last_turn: dict[str, int] = {}
         self.batches: dict[str, list[str]] = {}
         self.ever_deleted: dict[str, None] = {}
         self._covers: dict[tuple[int, bytes], Version] = {}
@@ -153,13 +157,18 @@ class Oracle:
     def asks(self, execution_id: str, asked: Asked) -> None:
         """A client asks for an execution under this id."""
         self.asked.setdefault(execution_id, asked)
+        self._turns.setdefault(execution_id, self._calls)
+        self._calls += 1
 
     def asks_all(self, batch_id: str, cells: list[tuple[str, str]], client: str) -> None:
         """A client asks for every code cell, each with its text of now."""
+        call = self._calls
         self.batches[batch_id] = [cell_id for cell_id, text in cells if text.strip()]
         for cell_id, text in cells:
             execution_id = derived_execution_id(batch_id, cell_id)
             self.asks(execution_id, Asked(client, cell_id, text, pinned=True))
+            # Others may move its cells meanwhile, so within a batch any order is right.
+            self._turns[execution_id] = call
 
     def kernel_given(self, execution_id: str, code: str) -> None:
         """The room hands an execution to the kernel."""
@@ -168,6 +177,7 @@ class Oracle:
         assert asked is not None
         self.require(execution_id not in self.given, "an id runs at most once", execution_id)
         self.given[execution_id] = code
+        self._in_turn(execution_id, asked)
         sha256 = hashlib.sha256(code.encode()).hexdigest()
         if asked.pinned:
             self.require(
@@ -189,6 +199,14 @@ class Oracle:
             record is not None and record.source_sha256 == sha256,
             "the record has the hash of the source that runs",
         )
+
+    def _in_turn(self, execution_id: str, asked: Asked) -> None:
+        """One caller's executions begin in the order in which it asked, where nothing fails."""
+        if asked.in_turn and self.world.options.is_healthy and execution_id not in self.repeated:
+            turn = self._turns[execution_id]
+            last = self._last_turn.get(asked.client, -1)
+            self.require(turn >= last, "one caller's executions begin in order", execution_id)
+            self._last_turn[asked.client] = turn
 
     def kernel_said(self, events: tuple[KernelEvent, ...]) -> None:
         """The living kernel's events, just before the room hears them."""

@@ -230,7 +230,9 @@ class Person:
         identity = execution_id(wall_s, self.dice.randbytes)
         seen = self if seen_by is None else seen_by
         text = seen.document.source(cell_id)
-        asked = Asked(client.name, cell_id, text, pinned=source == "confirmed")
+        asked = Asked(
+            client.name, cell_id, text, pinned=source == "confirmed", in_turn=seen_by is None
+        )
         client.world.oracle.asks(identity, asked)
         if seen_by is None:
             self._runs.append(identity)
@@ -253,6 +255,9 @@ class Person:
             return
         identity = execution_id(client.world.timeline.now().wall_s, self.dice.randbytes)
         cells = [(each.id, each.source) for each in self.document.cells()]
+        # Somebody may show a deleted cell again before the daemon looks; it runs as it was here.
+        hidden = [(each, self.document._source_of(each)) for each in self.document.deleted()]
+        cells += [(each, text) for each, text in hidden if not each.endswith("n")]
         client.world.oracle.asks_all(identity, cells, client.name)
         allow = self.dice.random() < 0.5
         params = rpc.ExecuteAll(
@@ -313,6 +318,7 @@ class Person:
         tries = self._tries.get(params.execution_id, 0)
         if isinstance(outcome, lost) and tries < 3 and self.dice.random() < 0.8:
             self._tries[params.execution_id] = tries + 1
+            self.client.world.oracle.repeated[params.execution_id] = None
             self.client.world.hit("execute asked again under the same id")
             again = self.client.world.timeline.after
             again(self.dice.uniform(0, 0.2), lambda: self._again(params))
