@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import hashlib
 import os
 import resource
@@ -11,7 +12,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
@@ -210,6 +211,82 @@ def test_a_write_during_ours_is_seen_before_the_rename(
     with pytest.raises(FileChanged):
         run(DiskFiles().replace(str(path), NEW, None))
     assert path.read_bytes() == FOREIGN
+    assert names_in(tmp_path) == ["a.ipynb"]
+
+
+def void(_: object) -> None:
+    """For what gives a value that nobody needs."""
+
+
+def in_the_last_instant(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
+    """Another program acts between our last comparison and the exchange."""
+    real = files_module.exchange
+    done: list[bool] = []
+
+    def exchange(one: Path, other: Path) -> bool:
+        if not done:
+            done.append(True)
+            happens()
+        return real(one, other)
+
+    monkeypatch.setattr(files_module, "exchange", exchange)
+
+
+def test_a_file_renamed_into_place_in_the_last_instant_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = tmp_path / "a.ipynb", tmp_path / "other"
+    path.write_bytes(OLD)
+    other.write_bytes(FOREIGN)
+    in_the_last_instant(monkeypatch, lambda: void(other.rename(path)))
+    with pytest.raises(FileChanged):
+        run(DiskFiles().replace(str(path), NEW, sha_of(OLD)))
+    assert path.read_bytes() == FOREIGN
+    assert names_in(tmp_path) == ["a.ipynb"]
+
+
+def test_a_file_written_in_place_in_the_last_instant_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.ipynb"
+    path.write_bytes(OLD)
+    in_the_last_instant(monkeypatch, lambda: void(path.write_bytes(FOREIGN)))
+    with pytest.raises(FileChanged):
+        run(DiskFiles().replace(str(path), NEW, sha_of(OLD)))
+    assert path.read_bytes() == FOREIGN
+
+
+def test_a_file_removed_in_the_last_instant_is_not_brought_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.ipynb"
+    path.write_bytes(OLD)
+    in_the_last_instant(monkeypatch, path.unlink)
+    with pytest.raises(FileChanged):
+        run(DiskFiles().replace(str(path), NEW, sha_of(OLD)))
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETLEASE"), reason="the system has no leases")
+def test_a_file_that_another_program_is_writing_is_left_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.ipynb"
+    path.write_bytes(OLD)
+    with path.open("r+b") as writing:
+        with pytest.raises(FileChanged):
+            run(DiskFiles().replace(str(path), NEW, sha_of(OLD)))
+        writing.write(FOREIGN)
+    assert path.read_bytes() == FOREIGN
+    assert run(DiskFiles().replace(str(path), NEW, sha_of(FOREIGN))) is True
+
+
+def test_a_system_that_cannot_exchange_files_replaces_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files_module, "_renameat2", None)
+    path = tmp_path / "a.ipynb"
+    path.write_bytes(OLD)
+    assert run(DiskFiles().replace(str(path), NEW, sha_of(OLD))) is True
+    assert path.read_bytes() == NEW
     assert names_in(tmp_path) == ["a.ipynb"]
 
 

@@ -9,20 +9,24 @@ the owner where the system lets us. What it cannot keep: other hard links to the
 with the old bytes, and access control lists.
 
 How safe "replace only what I know" is: a file that must not exist yet is put in place by link(2),
-which fails if a name appeared meanwhile: no window. A file that exists is read and compared once
-more right before rename(2); what another program writes between those two calls (some tens of
-microseconds and the reading of the file) is lost, as the system has no compare-and-rename.
+which fails if a name appeared meanwhile. A file that exists is read and compared, then exchanged
+with ours by renameat2(2), and what came out is compared once more: if another program wrote in
+between, or has it open for writing still (told by asking for a lease), theirs is put back and
+nothing is lost. Where the system cannot exchange, what another program writes between the
+comparison and rename(2), some tens of microseconds, is lost.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import errno
 import fcntl
 import hashlib
 import os
 import secrets
+import signal
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,6 +46,12 @@ TEMPORARY_PREFIX = ".headway-"
 
 _NEW_FILE_MODE = 0o666
 """Before the umask, like any editor's new file."""
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+_renameat2: Any = None
+with contextlib.suppress(OSError, AttributeError):
+    _renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
 
 _TRANSIENT = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EBUSY, errno.EAGAIN}
@@ -113,7 +123,7 @@ class DiskFiles:
                 if expected_sha256 is None:
                     temporary.appear_as(target)
                 else:
-                    temporary.path.rename(target)
+                    temporary.take_the_place_of(target, content, expected_sha256)
             sync_folder(target.parent)
         except FileExistsError as error:
             found = _read_now(path)
@@ -177,6 +187,26 @@ class _Temporary:
             # A file system without hard links: only the check before is between us and others.
             self.path.rename(target)
 
+    def take_the_place_of(self, target: Path, content: bytes, expected_sha256: str) -> None:
+        """Become `target`, which holds what `expected_sha256` names; else FileChanged."""
+        try:
+            if not exchange(self.path, target):
+                self.path.rename(target)
+                return
+        except FileNotFoundError as error:
+            if not target.parent.is_dir():
+                raise
+            raise changed_elsewhere(str(target), None) from error
+        displaced = _read_bytes(str(self.path))
+        found = None if displaced is None else hashlib.sha256(displaced).hexdigest()
+        if found == expected_sha256 and not _is_being_written(self.path):
+            return
+        # Theirs back in its place. Whatever is there by then instead of ours is newer still.
+        exchange(self.path, target)
+        if _read_bytes(str(self.path)) != content:
+            exchange(self.path, target)
+        raise changed_elsewhere(str(target), found)
+
 
 def _read_now(path: str) -> FileContent | None:
     try:
@@ -216,6 +246,44 @@ def _may_replace(path: str, content: bytes, expected_sha256: str | None) -> bool
     if found != expected_sha256:
         raise changed_elsewhere(path, found)
     return True
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two files take each other's name in one step; False where the system cannot.
+
+    Raises OSError when one of them is not there, or the folder refuses.
+    """
+    if _renameat2 is None:
+        return False
+    names = os.fsencode(one), os.fsencode(other)
+    if _renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}:
+        return False
+    raise OSError(number, os.strerror(number), str(other))
+
+
+def _is_being_written(path: Path) -> bool:
+    """Whether another program has the file open for writing; False where that cannot be known.
+
+    A read lease is granted only on a file that nobody may be writing (fcntl(2)).
+    """
+    if not hasattr(fcntl, "F_SETLEASE"):
+        return False
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            # Who opens it while we hold the lease makes the system signal us: with one that does
+            # nothing.
+            fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+    return False
 
 
 def _status_to_keep(target: Path) -> os.stat_result | None:

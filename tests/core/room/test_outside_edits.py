@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from headway.core.document import mime
+from headway.core.document.edits import UpdateSource
 from headway.core.document.nbformat import serialize
 from headway.core.room.autosave import AUTOSAVE_QUIET_S
 from headway.core.room.effects import (
@@ -320,6 +321,62 @@ def test_a_wholly_other_notebook_in_the_file_takes_the_place_of_what_was_there()
     stage.outside(notebook(*others))
 
     assert stage.sources() == ["other 0", "other 1", "other 2"]
+
+
+def saved_twice() -> tuple[FileStage, list[bytes]]:
+    """A notebook whose file we wrote twice, and what was in it before, between and after."""
+    stage = FileStage()
+    versions = [stage.files[PATH]]
+    for number in range(2):
+        stage.peer(number + 1).add_cell(f"ours{number}", f"ours {number}")
+        stage.settle()
+        versions.append(stage.files[PATH])
+    return stage, versions
+
+
+def with_cell(content: bytes, source: str) -> bytes:
+    read = json.loads(content)
+    read["cells"].append({"cell_type": "raw", "id": "new", "metadata": {}, "source": source})
+    return json.dumps(read).encode()
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_a_program_that_read_the_file_before_we_wrote_it_deletes_nothing_of_ours(
+    version: int,
+) -> None:
+    stage, versions = saved_twice()
+    stage.outside(with_cell(versions[version], "theirs"))
+    stage.settle()
+
+    assert sorted(stage.sources()) == ["1", "2", "ours 0", "ours 1", "theirs"]
+    assert sorted(stage.in_file()) == ["1", "2", "ours 0", "ours 1", "theirs"]
+
+
+def test_a_program_that_read_the_file_before_we_changed_a_cell_does_not_change_it_back() -> None:
+    stage = FileStage()
+    before = stage.files[PATH]
+    peer = stage.peer()
+    peer.edit(UpdateSource("c0", "1 and more"))
+    stage.settle()
+    stage.outside(with_cell(before, "theirs"))
+
+    assert stage.sources() == ["1 and more", "2", "theirs"]
+
+
+def test_a_file_that_is_put_back_as_it_was_takes_back_what_came_since() -> None:
+    stage, versions = saved_twice()
+    stage.outside(versions[1])
+
+    assert stage.sources() == ["1", "2", "ours 0"]
+
+
+def test_a_cell_that_another_program_deletes_from_the_latest_file_is_deleted() -> None:
+    stage, versions = saved_twice()
+    read = json.loads(with_cell(versions[2], "theirs"))
+    del read["cells"][0]
+    stage.outside(json.dumps(read).encode())
+
+    assert stage.sources() == ["2", "ours 0", "ours 1", "theirs"]
 
 
 # Outputs

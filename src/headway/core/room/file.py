@@ -16,6 +16,7 @@ A file that cannot be merged is left alone, and said to be so, until it changes:
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, assert_never
 from headway.core.document.nbformat import render_notebook
 from headway.core.room.autosave import Autosave
 from headway.core.room.effects import FileRecorded, ReadFile, WriteFile
+from headway.core.room.file_errors import exists_already, removed
 from headway.core.room.inputs import (
     FileAccepted,
     FileSeen,
@@ -35,7 +37,6 @@ from headway.core.wire.rpc import Saved
 from headway.errors import (
     BadRequest,
     FileChanged,
-    FileError,
     FileWouldEmpty,
     HeadwayError,
     NotebookUnreadable,
@@ -60,6 +61,12 @@ MAX_RACES = 20
 
 _RACE_FIRST_S, _RACE_LONGEST_S = 0.005, 0.5
 """Waits between a refused write and the look after it; doubled each time."""
+
+MAX_OLDER_BASES = 6
+"""Bases before the latest one that are remembered: what another program may have read last."""
+
+OLDER_BASE_BYTES = 1024 * 1024
+"""A larger one is not: each is read anew at a merge, and that must not take long."""
 
 LOOK_AGAIN_S = 5.0
 """A file that could not be read for a reason that passes is looked at again after this long."""
@@ -102,6 +109,7 @@ class NotebookFile:
         self._base_sha256 = known.base_sha256
         self._there = known.base_sha256 if known.is_there else None
         self._runs = known.runs
+        self._older: deque[bytes] = deque(maxlen=MAX_OLDER_BASES)
         self.autosave = Autosave()
         self._held = known.refused
         self._held_sha256: str | None = None
@@ -230,7 +238,7 @@ class NotebookFile:
             if self._base is None:
                 self._release()
             else:
-                self._hold(_removed(self.path), None)
+                self._hold(removed(self.path), None)
         elif event.sha256 == self._base_sha256:
             self._there = event.sha256
             self._release()
@@ -249,7 +257,9 @@ class NotebookFile:
     def _take(self, content: bytes, sha256: str, now: Moment, *, accepts: bool) -> None:
         was_saved = not self.autosave.is_behind and not self._next_for
         try:
-            taken = self._intake.take(self._base, content, self._runs, now, accepts=accepts)
+            taken = self._intake.take(
+                self._base, content, self._runs, now, older=tuple(self._older), accepts=accepts
+            )
         except FileWouldEmpty as error:
             if self._keeps_ours == sha256:
                 self._know(content, sha256)
@@ -272,6 +282,8 @@ class NotebookFile:
     def _know(self, content: bytes, sha256: str) -> None:
         """The file holds this, and we have dealt with it: the base of the next merge."""
         assert self.path is not None, "nobody looks at no file"
+        if self._base is not None and len(self._base) <= OLDER_BASE_BYTES:
+            self._older.append(self._base)
         self._base, self._base_sha256, self._there = content, sha256, sha256
         self._release()
         self._ledger.record(FileRecorded(self._document, self.path, sha256, content))
@@ -338,7 +350,7 @@ class NotebookFile:
         if write.path != self.path:
             self.autosave.put_off(now)
             if isinstance(error, FileChanged):
-                error = _exists(write.path)
+                error = exists_already(write.path)
         elif isinstance(error, FileChanged | NotebookUnreadable):
             self.autosave.put_off(now)
             self._look_now()
@@ -377,20 +389,3 @@ class NotebookFile:
             return False
         self._step = None
         return True
-
-
-def _removed(path: str | None) -> FileChanged:
-    return FileChanged(
-        f"{path} was removed or renamed by another program. The notebook is kept here; save it to "
-        "write the file again, or save it elsewhere.",
-        path=path,
-        found_sha256=None,
-    )
-
-
-def _exists(path: str) -> FileError:
-    return FileError(
-        f"There is a file at {path} already, and it was left as it is. Choose another path, or "
-        "open that one.",
-        path=path,
-    )

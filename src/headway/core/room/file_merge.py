@@ -3,6 +3,11 @@
 Floor 3, pure. Used when a notebook is opened and whenever another program has written its file.
 What is written and when is `file`'s business.
 
+Which base? A program that read the file, and wrote it after we had written it anew, knows nothing
+of what we wrote in between: against the latest base that would be deleted. So the base is the one
+of the last few that the file differs from least, the latest in doubt; but a file that is exactly
+as one of them was put back on purpose, and counts against the latest.
+
 A cell's outputs in the file count as the other program's when they differ from those in the
 base. They then take the place of what the document shows, unless the cell was run here since the
 base was written: a run is never put aside for a file.
@@ -10,7 +15,7 @@ base was written: a run is never put aside for a file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +68,7 @@ def plan_merge(
     content: bytes,
     entropy: Entropy,
     *,
+    older: Sequence[bytes] = (),
     accepts: bool = False,
 ) -> FileMerge:
     """What `content` changed since `base`; nothing is changed yet.
@@ -72,15 +78,22 @@ def plan_merge(
         base: The bytes last written to, or read from, the file; None if never.
         content: The file's bytes now.
         entropy: For the ids of cells that have none.
+        older: Bases before `base`, the oldest first.
         accepts: A person wants the file's version, whatever it takes away.
 
     Raises NotebookUnreadable when the bytes are no notebook, and FileWouldEmpty when the merge
     would take most of the notebook away.
     """
     ours = notebook.cells()
-    theirs = parse_notebook(content, lambda: cell_id(entropy))
-    known = None if base is None else parse_notebook(base, lambda: cell_id(entropy))
-    known, theirs = aligned(known, theirs, ours)
+
+    def parse(file: bytes) -> ParsedNotebook:
+        return parse_notebook(file, lambda: cell_id(entropy))
+
+    parsed = parse(content)
+    known, theirs = aligned(None if base is None else parse(base), parsed, ours)
+    if known is not None and (older := [each for each in older if each != base]):
+        pairs = [(known, theirs), *(aligned(parse(each), parsed, ours) for each in reversed(older))]
+        known, theirs = _closest([(one, other) for one, other in pairs if one is not None])
     edits = reconcile(
         known, theirs, ours, notebook.metadata(), notebook.deleted(), may_empty=accepts
     )
@@ -146,9 +159,31 @@ def runs_shown(
     return found
 
 
-def _same_outputs(before: ShownOutputs | None, after: ShownOutputs) -> bool:
-    if before is None:
-        return not after.outputs and after.execution_count is None
+_Pair = tuple[ParsedNotebook, ParsedNotebook]
+
+
+def _closest(pairs: Sequence[_Pair]) -> _Pair:
+    """The base, with the file aligned to it, that the file differs from least; latest first."""
+    distances = [_distance(*pair) for pair in pairs]
+    if not all(distances):
+        return pairs[0]
+    return pairs[distances.index(min(distances))]
+
+
+def _distance(base: ParsedNotebook, theirs: ParsedNotebook) -> int:
+    """How many cells differ, in what is in them or in what they show."""
+    before = {cell.id: cell for cell in base.cells}
+    after = {cell.id: cell for cell in theirs.cells}
+    changed = sum(
+        cell != before[each] or not _same_outputs(base.outputs.get(each), theirs.outputs.get(each))
+        for each, cell in after.items()
+        if each in before
+    )
+    return len(before.keys() ^ after.keys()) + changed + (base.metadata != theirs.metadata)
+
+
+def _same_outputs(before: ShownOutputs | None, after: ShownOutputs | None) -> bool:
+    before, after = before or ShownOutputs(), after or ShownOutputs()
     return before.execution_count == after.execution_count and identical(
         list(before.outputs), list(after.outputs)
     )

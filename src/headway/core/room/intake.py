@@ -6,7 +6,7 @@ changed outputs as records `requested_by` "file". When to look at the file is `f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,7 @@ class Intake:
         runs: Mapping[CellId, ExecutionId],
         now: Moment,
         *,
+        older: Sequence[bytes],
         accepts: bool,
     ) -> Taken:
         """Merge what `content` changed since `base`; all of it or nothing.
@@ -58,6 +59,7 @@ class Intake:
             content: The file's bytes now.
             runs: The executions that the base shows.
             now: This instant.
+            older: Bases before that, the oldest first.
             accepts: A person wants the file's version, whatever it takes away.
 
         Raises NotebookUnreadable for what is no notebook, or one that breaks our limits, and
@@ -65,7 +67,7 @@ class Intake:
         """
         notebook = self._documents.notebook
         check_readable(content)
-        plan = plan_merge(notebook, base, content, self._entropy, accepts=accepts)
+        plan = plan_merge(notebook, base, content, self._entropy, older=older, accepts=accepts)
         try:
             notebook.apply(plan.edits, now, "file")
         except EditError as error:

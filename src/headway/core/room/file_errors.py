@@ -1,0 +1,29 @@
+"""What a person is told of a file that another program removed, or that is there already.
+
+Floor 3. Sentences; what leads to them is `file`'s business.
+"""
+
+from __future__ import annotations
+
+from headway.errors import FileChanged, FileError
+
+__all__ = ["exists_already", "removed"]
+
+
+def removed(path: str | None) -> FileChanged:
+    """The error of a file that is gone."""
+    return FileChanged(
+        f"{path} was removed or renamed by another program. The notebook is kept here; save it to "
+        "write the file again, or save it elsewhere.",
+        path=path,
+        found_sha256=None,
+    )
+
+
+def exists_already(path: str) -> FileError:
+    """The error of a save to a new path where a file is."""
+    return FileError(
+        f"There is a file at {path} already, and it was left as it is. Choose another path, or "
+        "open that one.",
+        path=path,
+    )
