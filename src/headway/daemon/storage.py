@@ -14,6 +14,7 @@ from functools import partial
 from headway.core.room.effects import Compact, Persist, StoreBlob
 from headway.core.room.inputs import Persisted, PersistFailed
 from headway.edges.ports import Blobs, Store
+from headway.edges.store_rows import payload_bytes
 from headway.errors import HeadwayError, StoreFailed
 
 __all__ = ["BACKLOG_MAX_BYTES", "BLOBS_AT_ONCE", "Backlog", "StorageLane"]
@@ -93,7 +94,7 @@ class StorageLane:
         self._queue: deque[Persist | Compact | StoreBlob] = deque()
         self._busy = False
         self._appended = 0
-        self._ready: list[Persist] = []
+        self._ready: list[Persist | Compact] = []
         self._error: HeadwayError | None = None
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
@@ -168,6 +169,23 @@ class StorageLane:
             self._backlog.hold(-sum(len(blob.data) for blob in blobs))
 
     def _append(self, effect: Persist | Compact) -> None:
+        """Give it to the store at the end of this turn of the loop.
+
+        What one turn asks for (an edit and the execution that builds on it, say) is one group
+        there, and one fsync.
+        """
+        if not self._ready:
+            asyncio.get_running_loop().call_soon(self._hand_over)
+        self._ready.append(effect)
+        self._backlog.hold(_size(effect))
+
+    def _hand_over(self) -> None:
+        ready, self._ready = self._ready, []
+        for effect in ready:
+            self._begin(effect)
+            self._backlog.hold(-_size(effect))
+
+    def _begin(self, effect: Persist | Compact) -> None:
         if self._error is not None:
             if isinstance(effect, Persist):
                 self._settled(PersistFailed(effect.token, self._error))
@@ -204,8 +222,14 @@ class StorageLane:
         self._check_empty()
 
     def _check_empty(self) -> None:
-        if not self._queue and not self._busy and not self._appended:
+        if not (self._queue or self._busy or self._ready or self._appended):
             self._empty.set()
+
+
+def _size(effect: Persist | Compact) -> int:
+    if isinstance(effect, Compact):
+        return len(effect.snapshot)
+    return sum(map(payload_bytes, effect.records))
 
 
 def _first(group: BaseExceptionGroup[HeadwayError]) -> HeadwayError:
