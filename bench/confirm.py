@@ -1,0 +1,138 @@
+"""One edit, confirmed: ours over a raw WebSocket echo of as many bytes, and over a raw fsync.
+
+Aim: twice the echo plus one fsync. With the store in memory it is merging and acknowledging
+alone; with the store on the disk an fsync comes on top, on the same file system as the raw one.
+
+    python bench/confirm.py [--rounds 20] [--count 50] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, ExitStack
+from functools import partial
+from pathlib import Path
+
+from websockets.asyncio.client import ClientConnection, unix_connect
+
+import headway
+from headway.edges.paths import Paths
+from measure import Rounds, own_home, parser, publish, row, take_turns_async, timed_async
+
+MESSAGE_BYTES = 200
+"""About what one keystroke is as a frame."""
+
+PAGES_BYTES = 2 * 4096
+"""About what one commit writes to the log."""
+
+START_LIMIT_S = 20.0
+WARM_UP = 50
+HERE = Path(__file__).parent
+
+
+async def measured(rounds: int, count: int) -> Rounds:
+    """All contenders, in turns."""
+    with ExitStack() as folders:
+        home, memory_home = (folders.enter_context(own_home()) for _ in range(2))
+        async with AsyncExitStack() as stack:
+            in_memory = await _in_memory(stack, memory_home)
+            on_disk = await stack.enter_async_context(
+                headway.open_async(home / "a.ipynb", home=home)
+            )
+            echo = await _echo(stack)
+            descriptor = os.open(home / "fsync", os.O_RDWR | os.O_CREAT)
+            stack.callback(os.close, descriptor)
+            os.write(descriptor, bytes(64 * PAGES_BYTES))
+            message = os.urandom(MESSAGE_BYTES)
+            cells = {each: each.add_cell("") for each in (in_memory, on_disk)}
+
+            async def confirm(notebook: headway.AsyncNotebook) -> None:
+                notebook.append_source(cells[notebook], "x")
+                await notebook.confirm_sync()
+
+            async def round_trip() -> None:
+                await echo.send(message)
+                await echo.recv()
+
+            async def sync_disk() -> None:
+                os.pwrite(descriptor, os.urandom(PAGES_BYTES), 0)
+                os.fsync(descriptor)
+
+            works: dict[str, Callable[[], Awaitable[None]]] = {
+                "confirm_sync, store in memory": partial(confirm, in_memory),
+                "confirm_sync": partial(confirm, on_disk),
+                "websockets echo": round_trip,
+                "fsync": sync_disk,
+            }
+            for work in works.values():
+                await timed_async(work, WARM_UP)
+            blocks: dict[str, Callable[[], Awaitable[Sequence[float]]]] = {
+                name: partial(timed_async, work, count) for name, work in works.items()
+            }
+            return await take_turns_async(blocks, rounds)
+
+
+async def _in_memory(stack: AsyncExitStack, home: Path) -> headway.AsyncNotebook:
+    """A notebook at a daemon that keeps everything in memory."""
+    daemon = subprocess.Popen([sys.executable, HERE / "daemon_in_memory.py", home])
+    stack.callback(_end, daemon)
+    socket = Paths.of(home).socket
+    async with asyncio.timeout(START_LIMIT_S):
+        while not socket.exists():
+            await asyncio.sleep(0.05)
+    return await stack.enter_async_context(headway.open_async(home / "a.ipynb", home=home))
+
+
+async def _echo(stack: AsyncExitStack) -> ClientConnection:
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="hw-echo-"))
+    path = str(Path(folder) / "socket")
+    server = subprocess.Popen(
+        [sys.executable, HERE / "echo_server.py", path], stdout=subprocess.PIPE
+    )
+    stack.callback(_end, server)
+    assert server.stdout is not None, "its output is a pipe"
+    await asyncio.to_thread(server.stdout.readline)
+    connecting = unix_connect(path, "ws://localhost/", compression=None, max_size=None)
+    return await stack.enter_async_context(connecting)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    process.wait()
+
+
+def main() -> None:
+    options = parser(__doc__ or "", rounds=20, count=50).parse_args()
+    taken = asyncio.run(measured(options.rounds, options.count))
+    disk = [
+        [one + other for one, other in zip(echoes, syncs, strict=True)]
+        for echoes, syncs in zip(
+            [[2 * each for each in block] for block in taken["websockets echo"]],
+            taken["fsync"],
+            strict=True,
+        )
+    ]
+    taken["2 echoes + 1 fsync"] = disk
+    publish(
+        [
+            row(
+                "confirm_sync, store in memory",
+                taken,
+                "confirm_sync, store in memory",
+                "websockets echo",
+                "2.0x",
+            ),
+            row("confirm_sync, durable", taken, "confirm_sync", "2 echoes + 1 fsync", "1.0x"),
+            row("confirm_sync, durable", taken, "confirm_sync", "fsync", ""),
+        ],
+        options.json,
+    )
+
+
+if __name__ == "__main__":
+    main()
