@@ -29,6 +29,7 @@ from headway.core.kernel.events import (
 from headway.core.room.effects import ExecuteRequest
 from headway.edges import jupyter_kernel, kernel_wire
 from headway.edges import kernels as kernels_module
+from headway.edges.kernel_folder import base_folder
 from headway.edges.kernels import JupyterKernel, JupyterKernels
 from headway.errors import KernelStartFailed
 
@@ -163,19 +164,20 @@ def test_the_reason_of_a_crash_quotes_what_the_interpreter_said() -> None:
     play(scenario)
 
 
-def test_death_is_seen_by_a_thread_where_there_is_no_pidfd(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(os, "pidfd_open")
-
+def test_a_kernel_does_not_outlive_its_warden_and_leaves_no_folder(tmp_path: Path) -> None:
     async def scenario(kernels: JupyterKernels) -> None:
         kernel, heard = await started(kernels)
-        kernel.ask(ExecuteRequest("e", "import os; os._exit(7)"))
+        pidfd = os.pidfd_open(kernel.pid)
+        kernel.ask(ExecuteRequest("e", "import os, signal; os.kill(os.getppid(), signal.SIGKILL)"))
         await heard.until(lambda: bool(heard.reasons))
-        assert heard.reasons == ["it exited with status 7"]
-        other, _ = await started(kernels)
-        await other.stop()
-        assert not is_alive(other.pid)
+        assert heard.reasons == ["its warden was killed, and so it was too"]
+        gone, _, _ = select.select([pidfd], [], [], LIMIT_S)
+        os.close(pidfd)
+        assert gone
+        await kernel.stop()
+        assert list(tmp_path.iterdir()) == []
 
-    play(scenario)
+    play(scenario, tmp_path)
 
 
 def test_what_arrived_before_death_is_told_before_it() -> None:
@@ -456,16 +458,20 @@ def test_its_folder_is_private_while_it_lives_and_gone_afterwards(tmp_path: Path
     play(scenario, base)
 
 
-def test_a_folder_too_long_for_sockets_is_not_used(tmp_path: Path) -> None:
+def test_a_folder_too_long_for_sockets_has_a_short_one_in_its_stead(tmp_path: Path) -> None:
     base = tmp_path / ("long" * 25)
+    short = base_folder(base)
 
     async def scenario(kernels: JupyterKernels) -> None:
         kernel, heard = await started(kernels)
         kernel.ask(ExecuteRequest("e", "1"))
         await heard.finished("e")
         assert not base.exists()
+        assert short.is_dir()
 
     play(scenario, base)
+    assert list(short.iterdir()) == []
+    short.rmdir()
 
 
 def test_a_kernelspec_may_ask_for_tcp_and_for_interrupts_by_message(

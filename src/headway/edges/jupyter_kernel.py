@@ -40,23 +40,14 @@ from typing import Any, Final, assert_never
 
 import zmq
 
-from headway.core.kernel.events import (
-    ExecuteInput,
-    ExecuteReply,
-    Idle,
-    KernelEvent,
-    KernelInfo,
-    ReplyLost,
-)
+from headway.core.kernel.events import ExecuteInput, KernelEvent, KernelInfo
 from headway.core.kernel.jupyter import (
     complete_request,
     execute_request,
-    inquiry_request,
     inspect_request,
     is_ipykernel,
     parent_id,
     prepare_request,
-    read_inquiry,
     read_message,
 )
 from headway.core.kernel.outstanding import Outstanding
@@ -67,6 +58,7 @@ from headway.core.room.effects import (
     KernelRequest,
 )
 from headway.edges.kernel_folder import read_connection, write_connection
+from headway.edges.kernel_inquiry import Inquiry
 from headway.edges.kernel_process import KernelProcess
 from headway.edges.kernel_record import Asked, AskedNote, KernelRecord, read_asked, write_record
 from headway.edges.kernel_wire import ChannelName, KernelWire
@@ -93,9 +85,6 @@ INTERRUPT_WAIT_S: Final = 1.0
 
 INTERRUPT_SETTLE_S: Final = 0.02
 """How long after its input was announced an execution's code surely runs (measured: 3 ms)."""
-
-REPLY_LOST: Final = "it ended while the daemon was away, and how is not known"
-"""Why an adopted execution has no reply."""
 
 LAST_MESSAGES_TIMEOUT_S: Final = 0.1
 """How long an ended kernel's last messages are waited for when its connection stays open."""
@@ -129,9 +118,7 @@ class JupyterKernel:
         self._is_ipykernel = False
         self._count = 0
         self._note: AskedNote | None = None
-        self._inquiry: tuple[str, Asked] | None = None
-        self._inquiry_reply: dict[str, Any] | None = None
-        self._inquiry_idle = False
+        self._inquiry: Inquiry | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
         self._gone = asyncio.Event()
@@ -234,9 +221,7 @@ class JupyterKernel:
         self._wire = KernelWire(context, connection, self._receive)
         self._note = AskedNote(self._private)
         self._is_ipykernel = record.is_ipykernel
-        self.info = KernelInfo(
-            record.language, record.language_info, record.protocol_version, record.banner
-        )
+        self.info = record.info
         if asked is not None:
             self._count = asked.after_count + 1
             self._outstanding.taken_up(asked.execution_id, self._count)
@@ -244,9 +229,9 @@ class JupyterKernel:
         await self._process.begun()
         await self._listen()
         if asked is not None:
-            kind = "execute_request" if self._is_ipykernel else "kernel_info_request"
-            content = inquiry_request() if self._is_ipykernel else {}
-            self._inquiry = self._ask_own("shell", kind, content), asked
+            inquiry = Inquiry(asked, self._outstanding, is_ipykernel=self._is_ipykernel)
+            inquiry.request = self._ask_own("shell", *inquiry.question())
+            self._inquiry = inquiry
         return asked
 
     async def _listen(self) -> None:
@@ -296,21 +281,16 @@ class JupyterKernel:
         self._ready = True
         if owner is not None:
             self._note = AskedNote(self._private)
-            write_record(self._private, self._record(owner))
+            record = KernelRecord.of(
+                owner.document,
+                owner.incarnation,
+                self.name,
+                self.info,
+                interrupt_mode=self._spec.interrupt_mode,
+                is_ipykernel=self._is_ipykernel,
+            )
+            write_record(self._private, record)
         self._process.ready(keep=owner is not None)
-
-    def _record(self, owner: KernelOwner) -> KernelRecord:
-        return KernelRecord(
-            document=owner.document,
-            incarnation=owner.incarnation,
-            name=self.name,
-            language=self.info.language,
-            interrupt_mode=self._spec.interrupt_mode,
-            is_ipykernel=self._is_ipykernel,
-            language_info=self.info.language_info,
-            protocol_version=self.info.protocol_version,
-            banner=self.info.banner,
-        )
 
     async def kill(self) -> None:
         """End it without asking."""
@@ -365,8 +345,8 @@ class JupyterKernel:
             case "kernel_info_reply" if request in self._probes:
                 reply = self._outstanding.give_up(self._probes.pop(request))
                 return () if reply is None else (reply,)
-            case kind if self._inquiry is not None and request == self._inquiry[0]:
-                return self._take_inquiry(kind, message, self._inquiry[1])
+            case _ if self._inquiry is not None and request == self._inquiry.request:
+                return self._inquiry.take(message)
             case "kernel_info_reply" if not self._answer.done():
                 self._answer.set_result(message)
             case "execute_reply":
@@ -374,27 +354,6 @@ class JupyterKernel:
             case _:
                 pass
         return ()
-
-    def _take_inquiry(
-        self, kind: Any, message: dict[str, Any], asked: Asked
-    ) -> tuple[KernelEvent, ...]:
-        """What comes after the adopted execution: once it has all come, that one is over."""
-        if kind in {"execute_reply", "kernel_info_reply"}:
-            self._inquiry_reply = message
-        elif kind == "status" and message["content"].get("execution_state") == "idle":
-            self._inquiry_idle = True
-        if self._inquiry_reply is None or not self._inquiry_idle:
-            return ()
-        self._inquiry = None
-        execution_id = asked.execution_id
-        idle = Idle(execution_id)
-        if not self._outstanding.settled(execution_id):
-            return (idle,)
-        told = read_inquiry(self._inquiry_reply, asked.sha256, asked.after_count)
-        if told is None:
-            return (ReplyLost(execution_id, REPLY_LOST), idle)
-        status, error = told
-        return (ExecuteReply(execution_id, status, self._count, error or None), idle)
 
     def _keep_track(self, events: Sequence[KernelEvent]) -> None:
         for event in events:

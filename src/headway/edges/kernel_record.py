@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from headway.core.kernel.events import KernelInfo
 from headway.ids import DocumentId, ExecutionId
 
 __all__ = ["Asked", "AskedNote", "KernelRecord", "read_asked", "read_record", "write_record"]
@@ -34,6 +35,35 @@ class KernelRecord(msgspec.Struct, frozen=True, kw_only=True):
     language_info: dict[str, Any]
     protocol_version: str
     banner: str
+
+    @classmethod
+    def of(
+        cls,
+        document: DocumentId,
+        incarnation: int,
+        name: str,
+        info: KernelInfo,
+        *,
+        interrupt_mode: str,
+        is_ipykernel: bool,
+    ) -> KernelRecord:
+        """The record of a kernel that answers."""
+        return cls(
+            document=document,
+            incarnation=incarnation,
+            name=name,
+            language=info.language,
+            interrupt_mode=interrupt_mode,
+            is_ipykernel=is_ipykernel,
+            language_info=info.language_info,
+            protocol_version=info.protocol_version,
+            banner=info.banner,
+        )
+
+    @property
+    def info(self) -> KernelInfo:
+        """What the kernel said of itself."""
+        return KernelInfo(self.language, self.language_info, self.protocol_version, self.banner)
 
 
 class Asked(msgspec.Struct, frozen=True):

@@ -114,7 +114,7 @@ class MemoryKernel:
             self._loop.call_soon(self._recall, self.asked)
 
     def _recall(self, asked: ExecutionId) -> None:
-        lost = ReplyLost(asked, "it ended while the daemon was away, and how is not known")
+        lost = ReplyLost(asked, "the daemon ended before it did, and how it ended is not known")
         self._sink((lost if self.replied is None else self.replied, Idle(asked)))
 
     def _go_on(self) -> None:
