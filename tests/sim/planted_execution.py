@@ -12,7 +12,6 @@ from headway.core.room.executions import Executions
 from headway.core.room.inputs import KernelSaid
 from headway.core.room.kernel_life import KernelLife
 from headway.core.room.recorder import Recorder
-from headway.core.session.requests import Requests
 from sim.planting import instead, planted
 
 __all__: list[str] = []
@@ -194,8 +193,3 @@ def an_output_is_lost_while_the_disk_is_busy() -> AbstractContextManager[object]
             output(self, event, now)
 
     return instead(recorder.Recorder, "output", lossy)
-
-
-@planted(14, 24)
-def a_lost_connection_leaves_requests_unsettled() -> AbstractContextManager[object]:
-    return instead(Requests, "disconnected", lambda *_: [])
