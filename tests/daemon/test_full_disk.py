@@ -64,4 +64,3 @@ def test_nothing_confirmed_is_lost_and_edits_are_taken_within_a_second_of_space_
     with daemon.open("full") as again:
         assert [cell.source for cell in again.cells] == sources
         assert {each.id for each in (*confirmed, unconfirmed)} <= {cell.id for cell in again.cells}
-        assert daemon.post("stop").status == 200

@@ -8,6 +8,7 @@ back, its requests are refused, and the next use loads the notebook from the sto
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections import deque
@@ -227,6 +228,13 @@ class RoomHost:
         self._no_jobs.clear()
         task.add_done_callback(self._on_job_done)
         return task
+
+    async def wait_until_quiet(self, limit_s: float) -> None:
+        """Return once no job and no write is under way, at the latest after `limit_s`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._no_jobs.wait()
+                await self.storage.wait_until_empty()
 
     async def run(self) -> None:
         """Own the room's tasks until it ends. Raises nothing but cancellation."""

@@ -32,10 +32,13 @@ from headway.errors import (
 )
 from headway.ids import ExecutionId
 
-__all__ = ["Caller", "Pending", "Requests"]
+__all__ = ["ACCEPTED_WITHIN_S", "Caller", "Pending", "Requests"]
 
 _LOG = logging.getLogger("headway.requests")
 
+
+ACCEPTED_WITHIN_S = 5.0
+"""How long the answer to `open` waits for an accepted file to be read."""
 
 # About a notebook, but not for the room alone: the daemon has a part in them.
 _INDIRECT = (rpc.GetExecution, rpc.Close)
@@ -195,6 +198,8 @@ class Requests:
         if params.accept_file:
             host.refused_file = None
             host.feed(FileAccepted())
+            # The file is merged and durable by then, so whoever joins next sees it.
+            await host.wait_until_quiet(ACCEPTED_WITHIN_S)
         else:
             _refuse_to_empty(host)
         return _opened(host, created=created)
