@@ -44,6 +44,8 @@ import sys
 import time
 from typing import Any, NoReturn
 
+__all__ = ["LAST_S", "OOM_WINDOW_S", "SOCKET_NAME", "TAIL_BYTES", "Warden", "main"]
+
 SOCKET_NAME = "w"
 TAIL_BYTES = 16 * 1024
 OOM_WINDOW_S = 30.0
@@ -161,7 +163,11 @@ class Warden:
             self._read_output()
         elif descriptor == self._listening.fileno():
             with contextlib.suppress(OSError):
-                self._take(self._listening.accept()[0])
+                arrived = self._listening.accept()[0]
+                if self._connection is not None:
+                    # There is one daemon at a time: the end of the former is still to be heard.
+                    self._away_since = time.time()
+                self._take(arrived)
                 self._greet()
         elif self._connection is not None and descriptor == self._connection.fileno():
             self._read_commands(self._connection)
