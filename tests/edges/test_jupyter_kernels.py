@@ -30,8 +30,8 @@ from headway.core.room.effects import ExecuteRequest
 from headway.edges import jupyter_kernel, kernel_wire
 from headway.edges import kernels as kernels_module
 from headway.edges.kernel_folder import base_folder
-from headway.edges.kernels import JupyterKernel, JupyterKernels
-from headway.errors import KernelStartFailed
+from headway.edges.kernels import ORPHAN_VARIABLE, JupyterKernel, JupyterKernels, orphan_s_from
+from headway.errors import BadRequest, KernelStartFailed
 
 LIMIT_S = 30
 
@@ -546,3 +546,19 @@ def test_a_kernel_does_not_outlive_a_parent_that_was_killed(tmp_path: Path) -> N
     gone, _, _ = select.select([pidfd], [], [], LIMIT_S)
     os.close(pidfd)
     assert gone
+
+
+@pytest.mark.parametrize(
+    ("environment", "seconds"),
+    [({}, 60.0), ({ORPHAN_VARIABLE: ""}, 60.0), ({ORPHAN_VARIABLE: "0"}, 0.0)],
+)
+def test_how_long_kernels_outlive_their_daemon_is_a_setting(
+    environment: dict[str, str], seconds: float
+) -> None:
+    assert orphan_s_from(environment) == seconds
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf"])
+def test_a_setting_that_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(BadRequest, match=ORPHAN_VARIABLE):
+        orphan_s_from({ORPHAN_VARIABLE: text})
