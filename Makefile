@@ -3,12 +3,13 @@
 #   make demo     run the notebooks of examples/ through a daemon of their own
 #   make test     every check and every test, the Node.js ones included
 #   make check    format, lint and types only
+#   make bench    measure against the floors; prints a table, writes BENCHMARKS.md
 #   make setup    what the two above need, and nothing else
 #   make clean    forget all of it
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check node clean
+.PHONY: help setup demo test check bench node clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -58,6 +59,9 @@ check: $(VENV)/.ready-test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+bench: $(VENV)/.ready-test
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/all.py
 
 test: check node
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q

@@ -33,10 +33,10 @@ PEER = 1
 DEADLINE_S = 2000.0
 
 GATE_PASSAGES_OF_AN_EXECUTION = 104
-"""Calls into the engine by client and daemon together; with a tenth of headroom (94 were counted)."""
+"""Calls into the engine by client and daemon together; with a tenth of headroom (it was 94)."""
 
 GATE_PASSAGES_OF_A_KEYSTROKE = 27
-"""The same (24 were counted)."""
+"""The same (it was 24)."""
 
 
 class Line:
