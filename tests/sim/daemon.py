@@ -277,8 +277,8 @@ class Daemon:
                 self.disk.persist(effect, self._lives(self._stored), fails=fails)
             case StoreBlob():
                 self.disk.store_blob(effect)
-            case Compact():
-                pass  # This disk keeps every update.
+            case Compact(document, snapshot):
+                self.disk.compact(document, snapshot)
             case Answer(token, result):
                 self._answer(token, result)
             case Refuse(token, error):

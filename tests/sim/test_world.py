@@ -23,7 +23,6 @@ SLICES = 20
 RUN = Path(__file__).with_name("run.py")
 
 SOMETIMES = (
-    "FragmentHeader by the daemon",
     "blob",
     "client leaves",
     "confirmed",
