@@ -14,7 +14,9 @@ FOLDER = Path(__file__).parent
 REQUIRED = [
     *(f"S{number}" for number in range(1, 16)),
     *(f"S{number}" for number in range(20, 31)),
-    "S44",
+    "S40",
+    "S41",
+    *(f"S{number}" for number in range(43, 50)),
     "S52",
     "S53",
     "S54",

@@ -36,7 +36,7 @@ from headway.edges.folders import sync_folder
 from headway.edges.ports import FileContent
 from headway.errors import FileChanged, FileNotWritable, NotebookUnreadable
 
-__all__ = ["MAX_FILE_BYTES", "TEMPORARY_PREFIX", "DiskFiles", "changed_elsewhere"]
+__all__ = ["MAX_FILE_BYTES", "TEMPORARY_PREFIX", "DiskFiles", "changed_elsewhere", "exchange"]
 
 MAX_FILE_BYTES = 1024 * 1024 * 1024
 """A larger file is refused rather than read into memory."""

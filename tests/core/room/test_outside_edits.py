@@ -260,6 +260,19 @@ def test_a_save_gives_up_after_many_races_and_the_autosave_goes_on() -> None:
     assert stage.in_file() == ["1", "2", f"theirs {races}", "ours"]
 
 
+def test_a_save_of_what_is_in_the_file_already_looks_and_does_not_write() -> None:
+    without_ids = json.loads(notebook("1", "2"))
+    for cell in without_ids["cells"]:
+        del cell["id"]
+    content = json.dumps(without_ids).encode()
+    stage = FileStage(opening=Opening(document=DOCUMENT, path=PATH, file=content))
+    saved = stage.save()
+
+    assert (saved.changed, saved.sha256) == (False, sha(content))
+    assert stage.of(WriteFile) == []
+    assert stage.files[PATH] == content
+
+
 def test_our_own_write_is_not_taken_for_another_programs() -> None:
     stage = FileStage()
     stage.peer().add_cell("ours", "ours")

@@ -33,6 +33,7 @@ from headway.core.room.inputs import (
     FileWriteFailed,
     FileWritten,
 )
+from headway.core.room.savers import Savers
 from headway.core.wire.rpc import Saved
 from headway.errors import (
     BadRequest,
@@ -120,7 +121,7 @@ class NotebookFile:
         self._not_before_s = 0.0
         self._races = 0
         self._tokens = 0
-        self._next_for: list[tuple[int, str]] = []
+        self._savers = Savers(requests)
         if known.path is not None and known.is_doubtful:
             self._look_s = float("-inf")
 
@@ -134,7 +135,7 @@ class NotebookFile:
         """Whether nothing is under way, and nothing will be by itself."""
         if self.path is None:
             return True
-        if self._step is not None or self._next_for or self._look_s is not None:
+        if self._step is not None or self._savers or self._look_s is not None:
             return False
         held = self._held is not None or self.autosave.has_given_up
         return held or not self.autosave.is_behind
@@ -169,7 +170,10 @@ class NotebookFile:
             self._look_now()
             if isinstance(self._held, FileWouldEmpty):
                 self._keeps_ours = self._held_sha256
-        self._next_for.append((token, target))
+        elif target == self.path and self._there is not None and not self.autosave.is_behind:
+            # There is nothing to write, if the file still is what we know.
+            self._look_now()
+        self._savers.add(token, target)
 
     def handle(self, event: FileInput, now: Moment) -> None:
         """Take an input that is about the file."""
@@ -196,7 +200,7 @@ class NotebookFile:
         wanted = [self._look_s]
         if self._held is None:
             wanted.append(self.autosave.next_deadline())
-        if self._next_for:
+        if self._savers:
             wanted.append(self._not_before_s)
         deadline = min((each for each in wanted if each is not None), default=None)
         return None if deadline is None else max(deadline, self._not_before_s)
@@ -209,8 +213,8 @@ class NotebookFile:
             self._look_s = None
             self._step = _Look(self._next_token())
             self._ledger.emit(ReadFile(self._step.token, self.path))
-        elif self._next_for:
-            self._begin(self._next_for[0][1])
+        elif self._savers:
+            self._begin(self._savers.first_target)
         elif self.path is not None and self._held is None and self.autosave.is_due(now):
             self._begin(self.path)
 
@@ -242,6 +246,8 @@ class NotebookFile:
         elif event.sha256 == self._base_sha256:
             self._there = event.sha256
             self._release()
+            if not self.autosave.is_behind:
+                self._all_saved(event.sha256)
         else:
             self._take(event.content, event.sha256, now, accepts=accepts)
 
@@ -250,12 +256,12 @@ class NotebookFile:
         if not self._ends(token):
             return
         self._hold(error, None)
-        self._refuse_savers(error)
+        self._savers.refuse(self.path, error)
         if error.data.get("transient"):
             self._look_s = now.monotonic_s + LOOK_AGAIN_S
 
     def _take(self, content: bytes, sha256: str, now: Moment, *, accepts: bool) -> None:
-        was_saved = not self.autosave.is_behind and not self._next_for
+        was_saved = not self.autosave.is_behind and not self._savers
         try:
             taken = self._intake.take(
                 self._base, content, self._runs, now, older=tuple(self._older), accepts=accepts
@@ -265,11 +271,11 @@ class NotebookFile:
                 self._know(content, sha256)
                 return
             self._hold(error, sha256)
-            self._refuse_savers(error)
+            self._savers.refuse(self.path, error)
         except NotebookUnreadable as error:
             error.data.setdefault("path", self.path)
             self._hold(error, sha256)
-            self._refuse_savers(error)
+            self._savers.refuse(self.path, error)
         else:
             self._runs = taken.runs
             self._know(content, sha256)
@@ -296,12 +302,13 @@ class NotebookFile:
     def _release(self) -> None:
         self._held = self._held_sha256 = self._keeps_ours = None
 
-    def _refuse_savers(self, error: HeadwayError) -> None:
-        """Who waits for a save to the file that is left alone waits in vain."""
-        for token, target in self._next_for:
-            if target == self.path:
-                self._requests.refuse(token, error)
-        self._next_for = [each for each in self._next_for if each[1] != self.path]
+    def _all_saved(self, sha256: str) -> None:
+        """The file holds everything already. Not a byte of it is changed, whatever its form."""
+        path = self.path
+        assert path is not None, "nobody looks at no file"
+        heads = heads_to_text(self._contents()[0].replica.heads())
+        saved = Saved(path=path, heads=heads, sha256=sha256, changed=False)
+        self._savers.answer(path, saved)
 
     def _look_now(self) -> None:
         self._look_s = float("-inf")
@@ -310,8 +317,7 @@ class NotebookFile:
 
     def _begin(self, target: str) -> None:
         notebook, runtime = self._contents()
-        waiters = tuple(token for token, path in self._next_for if path == target)
-        self._next_for = [each for each in self._next_for if each[1] != target]
+        waiters = self._savers.take(target)
         self._step = _Write(
             self._next_token(), target, notebook.replica.heads(), waiters, self._intake.runs()
         )
@@ -355,7 +361,7 @@ class NotebookFile:
             self.autosave.put_off(now)
             self._look_now()
             if self._lost_race(now):
-                self._next_for[:0] = [(waiter, write.path) for waiter in write.waiters]
+                self._savers.put_back(write.waiters, write.path)
                 return
         else:
             self.autosave.failed(error, now)
@@ -375,9 +381,7 @@ class NotebookFile:
     def abandon(self) -> None:
         """The store failed: nothing more is written."""
         error = StoreFailed("The notebook's store failed, so its file was not written.")
-        for token, _ in self._next_for:
-            self._requests.refuse(token, error)
-        self._next_for.clear()
+        self._savers.refuse(None, error)
 
     def _next_token(self) -> int:
         self._tokens += 1
