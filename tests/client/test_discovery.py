@@ -13,6 +13,7 @@ import pytest
 import headway
 from headway.client import discovery
 from headway.core.wire.rpc import DaemonStatus, Status
+from headway.edges.kernels import ORPHAN_VARIABLE
 from headway.edges.paths import Paths, prepare
 
 LIMIT_S = 60
@@ -128,9 +129,11 @@ def test_cells_run_without_a_pause_between_making_and_running_them(home: Path) -
     run(scenario())
 
 
-def test_who_waits_for_a_cell_when_the_daemon_is_killed_learns_that_it_was_lost(
-    home: Path,
+def test_who_waits_for_a_cell_when_daemon_and_kernel_are_killed_learns_that_it_was_lost(
+    home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(ORPHAN_VARIABLE, "0")
+
     async def scenario() -> None:
         async with headway.open_async(home.parent / "a", home=home) as nb:
             await nb.run("x = 1", timeout=30)
