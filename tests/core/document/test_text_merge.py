@@ -72,3 +72,15 @@ def test_texts_too_long_to_compare_are_kept_both() -> None:
     ours = "\n".join(f"ours {i}" for i in range(15_000))
     theirs = "\n".join(f"theirs {i}" for i in range(15_000))
     assert merge_texts("base", theirs, ours) == f"{ours}\n{theirs}"
+
+
+def test_a_line_that_one_side_typed_further_is_not_kept_twice() -> None:
+    assert merge_texts("a", "ab", "abc") == "abc"
+    assert merge_texts("a", "abc", "ab") == "abc"
+    assert merge_texts("f()", "f(x)", "f(x, y)") == "f(x, y)"
+    assert merge_texts("1\na", "1\nab", "1\nabc\nd") == "1\nabc\nd"
+
+
+def test_lines_that_share_only_their_ends_are_both_kept() -> None:
+    assert merge_texts("a", "a1", "a2") == "a2\na1"
+    assert merge_texts("a", "xa", "ax") == "ax\nxa"
