@@ -6,10 +6,11 @@ import json
 from typing import Any
 
 from headway.core.document import mime
-from headway.core.room.effects import WriteFile
-from headway.core.room.inputs import FileWriteFailed, FileWritten
-from headway.daemon.notebook_file import write_notebook
+from headway.core.room.effects import ReadFile, WriteFile
+from headway.core.room.inputs import FileSeen, FileUnseen, FileWriteFailed, FileWritten
+from headway.daemon.notebook_file import read_notebook, write_notebook
 from headway.edges.memory import MemoryBlobs, MemoryFiles
+from headway.errors import NotebookUnreadable
 
 PNG = b"\x89PNG\r\n"
 SHA = hashlib.sha256(PNG).hexdigest()
@@ -90,3 +91,22 @@ def test_a_file_that_holds_the_notebook_already_is_not_touched() -> None:
 def test_what_is_no_json_is_a_failure_and_not_a_crash() -> None:
     failed, _ = write(notebook({"output_type": "stream", "name": "stdout", "text": float("nan")}))
     assert isinstance(failed, FileWriteFailed)
+
+
+def look(files: MemoryFiles) -> FileSeen | FileUnseen:
+    return asyncio.run(read_notebook(ReadFile(3, "/a.ipynb"), files))
+
+
+def test_a_look_gives_the_bytes_and_their_hash_or_that_there_is_no_file() -> None:
+    files = MemoryFiles()
+    assert look(files) == FileSeen(3, None, None)
+    files.contents["/a.ipynb"] = b"{}"
+    assert look(files) == FileSeen(3, b"{}", hashlib.sha256(b"{}").hexdigest())
+
+
+def test_a_look_at_what_cannot_be_read_gives_the_error() -> None:
+    files = MemoryFiles()
+    files.refusals["/a.ipynb"] = NotebookUnreadable("It is a folder.", transient=False)
+    seen = look(files)
+    assert isinstance(seen, FileUnseen)
+    assert isinstance(seen.error, NotebookUnreadable)

@@ -62,3 +62,13 @@ def test_a_file_that_is_no_notebook_is_named_in_the_refusal() -> None:
         open_room(stored(path="/plans.ipynb"), file, os.urandom, NOW)
     assert "not JSON" in str(refused.value)
     assert refused.value.data["path"] == "/plans.ipynb"
+
+
+def test_a_known_notebook_whose_file_is_no_notebook_opens_without_it_and_says_so() -> None:
+    file = FileContent(b"not json", "0" * 64)
+    opened = open_room(stored(*history(2), path="/plans.ipynb"), file, os.urandom, NOW)
+    assert isinstance(opened.refused_file, NotebookUnreadable)
+    summary = opened.room.summary()
+    assert summary.cells == 2
+    assert not summary.saved
+    assert [notice.code for notice in summary.notices] == ["NOTEBOOK_UNREADABLE"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from daemon_world import World, running
+from headway.core.room.inputs import FileTouched, Tick
 from headway.daemon import rooms as rooms_module
 from headway.daemon.rooms import Rooms, resolve_path
 from headway.errors import (
@@ -91,6 +92,44 @@ def test_a_notebook_may_be_created_where_a_known_one_used_to_be() -> None:
         assert made.document != "nb-old"
         assert await world.store.find_path("/a.ipynb") == made.document
         assert (await rooms.load("nb-old")).room.path is None
+
+    run(scenario)
+
+
+def test_the_file_of_an_open_notebook_is_watched_and_hints_reach_its_room() -> None:
+    async def scenario(world: World, rooms: Rooms) -> None:
+        host, _ = await rooms.open_path("/a.ipynb", create=True)
+        room = world.rooms[host.document]
+        assert world.watching.paths == ["/a.ipynb"]
+        await room.until(lambda each: len(each.seen(FileTouched)) == 1)
+        world.watching.happened("/a.ipynb")
+        await room.until(lambda each: len(each.seen(FileTouched)) == 2)
+        room.path = "/b.ipynb"
+        host.feed(Tick())
+        assert world.watching.paths == ["/b.ipynb"]
+        host.end()
+        assert world.watching.paths == []
+        await host.ended.wait()
+
+    run(scenario)
+
+
+def test_a_path_that_a_notebook_is_being_saved_to_is_nobody_elses() -> None:
+    async def scenario(world: World, rooms: Rooms) -> None:
+        one, other = await rooms.create(None), await rooms.create(None)
+        world.rooms[one.document].is_idle = False
+        await rooms.claim("/a.ipynb", one)
+        await rooms.claim("/a.ipynb", one)
+        for refused in (
+            rooms.claim("/a.ipynb", other),
+            rooms.open_path("/a.ipynb", create=True),
+            rooms.create("/a.ipynb"),
+        ):
+            with pytest.raises(FileError):
+                await refused
+        # The save came to nothing.
+        world.rooms[one.document].is_idle = True
+        await rooms.claim("/a.ipynb", other)
 
     run(scenario)
 
