@@ -76,6 +76,15 @@ def test_allow_errors_runs_the_rest_and_still_ends_with_1(shell: Shell) -> None:
     assert read_outputs(path)[1][0]["text"] == "after\n"
 
 
+def test_an_error_that_a_tag_allows_is_no_failure_of_the_run(shell: Shell) -> None:
+    tags = {0: "raises-exception", 1: "skip-execution"}
+    path = write_notebook(shell.folder / "t.ipynb", "1 / 0", "2", "print('on')", tags=tags)
+    done = shell.run("run", "t.ipynb")
+    assert done.returncode == 0
+    assert "2 of 2 cells ran well, 1 with an error that a tag allows." in done.stdout
+    assert [len(outputs) for outputs in read_outputs(path)] == [1, 0, 1]
+
+
 def test_parameters_go_after_the_tagged_cell_and_are_replaced_on_a_rerun(shell: Shell) -> None:
     path = write_notebook(
         shell.folder / "p.ipynb",

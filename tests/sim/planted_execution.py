@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
-from headway.core.room import executions, recorder, room
+from headway.core.room import admission, recorder, room
 from headway.core.room.executions import Executions
 from headway.core.room.inputs import KernelSaid
 from headway.core.room.kernel_life import KernelLife
@@ -43,12 +43,12 @@ def a_restarted_daemon_forgets_which_ids_are_taken() -> AbstractContextManager[o
 
 @planted(3, 4)
 def what_runs_is_the_newest_source() -> AbstractContextManager[object]:
-    source = executions._source
+    source = admission._source
 
     def newest(notebook: Any, cell_id: str, _source: str, heads: Any) -> Any:
         return source(notebook, cell_id, "latest", heads)
 
-    return instead(executions, "_source", newest)
+    return instead(admission, "_source", newest)
 
 
 @planted(0, 20)

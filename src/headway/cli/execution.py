@@ -27,8 +27,9 @@ from headway.client.models import (
     Started,
 )
 from headway.core.document.edits import AddCell, UpdateSource
+from headway.core.document.tags import RAISES_EXCEPTION, tags_of
 from headway.errors import BadRequest, HeadwayError
-from headway.ids import cell_id
+from headway.ids import CellId, cell_id
 
 if TYPE_CHECKING:
     from headway.client.aio import AsyncNotebook
@@ -83,6 +84,8 @@ class Run:
         self._report = report
         self._entropy = entropy
         self._results: list[ExecutionResult] = []
+        self._expected: set[str] = set()
+        """Executions that failed as a tag of their cell allows."""
         self._streams: dict[int, _Stream] = {}
         self._status = "ok"
         self._began_s = time.monotonic()
@@ -194,6 +197,8 @@ class Run:
                 self._report.cleared()
             case Finished(result=result):
                 self._results.append(result)
+                if result.status == "error" and self._may_raise(result.cell_id):
+                    self._expected.add(result.execution_id)
                 self._report.finished(number, result)
             case _:
                 assert_never(event)
@@ -228,6 +233,11 @@ class Run:
         except HeadwayError:
             return Cell(execution.cell_id, "code", "(deleted)")
 
+    def _may_raise(self, cell: CellId) -> bool:
+        with contextlib.suppress(HeadwayError):
+            return RAISES_EXCEPTION in tags_of(self._notebook.cell(cell).metadata)
+        return False
+
     def _stop_cells(self) -> None:
         if self._interruption is None:
             self._interruption = asyncio.get_running_loop().create_task(self._interrupt_kernel())
@@ -246,8 +256,10 @@ class Run:
 
     def _summary(self, path: str, total: int) -> Summary:
         ran = [result for result in self._results if result.status != "cancelled"]
-        succeeded = sum(result.success for result in ran)
-        failed = [result for result in ran if not result.success]
+        failed = [
+            each for each in ran if not each.success and each.execution_id not in self._expected
+        ]
+        succeeded = len(ran) - len(failed)
         status = self._status
         if status == "ok" and failed:
             status = failed[0].status
@@ -269,6 +281,8 @@ class Run:
         self, status: str, total: int, succeeded: int, failed: list[ExecutionResult]
     ) -> str:
         of_all = f"{succeeded} of {total} cells ran well."
+        if self._expected:
+            of_all = f"{of_all[:-1]}, {len(self._expected)} with an error that a tag allows."
         match status:
             case "ok":
                 return of_all

@@ -6,7 +6,6 @@ confirmed; its record is durable before it may run; the kernel gets that text an
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -24,6 +23,7 @@ from headway.core.kernel.events import (
     KernelInfo,
     ReplyLost,
 )
+from headway.core.room.admission import batch_of, cells_to_run, execution_of
 from headway.core.room.effects import (
     AskKernel,
     ExecuteRequest,
@@ -34,10 +34,8 @@ from headway.core.room.queue import MAX_WAITING, Execution, Queue
 from headway.core.wire import rpc
 from headway.errors import (
     BadRequest,
-    CellNotFound,
     ExecutionNotFound,
     HeadwayError,
-    NotExecutable,
 )
 from headway.errors import (
     Busy as TooBusy,
@@ -46,10 +44,7 @@ from headway.ids import (
     CellId,
     DocumentId,
     ExecutionId,
-    Heads,
     derived_execution_id,
-    heads_from_text,
-    heads_to_text,
     is_execution_id,
 )
 
@@ -108,15 +103,14 @@ class Executions:
             self._answer_when_durable(request.token, self._accepted(runs_as))
             return
         self._taken.check_age(params.execution_id)
-        source, heads = _source(notebook, params.cell_id, params.source, params.required_heads)
-        sha256 = hashlib.sha256(source.encode()).hexdigest()
+        execution = execution_of(params, notebook)
+        sha256 = execution.source_sha256
         twin = self.queue.find_waiting(params.cell_id, sha256)
         if twin is not None:
             self._take(params.execution_id, twin.execution_id, params.cell_id, sha256)
             self._answer_when_durable(request.token, self._accepted(twin.execution_id))
             return
         self._require_room(1)
-        execution = Execution(params.execution_id, params.cell_id, source, sha256, heads)
         self._admit((execution,), request.asked_by, now)
         self._answer_when_durable(request.token, self._accepted(execution.execution_id))
 
@@ -128,37 +122,15 @@ class Executions:
             raise BadRequest(
                 "batch_id must be a UUID in lower case, minted by the caller.", field="batch_id"
             )
-        executions: list[Execution] = []
-        accepted_before: list[rpc.Accepted] = []
-        for cell_id in _cells_to_run(notebook, params.cells):
-            execution_id = derived_execution_id(params.batch_id, cell_id)
-            if execution_id in self._taken:
-                accepted_before.append(self._accepted(self._taken[execution_id]))
-                continue
-            try:
-                source, heads = _source(notebook, cell_id, params.source, params.required_heads)
-            except CellNotFound:
-                if params.cells is not None:
-                    raise
-                continue  # Somebody added it since the caller looked: it asked for what it saw.
-            if params.cells is None and not source.strip():
-                continue
-            executions.append(
-                Execution(
-                    execution_id,
-                    cell_id,
-                    source,
-                    hashlib.sha256(source.encode()).hexdigest(),
-                    heads,
-                    batch_id=params.batch_id,
-                    stops_batch=not params.allow_errors,
-                )
-            )
+        cells = cells_to_run(params, notebook)
+        ids = [derived_execution_id(params.batch_id, cell_id) for cell_id in cells]
+        accepted_before = [self._accepted(self._taken[each]) for each in ids if each in self._taken]
         if accepted_before:
             # The batch was admitted as a whole, so what is not among it came later.
             result = rpc.AcceptedAll(batch_id=params.batch_id, executions=accepted_before)
             self._answer_when_durable(request.token, result)
             return
+        executions = list(batch_of(params, cells, notebook))
         self._taken.check_age(params.batch_id)
         self._require_room(len(executions))
         self._admit(executions, request.asked_by, now)
@@ -306,7 +278,8 @@ class Executions:
         assert status in TERMINAL, status
         self.queue.remove(execution)
         self._record_end(execution, status, reason, now)
-        if status != "ok" and execution.batch_id is not None and execution.stops_batch:
+        is_expected = status == "ok" or (status == "error" and execution.may_raise)
+        if not is_expected and execution.batch_id is not None and execution.stops_batch:
             for later in self.queue.take_batch(execution.batch_id):
                 self._record_end(later, "cancelled", BATCH_CANCELLED, now)
         self._recorder.queue(self.queue.ids(), now)
@@ -399,32 +372,3 @@ def not_found(execution_id: ExecutionId) -> HeadwayError:
         f"There is no execution {execution_id}; it was never accepted here.",
         execution_id=execution_id,
     )
-
-
-def _cells_to_run(notebook: NotebookDocument, cells: list[str] | None) -> list[CellId]:
-    if cells is not None:
-        for cell_id in cells:
-            _require_code(notebook, cell_id)
-        return list(dict.fromkeys(cells))
-    return [cell_id for cell_id in notebook.order() if notebook.cell_type(cell_id) == "code"]
-
-
-def _require_code(notebook: NotebookDocument, cell_id: CellId) -> None:
-    cell_type = notebook.cell_type(cell_id)
-    if cell_type != "code":
-        raise NotExecutable(
-            f"Cell {cell_id!r} is a {cell_type} cell; only code cells run.",
-            cell_id=cell_id,
-            cell_type=cell_type,
-        )
-
-
-def _source(
-    notebook: NotebookDocument, cell_id: CellId, source: str, required_heads: str | None
-) -> tuple[str, str]:
-    """The text to run and the heads it was read at."""
-    _require_code(notebook, cell_id)
-    if source == "confirmed" and required_heads is not None:
-        heads: Heads = heads_from_text(required_heads)
-        return notebook.source_at(cell_id, heads), required_heads
-    return notebook.source(cell_id), heads_to_text(notebook.replica.heads())

@@ -30,6 +30,8 @@ class Execution:
     batch_id: str | None = None
     stops_batch: bool = False
     """Whether its failure cancels the rest of its batch."""
+    may_raise: bool = False
+    """Whether an error in it is no such failure."""
     durable: bool = False
     """Whether its admission is on the disk; it may not reach the kernel before."""
     replied: str | None = None
