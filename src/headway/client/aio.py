@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -22,7 +22,7 @@ from typing import Any, Literal, Self
 from headway.client.blobs import BLOB_TIMEOUT_S, fetch_blob
 from headway.client.connection import connect_url
 from headway.client.discovery import daemon_dial
-from headway.client.executions import AsyncExecution, resolve_outputs, time_left
+from headway.client.executions import AsyncExecution, deadline_of, resolve_outputs, time_left
 from headway.client.local import CellLike, LocalNotebook, id_of
 from headway.client.models import Event, ExecutionResult
 from headway.client.opening import AsyncOpening, notebook_path
@@ -108,7 +108,7 @@ class AsyncNotebook(LocalNotebook):
         An error in the cell is a result. Raises DeadlineExceeded when `timeout` passes first
         (`data["execution_id"]`; the execution goes on), and the daemon's typed refusals.
         """
-        deadline_s = self._deadline(timeout)
+        deadline_s = deadline_of(timeout)
         execution = await self.queue_cell(cell, timeout=_or_default(timeout), source=source)
         return await execution.result(time_left(deadline_s))
 
@@ -134,7 +134,7 @@ class AsyncNotebook(LocalNotebook):
         self, cell: CellLike, *, timeout: float | None = None, source: Source = "confirmed"
     ) -> AsyncGenerator[Event]:
         """Run a cell and give what happens as it happens; the last event is Finished."""
-        deadline_s = self._deadline(timeout)
+        deadline_s = deadline_of(timeout)
         execution = await self.queue_cell(cell, timeout=_or_default(timeout), source=source)
         async with contextlib.aclosing(execution.events(time_left(deadline_s))) as events:
             async for event in events:
@@ -145,27 +145,51 @@ class AsyncNotebook(LocalNotebook):
         return await self.execute_cell(self.add_cell(code), timeout=timeout)
 
     async def run_all(
-        self, *, allow_errors: bool = False, timeout: float | None = None
+        self,
+        *,
+        cells: Sequence[CellLike] | None = None,
+        allow_errors: bool = False,
+        timeout: float | None = None,
     ) -> list[ExecutionResult]:
-        """Run every code cell in order, as one admission; gives all results, in order.
-
-        Unless `allow_errors`, the cells after one that fails end as cancelled.
-        """
-        deadline_s = self._deadline(timeout)
-        executions = await self.queue_all(allow_errors=allow_errors, timeout=_or_default(timeout))
+        """Run every code cell, or `cells` in their order; gives all results, as `queue_all`."""
+        deadline_s = deadline_of(timeout)
+        executions = await self.queue_all(
+            cells=cells, allow_errors=allow_errors, timeout=_or_default(timeout)
+        )
         return [await execution.result(time_left(deadline_s)) for execution in executions]
 
-    async def queue_all(
-        self, *, allow_errors: bool = False, timeout: float = rpc.REQUEST_TIMEOUT_S
-    ) -> list[AsyncExecution]:
-        """Have every code cell run in order, as one admission, and do not wait for their ends.
+    async def run_above(
+        self, cell: CellLike, *, allow_errors: bool = False, timeout: float | None = None
+    ) -> list[ExecutionResult]:
+        """Run the code cells above `cell`, without it; gives their results, as `run_all`."""
+        above, _ = self._runnable_around(cell)
+        return await self.run_all(cells=above, allow_errors=allow_errors, timeout=timeout)
 
-        Unless `allow_errors`, the cells after one that fails end as cancelled.
+    async def run_below(
+        self, cell: CellLike, *, allow_errors: bool = False, timeout: float | None = None
+    ) -> list[ExecutionResult]:
+        """Run `cell` and the code cells below it; gives their results, as `run_all`."""
+        _, below = self._runnable_around(cell)
+        return await self.run_all(cells=below, allow_errors=allow_errors, timeout=timeout)
+
+    async def queue_all(
+        self,
+        *,
+        cells: Sequence[CellLike] | None = None,
+        allow_errors: bool = False,
+        timeout: float = rpc.REQUEST_TIMEOUT_S,
+    ) -> list[AsyncExecution]:
+        """Have every code cell, or `cells` in their order, run; do not wait for their ends.
+
+        All are admitted or none; cells tagged `skip-execution` are left out. Unless
+        `allow_errors`, those after one that fails (and is not tagged `raises-exception`) are
+        cancelled.
         """
         params = rpc.ExecuteAll(
             document=self.id,
             required_heads=self._ticket(),
             batch_id=execution_id(time.time(), os.urandom),
+            cells=None if cells is None else [id_of(cell) for cell in cells],
             allow_errors=allow_errors,
         )
         admitted: rpc.AcceptedAll = await self._pump.request(params, timeout)
@@ -290,10 +314,6 @@ class AsyncNotebook(LocalNotebook):
 
     def _ticket(self) -> str:
         return heads_to_text(self.heads)
-
-    @staticmethod
-    def _deadline(timeout_s: float | None) -> float | None:
-        return None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
 
 
 def open_async(

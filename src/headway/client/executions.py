@@ -45,6 +45,7 @@ __all__ = [
     "FETCH_LIMIT_BYTES",
     "UNKNOWN",
     "AsyncExecution",
+    "deadline_of",
     "resolve_outputs",
     "time_left",
 ]
@@ -108,7 +109,7 @@ class AsyncExecution:
 
     async def events(self, timeout: float | None = None) -> AsyncGenerator[Event]:
         """What happens, from the start on: Started, outputs as they come, Finished."""
-        deadline_s = _deadline(timeout)
+        deadline_s = deadline_of(timeout)
         started = False
         seen: tuple[dict[str, Any], ...] = ()
         while True:
@@ -230,7 +231,8 @@ def time_left(deadline_s: float | None) -> float | None:
     return max(0.0, deadline_s - asyncio.get_running_loop().time())
 
 
-def _deadline(timeout_s: float | None) -> float | None:
+def deadline_of(timeout_s: float | None) -> float | None:
+    """When a time-out that begins now has passed, on the running loop's clock."""
     return None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
 
 

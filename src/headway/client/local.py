@@ -262,6 +262,17 @@ class LocalNotebook:
             error = self._session.error
             raise error or NotPermitted("This notebook is closed; edits here would go nowhere.")
 
+    def _runnable_around(self, cell: CellLike) -> tuple[list[CellId], list[CellId]]:
+        """The code cells that hold something: those above `cell`, and the others."""
+        named = self._document.cell(id_of(cell)).id
+        parts: tuple[list[CellId], list[CellId]] = ([], [])
+        is_below = False
+        for found in self._document.cells():
+            is_below = is_below or found.id == named
+            if found.cell_type == "code" and found.source.strip():
+                parts[is_below].append(found.id)
+        return parts
+
     def _cell_view(self, found: Any) -> Cell:
         runtime = self._session.runtime
         latest = runtime.latest(found.id) if runtime is not None else None

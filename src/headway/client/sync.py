@@ -8,7 +8,7 @@ signatures and docstrings with the asynchronous class.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -135,22 +135,43 @@ class Notebook(LocalNotebook):
         return self._call(self._twin.run(code, timeout=timeout))
 
     def run_all(
-        self, *, allow_errors: bool = False, timeout: float | None = None
+        self,
+        *,
+        cells: Sequence[CellLike] | None = None,
+        allow_errors: bool = False,
+        timeout: float | None = None,
     ) -> list[ExecutionResult]:
-        """Run every code cell in order, as one admission; gives all results, in order.
+        """Run every code cell, or `cells` in their order; gives all results, as `queue_all`."""
+        work = self._twin.run_all(cells=cells, allow_errors=allow_errors, timeout=timeout)
+        return self._call(work)
 
-        Unless `allow_errors`, the cells after one that fails end as cancelled.
-        """
-        return self._call(self._twin.run_all(allow_errors=allow_errors, timeout=timeout))
+    def run_above(
+        self, cell: CellLike, *, allow_errors: bool = False, timeout: float | None = None
+    ) -> list[ExecutionResult]:
+        """Run the code cells above `cell`, without it; gives their results, as `run_all`."""
+        return self._call(self._twin.run_above(cell, allow_errors=allow_errors, timeout=timeout))
+
+    def run_below(
+        self, cell: CellLike, *, allow_errors: bool = False, timeout: float | None = None
+    ) -> list[ExecutionResult]:
+        """Run `cell` and the code cells below it; gives their results, as `run_all`."""
+        return self._call(self._twin.run_below(cell, allow_errors=allow_errors, timeout=timeout))
 
     def queue_all(
-        self, *, allow_errors: bool = False, timeout: float = _REQUEST_S
+        self,
+        *,
+        cells: Sequence[CellLike] | None = None,
+        allow_errors: bool = False,
+        timeout: float = _REQUEST_S,
     ) -> list[Execution]:
-        """Have every code cell run in order, as one admission, and do not wait for their ends.
+        """Have every code cell, or `cells` in their order, run; do not wait for their ends.
 
-        Unless `allow_errors`, the cells after one that fails end as cancelled.
+        All are admitted or none; cells tagged `skip-execution` are left out. Unless
+        `allow_errors`, those after one that fails (and is not tagged `raises-exception`) are
+        cancelled.
         """
-        twins = self._call(self._twin.queue_all(allow_errors=allow_errors, timeout=timeout))
+        work = self._twin.queue_all(cells=cells, allow_errors=allow_errors, timeout=timeout)
+        twins = self._call(work)
         return [Execution(self._loop, twin) for twin in twins]
 
     def get_execution(self, execution_id: ExecutionId, *, timeout: float = _REQUEST_S) -> Execution:
