@@ -74,13 +74,14 @@ class HttpDaemon(HeadwayDaemon):
 def http_daemon() -> Iterator[HttpDaemon]:
     """A daemon with a home and a folder of its own; ended on leaving."""
     root = Path(tempfile.mkdtemp(prefix="hw-js-", dir="/tmp"))
-    daemon = HttpDaemon(root / "home", root / "notebooks")
-    daemon.folder.mkdir()
-    prepare(daemon.home)
-    try:
-        daemon.start()
-        yield daemon
-    finally:
-        if daemon.process is not None:
-            daemon.end()
-        shutil.rmtree(root, ignore_errors=True)
+    with contextlib.ExitStack() as locks:
+        daemon = HttpDaemon(root / "home", root / "notebooks", locks)
+        daemon.folder.mkdir()
+        prepare(daemon.home)
+        try:
+            daemon.start()
+            yield daemon
+        finally:
+            if daemon.process is not None:
+                daemon.end()
+            shutil.rmtree(root, ignore_errors=True)
