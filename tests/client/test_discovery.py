@@ -30,13 +30,14 @@ def run(scenario: Coroutine[Any, Any, None]) -> None:
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     """A home; the daemons that the test starts in it are ended with it."""
-    before = len(discovery._started)
+    before = list(discovery._started)
     yield tmp_path / "home"
-    for process in discovery._started[before:]:
+    ours = [process for process in discovery._started if process not in before]
+    for process in ours:
         process.terminate()
-    for process in discovery._started[before:]:
+    for process in ours:
         process.wait(30)
-    del discovery._started[before:]
+        discovery._started.remove(process)
 
 
 async def who(nb: headway.AsyncNotebook) -> int:

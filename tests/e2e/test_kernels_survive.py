@@ -55,15 +55,16 @@ def home_with(orphan_s: float) -> Iterator[HeadwayDaemon]:
     """A home whose kernels outlive their daemon for so long; its daemons end with it."""
     root = Path(tempfile.mkdtemp(prefix="hw-", dir="/tmp"))
     (root / "notebooks").mkdir()
-    before = len(discovery._started)
+    before = list(discovery._started)
     with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as locks:
         patch.setenv(ORPHAN_VARIABLE, str(orphan_s))
         try:
             yield HeadwayDaemon(root / "home", root / "notebooks", locks)
         finally:
-            for process in discovery._started[before:]:
+            ours = [process for process in discovery._started if process not in before]
+            for process in ours:
                 process.terminate()
-            for process in discovery._started[before:]:
+            for process in ours:
                 process.wait(END_S)
             shutil.rmtree(root, ignore_errors=True)
 
