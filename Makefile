@@ -3,13 +3,14 @@
 #   make demo     run the notebooks of examples/ through a daemon of their own
 #   make test     every check and every test, the Node.js ones included
 #   make check    format, lint and types only
+#   make torture  kill it, cut its power and its connections, for half an hour; prints the figures
 #   make bench    measure against the floors; prints a table, writes BENCHMARKS.md
 #   make setup    what the two above need, and nothing else
 #   make clean    forget all of it
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check bench node clean
+.PHONY: help setup demo test check bench torture node strace clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -63,8 +64,23 @@ check: $(VENV)/.ready-test
 bench: $(VENV)/.ready-test
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/all.py
 
-test: check node
+test: check node strace
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q
+
+torture: $(VENV)/.ready-test strace
+	@failed=; for part in kills calls power links latency bugs; do \
+		PYTHONPATH=tests $(BIN)/python -m torture.$$part || failed="$$failed $$part"; done; \
+		if [ -n "$$failed" ]; then echo "Not all is well:$$failed" >&2; exit 1; fi
+
+# strace makes single system calls fail. Without it those tests fail under CI and are skipped
+# elsewhere, so that whoever may not install it can still run the others.
+strace:
+	@if ! command -v strace >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then \
+		echo "Installing strace ..."; \
+		as_root=; if [ "$$(id -u)" != 0 ]; then as_root="sudo -n"; fi; \
+		{ $$as_root apt-get install -qq -y strace || \
+			{ $$as_root apt-get update -qq && $$as_root apt-get install -qq -y strace; }; \
+		} >/dev/null 2>&1 || echo "strace could not be installed." >&2; fi
 
 # Node.js of the system if it is new enough and npm is there, else the one from PyPI: either way
 # .venv/bin/node and .venv/bin/npm are the ones that the tests use.
