@@ -32,6 +32,9 @@ def notebook(*outputs: dict[str, Any]) -> dict[str, Any]:
 def write(
     content: dict[str, Any], *, there: bytes | None = None, expected: str | None = None
 ) -> tuple[FileWritten | FileWriteFailed, MemoryFiles]:
+    async def note(sha256: str, content: bytes) -> None:
+        assert hashlib.sha256(content).hexdigest() == sha256
+
     async def scenario() -> tuple[FileWritten | FileWriteFailed, MemoryFiles]:
         async with asyncio.timeout(10):
             blobs, files = MemoryBlobs(), MemoryFiles()
@@ -40,7 +43,7 @@ def write(
             if there is not None:
                 await files.replace("/a.ipynb", there, None)
             effect = WriteFile(7, "/a.ipynb", content, expected)
-            return await write_notebook(effect, files, blobs), files
+            return await write_notebook(effect, files, blobs, note), files
 
     return asyncio.run(scenario())
 

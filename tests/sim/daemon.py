@@ -103,10 +103,6 @@ class Daemon:
         self.links.clear()
 
     def _forget_room(self) -> None:
-        path = self.disk.path
-        if path is not None and not self.world.loses_file_notes and self.disk.base is not None:
-            # The file and the store's note of it go together; see the test of when they do not.
-            self.files[path] = self.disk.base
         self.life += 1
         self.room = None
         self.world.oracle.room_gone()
@@ -359,6 +355,13 @@ class Daemon:
             error = FileChanged("Another program wrote the simulated file.")
             self.feed(FileWriteFailed(effect.token, error))
             return
+        # The intention is durable before the file is touched; a crash may come between.
+        self.disk.intended = content
+        replace = self._lives(self._replace)
+        delay_s = self.world.options.disk_s * self.dice.uniform(0, 1)
+        self.world.timeline.after(delay_s, lambda: replace(effect, content, changed))
+
+    def _replace(self, effect: WriteFile, content: bytes, changed: bool) -> None:
         self.files[effect.path] = content
         self.world.hit("file written")
         sha256 = hashlib.sha256(content).hexdigest()

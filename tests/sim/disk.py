@@ -16,6 +16,7 @@ from headway.core.room.effects import (
     Compact,
     ExecutionAccepted,
     ExecutionFinished,
+    FileIntended,
     FileRecorded,
     Persist,
     Record,
@@ -56,6 +57,7 @@ class Disk:
     finished: dict[str, bytes] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
     base: bytes | None = None
+    intended: bytes | None = None
     shadows: dict[str, Replica] = field(default_factory=dict)
     versions: dict[str, Version] = field(default_factory=dict)
     volatile: list[_Written] = field(default_factory=list)
@@ -119,6 +121,7 @@ class Disk:
             runtime_snapshot=self.runtime_snapshot,
             runtime_updates=tuple(self.runtime_updates),
             base=self.base,
+            intended=self.intended,
             file=file,
             taken={each.execution_id: each.runs_as for each in self.accepted.values()},
             unfinished=unfinished,
@@ -204,3 +207,6 @@ class Disk:
                     self.finished[execution_id] = ended
                 case FileRecorded(content=content, path=path):
                     self.base, self.path = content, path
+                    self.intended = None
+                case FileIntended(content=content):
+                    self.intended = content

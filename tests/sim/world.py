@@ -50,9 +50,7 @@ class World:
     PATIENCE_S = 20.0
     """A healthy world answers everybody who waits for so long."""
 
-    def __init__(self, seed: int, *, loses_file_notes: bool = False) -> None:
-        """`loses_file_notes`: a crash may come between a file and the store's note of it."""
-        self.loses_file_notes = loses_file_notes
+    def __init__(self, seed: int) -> None:
         self.options = options = Options.of(seed)
         self.seed = seed
         self.timeline = Timeline()

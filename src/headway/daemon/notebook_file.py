@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from headway.core.document import mime, nbformat
@@ -15,25 +16,32 @@ from headway.core.room.inputs import FileSeen, FileUnseen, FileWriteFailed, File
 from headway.edges.ports import Blobs, Files
 from headway.errors import FileError, FileNotWritable, HeadwayError
 
-__all__ = ["read_notebook", "write_notebook"]
+__all__ = ["Note", "read_notebook", "write_notebook"]
+
+Note = Callable[[str, bytes], Awaitable[None]]
 
 
 async def write_notebook(
-    effect: WriteFile, files: Files, blobs: Blobs
+    effect: WriteFile, files: Files, blobs: Blobs, note: Note
 ) -> FileWritten | FileWriteFailed:
-    """Do what the effect says; the answer is the input for the room. Raises nothing of ours."""
+    """Do what the effect says; the answer is the input for the room. Raises nothing of ours.
+
+    `note` makes the SHA-256 and the bytes that the file is about to hold durable.
+    """
     try:
         found = await _collect_blobs(effect, blobs)
         current = await files.read(effect.path)
         like = None if current is None else current.content
         content = await asyncio.to_thread(_render, effect.notebook, found, like)
+        sha256 = hashlib.sha256(content).hexdigest()
+        if content != like:
+            await note(sha256, content)
         changed = await files.replace(effect.path, content, effect.expected_sha256)
     except HeadwayError as error:
         return FileWriteFailed(effect.token, error)
     except (OSError, ValueError, RecursionError) as error:
         sentence = f"The notebook could not be written to {effect.path}: {error}"
         return FileWriteFailed(effect.token, FileNotWritable(sentence, path=effect.path))
-    sha256 = hashlib.sha256(content).hexdigest()
     return FileWritten(effect.token, effect.path, sha256, changed, content)
 
 

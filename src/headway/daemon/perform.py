@@ -13,6 +13,7 @@ from headway.core.room.effects import (
     Close,
     Compact,
     Effect,
+    FileIntended,
     InterruptKernel,
     Persist,
     ReadFile,
@@ -69,7 +70,10 @@ def perform(effect: Effect, host: RoomHost) -> None:
 
 
 async def _write(effect: WriteFile, host: RoomHost) -> None:
-    host.feed(await write_notebook(effect, host.outside.files, host.outside.blobs))
+    async def note(sha256: str, content: bytes) -> None:
+        await host.outside.store.append([FileIntended(host.document, sha256, content)])
+
+    host.feed(await write_notebook(effect, host.outside.files, host.outside.blobs, note))
 
 
 async def _read(effect: ReadFile, host: RoomHost) -> None:

@@ -40,6 +40,7 @@ def open_room(
         runtime_snapshot=stored.runtime_snapshot,
         runtime_updates=stored.runtime_updates,
         base=stored.file_content,
+        intended=stored.intended_content,
         file=None if file is None else file.content,
         taken=stored.taken,
         horizon_ms=stored.horizon_ms,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from headway.core.room.effects import (
     ExecutionAccepted,
     ExecutionFinished,
+    FileIntended,
     FileRecorded,
     Record,
     RuntimeReplaced,
@@ -251,7 +252,11 @@ class MemoryStore:
                 owner = self._owner_of(entry.path)
                 if (taken and taken.path != entry.path) or owner not in {None, entry.document}:
                     return StoreError("The store has that notebook already.", path=entry.path)
-            case PathSet(document=document) | FileRecorded(notebook=document):
+            case (
+                PathSet(document=document)
+                | FileIntended(notebook=document)
+                | FileRecorded(notebook=document)
+            ):
                 if document not in self._disk.notebooks:
                     return NotebookNotFound(f"The store has no notebook {document}.")
             case _:
@@ -286,6 +291,11 @@ class MemoryStore:
                     disk.notebooks[entry.notebook],
                     file_sha256=entry.sha256,
                     file_content=entry.content,
+                    intended_content=None,
+                )
+            case FileIntended():
+                disk.notebooks[entry.notebook] = replace(
+                    disk.notebooks[entry.notebook], intended_content=entry.content
                 )
             case NotebookCreated():
                 empty = StoredNotebook(

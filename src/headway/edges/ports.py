@@ -75,6 +75,8 @@ class StoredNotebook:
     runtime: DocumentId | None
     runtime_snapshot: bytes | None
     runtime_updates: tuple[bytes, ...]
+    intended_content: bytes | None = None
+    """The bytes that the file was about to hold when the store was last written."""
     unfinished: tuple[ExecutionAccepted, ...] = field(default=())
     """Accepted and not terminal when the store was last written."""
     kernel: LivingKernel | None = None

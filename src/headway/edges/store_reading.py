@@ -47,12 +47,16 @@ def read_notebook(connection: sqlite3.Connection, document: DocumentId) -> Readi
     fails its check is in the notebook, nor an update after one.
     """
     row = connection.execute(
-        "SELECT path, file_sha256, file_content FROM documents WHERE id = ?", (document,)
+        "SELECT path, file_sha256, file_content, intended_sha256, intended_content"
+        " FROM documents WHERE id = ?",
+        (document,),
     ).fetchone()
     if row is None:
         return None
     damage: list[Damage] = []
-    path, file_sha256, file_content = row
+    path, file_sha256, file_content, intended_sha256, intended_content = row
+    if intended_content is not None and not _is_named(intended_content, intended_sha256):
+        intended_content = None
     if file_content is not None and not _is_named(file_content, file_sha256):
         damage.append(Damage("file", document, None, "the file's last content"))
         file_sha256 = file_content = None
@@ -71,6 +75,7 @@ def read_notebook(connection: sqlite3.Connection, document: DocumentId) -> Readi
         path=path,
         file_sha256=file_sha256,
         file_content=file_content,
+        intended_content=intended_content,
         snapshot=snapshot,
         updates=updates,
         runtime=runtime,

@@ -99,7 +99,8 @@ def _everything(connection: sqlite3.Connection) -> Iterator[bytes]:
     ):
         yield _sound(execution_id, record, check)
     for (content,) in connection.execute(
-        "SELECT file_content FROM documents WHERE file_content IS NOT NULL"
+        "SELECT file_content FROM documents WHERE file_content IS NOT NULL UNION ALL"
+        " SELECT intended_content FROM documents WHERE intended_content IS NOT NULL"
     ):
         yield bytes(content)
     documents = connection.execute(

@@ -16,6 +16,7 @@ from zlib import crc32
 from headway.core.room.effects import (
     ExecutionAccepted,
     ExecutionFinished,
+    FileIntended,
     FileRecorded,
     Record,
     RuntimeReplaced,
@@ -95,7 +96,7 @@ def payload_bytes(entry: Entry) -> int:
             return len(entry.snapshot)
         case ExecutionFinished():
             return len(entry.record)
-        case FileRecorded():
+        case FileIntended() | FileRecorded():
             return len(entry.content)
         case ExecutionAccepted() | NotebookCreated() | PathSet() | Quarantined():
             return 0
@@ -121,7 +122,7 @@ class RowWriter:
             return self._refusal_to_create(entry)
         if isinstance(entry, PathSet):
             return self._refusal_of_unknown(entry.document)
-        if isinstance(entry, FileRecorded):
+        if isinstance(entry, FileIntended | FileRecorded):
             return self._refusal_of_unknown(entry.notebook)
         return None
 
@@ -170,8 +171,14 @@ class RowWriter:
             case FileRecorded():
                 self._free_path(entry.path, entry.notebook)
                 run(
-                    "UPDATE documents SET path = ?, file_sha256 = ?, file_content = ? WHERE id = ?",
+                    "UPDATE documents SET path = ?, file_sha256 = ?, file_content = ?,"
+                    " intended_sha256 = NULL, intended_content = NULL WHERE id = ?",
                     (entry.path, entry.sha256, entry.content, entry.notebook),
+                )
+            case FileIntended():
+                run(
+                    "UPDATE documents SET intended_sha256 = ?, intended_content = ? WHERE id = ?",
+                    (entry.sha256, entry.content, entry.notebook),
                 )
             case NotebookCreated():
                 run(

@@ -91,6 +91,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # Written and removed again to prove that there is room on the disk; see `store_proof`.
         "CREATE TABLE probes (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL)",
     ),
+    (
+        # What the file is about to hold; see `FileIntended`.
+        "ALTER TABLE documents ADD COLUMN intended_sha256 TEXT",
+        "ALTER TABLE documents ADD COLUMN intended_content BLOB",
+    ),
 )
 """What makes schema version n out of version n - 1, in order. Append; never change an entry."""
 

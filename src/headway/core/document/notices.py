@@ -19,7 +19,7 @@ __all__ = [
     "marker_text",
 ]
 
-OUTPUT_QUOTA_BYTES = 32 * 1024 * 1024
+OUTPUT_QUOTA_BYTES = 256 * 1024 * 1024
 """What one execution may keep: stream text as UTF-8, MIME values as UTF-8 or JSON."""
 
 MAX_OUTPUTS = 2_000

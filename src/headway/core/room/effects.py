@@ -24,6 +24,7 @@ __all__ = [
     "ExecuteRequest",
     "ExecutionAccepted",
     "ExecutionFinished",
+    "FileIntended",
     "FileRecorded",
     "InspectRequest",
     "InterruptKernel",
@@ -106,7 +107,27 @@ class FileRecorded:
     content: bytes
 
 
-Record = UpdateStored | RuntimeReplaced | ExecutionAccepted | ExecutionFinished | FileRecorded
+@dataclass(frozen=True, slots=True)
+class FileIntended:
+    """The notebook's file is about to hold these bytes: recorded before they are written.
+
+    A daemon that ends between the file and its `FileRecorded` knows its own write by this, and
+    does not take it for another program's. The next `FileRecorded` makes an end of it.
+    """
+
+    notebook: DocumentId
+    sha256: str
+    content: bytes
+
+
+Record = (
+    UpdateStored
+    | RuntimeReplaced
+    | ExecutionAccepted
+    | ExecutionFinished
+    | FileIntended
+    | FileRecorded
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +246,8 @@ class WriteFile:
 
     `notebook` is nbformat JSON with blobs still to be put in (`mime.resolve`).
     `expected_sha256` is of the bytes we last wrote or read there; None when there must be no
-    file. A file that is neither is left alone and answered with FileChanged.
+    file. A file that is neither is left alone and answered with FileChanged. Before the file is
+    touched, its new bytes are durable as a `FileIntended`.
     """
 
     token: int

@@ -58,6 +58,8 @@ class Opening:
     runtime_updates: tuple[bytes, ...] = ()
     base: bytes | None = None
     """The bytes last written to, or read from, the file."""
+    intended: bytes | None = None
+    """The bytes that the file was about to hold when the daemon ended."""
     file: bytes | None = None
     """The bytes of the file now; None if there is none, or none that can be read."""
     accept_file: bool = False
@@ -133,7 +135,7 @@ def begin(opening: Opening, entropy: Entropy, now: Moment) -> Beginning:
             known, outputs = _first_reading(opening, opening.file, notebook, entropy, now)
     elif opening.file is None:
         known = _without_file(opening, notebook)
-    elif opening.file == opening.base:
+    elif opening.file in (opening.base, opening.intended):
         known = _with_known_file(opening, opening.file, notebook, runtime, entropy)
     else:
         known, outputs = _merged(opening, opening.file, notebook, runtime, entropy, now)
