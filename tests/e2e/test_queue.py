@@ -6,38 +6,23 @@ S3, S12, S13, S14, S15, S16, S17, S18.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 import headway
 from headway.errors import ExecutionNotFound
 from headway_daemon import HeadwayDaemon, bounded
+from held_cell import Blocker
 
 RUN_S = 20.0
-
-
-class Blocker:
-    """A cell that runs until the test lets it go on: it reads a line that the test writes."""
-
-    def __init__(self, path: Path) -> None:
-        self.source = f"with open({str(path)!r}) as pipe:\n    print(pipe.readline(), end='')"
-        os.mkfifo(path)
-        # Open at both ends: neither side's opening blocks, and the line waits for its reader.
-        self.end = os.open(path, os.O_RDWR)
-
-    def let_go(self, words: str = "go") -> None:
-        """The cell prints the words and ends."""
-        os.write(self.end, f"{words}\n".encode())
 
 
 @pytest.fixture
 def held(daemon: HeadwayDaemon, name: str) -> Iterator[Blocker]:
     made = Blocker(daemon.folder / f"{name}.pipe")
     yield made
-    os.close(made.end)
+    made.close()
 
 
 async def until_running(notebook: headway.AsyncNotebook, job: headway.AsyncExecution) -> None:

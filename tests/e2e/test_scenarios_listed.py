@@ -20,6 +20,7 @@ REQUIRED = [
     "S52",
     "S53",
     "S54",
+    *(f"S{number}" for number in range(60, 66)),
 ]
 
 _NAMED = re.compile(r"\bS\d+\b")
