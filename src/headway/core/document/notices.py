@@ -19,8 +19,12 @@ __all__ = [
     "marker_text",
 ]
 
-OUTPUT_QUOTA_BYTES = 256 * 1024 * 1024
-"""What one execution may keep: stream text as UTF-8, MIME values as UTF-8 or JSON."""
+OUTPUT_QUOTA_BYTES = 64 * 1024 * 1024
+"""What one execution may keep: stream text as UTF-8, MIME values as UTF-8 or JSON.
+
+As much as a client puts into one result. The document and the daemon's memory could take more,
+for bulk is in blobs; the `.ipynb`, which is written as one piece, could not.
+"""
 
 MAX_OUTPUTS = 2_000
 """How many outputs one execution may keep."""
