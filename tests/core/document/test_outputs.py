@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from headway.core.document.execution import MAX_ERRORS
 from headway.core.document.forms import file_form
 from headway.core.document.mime import resolve
-from headway.core.document.notices import MAX_OUTPUTS, marker_text
+from headway.core.document.notices import MAX_OUTPUTS, OUTPUT_QUOTA_BYTES, marker_text
 from headway.core.document.operations import (
     AppendOutput,
     ClearOutputs,
@@ -359,7 +359,7 @@ def test_endless_outputs_and_errors_are_bounded_by_number() -> None:
     assert len(shown) == MAX_OUTPUTS + 1 + MAX_ERRORS
     error = {"output_type": "error", "ename": "E", "evalue": "v", "traceback": []}
     left_out = 10 + 10 * len(json.dumps(error, separators=(",", ":")))
-    assert shown[MAX_OUTPUTS]["text"] == marker_text(left_out, 32 * 1024 * 1024)
+    assert shown[MAX_OUTPUTS]["text"] == marker_text(left_out, OUTPUT_QUOTA_BYTES)
 
 
 def test_a_long_traceback_keeps_its_last_lines_and_says_so() -> None:
