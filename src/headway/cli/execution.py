@@ -11,20 +11,14 @@ import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any
 
+from headway.cli.following import follow
 from headway.cli.parameters import INJECTED_TAG, Parameter, find_place, injected_source
 from headway.cli.report import Beginning, Report, Summary
 from headway.cli.terminal import short_path
 from headway.client.models import (
-    Cell,
-    DisplayUpdated,
-    Event,
     ExecutionResult,
-    Finished,
-    Output,
-    OutputsCleared,
-    Started,
 )
 from headway.core.document.edits import AddCell, UpdateSource
 from headway.core.document.tags import RAISES_EXCEPTION, tags_of
@@ -86,7 +80,6 @@ class Run:
         self._results: list[ExecutionResult] = []
         self._expected: set[str] = set()
         """Executions that failed as a tag of their cell allows."""
-        self._streams: dict[int, _Stream] = {}
         self._status = "ok"
         self._began_s = time.monotonic()
         self._interruption: asyncio.Task[None] | None = None
@@ -170,68 +163,27 @@ class Run:
 
     async def _follow(self, number: int, execution: AsyncExecution) -> None:
         """Show one execution until it is terminal; a cell that takes too long is interrupted."""
-        self._streams = {}
         loop = asyncio.get_running_loop()
         alarm: asyncio.TimerHandle | None = None
+
+        def begun() -> None:
+            nonlocal alarm
+            if self._options.timeout_s is not None:
+                alarm = loop.call_later(self._options.timeout_s, self._on_timeout)
+
         try:
-            async for event in execution.events():
-                if isinstance(event, Started) and execution.status != "cancelled":
-                    self._report.started(number, self._cell(execution))
-                    if self._options.timeout_s is not None:
-                        alarm = loop.call_later(self._options.timeout_s, self._on_timeout)
-                await self._show(number, event)
+            result = await follow(self._notebook, self._report, number, execution, begun)
         finally:
             if alarm is not None:
                 alarm.cancel()
-
-    async def _show(self, number: int, event: Event) -> None:
-        match event:
-            case Started():
-                pass
-            case Output(index=index, output=output):
-                await self._show_output(index, output, is_addition=True)
-            case DisplayUpdated(index=index, output=output):
-                await self._show_output(index, output, is_addition=False)
-            case OutputsCleared():
-                self._streams.clear()
-                self._report.cleared()
-            case Finished(result=result):
-                self._results.append(result)
-                if result.status == "error" and self._may_raise(result.cell_id):
-                    self._expected.add(result.execution_id)
-                self._report.finished(number, result)
-            case _:
-                assert_never(event)
+        self._results.append(result)
+        if result.status == "error" and self._may_raise(result.cell_id):
+            self._expected.add(result.execution_id)
 
     def _on_timeout(self) -> None:
         if self._status == "ok":
             self._status = "timeout"
             self._stop_cells()
-
-    async def _show_output(self, index: int, output: dict[str, Any], *, is_addition: bool) -> None:
-        if output.get("output_type") != "stream":
-            self._report.output(index, output)
-            return
-        stream = self._streams.setdefault(index, _Stream())
-        sealed = output.get("sealed") or []
-        for part in sealed[stream.sealed_parts :]:
-            with contextlib.suppress(HeadwayError):
-                blob = await self._notebook.fetch_blob(part["blob"])
-                stream.sealed_text += blob.decode("utf-8", "replace")
-        stream.sealed_parts = len(sealed)
-        text = output.get("text") or ""
-        stream.open_text = stream.open_text + text if is_addition else text
-        whole = stream.sealed_text + stream.open_text
-        added = whole.removeprefix(stream.shown)
-        stream.shown = whole
-        if added:
-            self._report.text(index, str(output.get("name")), whole, added)
-
-    def _cell(self, execution: AsyncExecution) -> Cell:
-        try:
-            return self._notebook.cell(execution.cell_id)
-        except HeadwayError:
-            return Cell(execution.cell_id, "code", "(deleted)")
 
     def _may_raise(self, cell: CellId) -> bool:
         with contextlib.suppress(HeadwayError):
@@ -297,13 +249,3 @@ class Run:
 
 
 _EXIT_STATUSES = {"ok": 0, "timeout": EXIT_TIMEOUT, "interrupted": EXIT_INTERRUPTED}
-
-
-class _Stream:
-    """A stream output as far as it was shown."""
-
-    def __init__(self) -> None:
-        self.sealed_parts = 0
-        self.sealed_text = ""
-        self.open_text = ""
-        self.shown = ""

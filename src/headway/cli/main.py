@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from headway.cli import cell, doctor, logs, relay, run, serve, status
+from headway.cli import cell, doctor, logs, relay, run, serve, status, watch
 from headway.cli.open import open_notebook
 from headway.cli.terminal import complain, say
 from headway.errors import HeadwayError
@@ -74,6 +74,7 @@ def _add(into: typer.Typer, name: str, command: Any, *examples: str, **named: An
 
 
 _add(app, "run", run.run, *run.EXAMPLES, cls=run.RunCommand)
+_add(app, "watch", watch.watch, *watch.EXAMPLES)
 _add(app, "open", open_notebook, "headway open analysis.ipynb", "headway open new.ipynb --json")
 _add(
     app,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from headway.cli.execution import Options
     from headway.cli.report import Report, Summary
 
-__all__ = ["EXAMPLES", "Outputs", "RunCommand", "existing_notebook", "run"]
+__all__ = ["EXAMPLES", "Outputs", "RunCommand", "existing_notebook", "is_interactive", "run"]
 
 _SUFFIX = ".ipynb"
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -233,14 +233,15 @@ def _report(outputs: Outputs, *, as_json: bool) -> Report:
     if as_json:
         return JsonReport()
     head = {Outputs.compact: HEAD_LINES, Outputs.full: None, Outputs.none: 0}[outputs]
-    if _is_interactive():
+    if is_interactive():
         from headway.cli.live import LiveReport
 
         return LiveReport(head=head)
     return LineReport(head=head)
 
 
-def _is_interactive() -> bool:
+def is_interactive() -> bool:
+    """Whether a person sees a terminal that can be drawn on."""
     return (
         sys.stdout.isatty()
         and os.environ.get("TERM", "dumb") != "dumb"

@@ -23,7 +23,7 @@ from headway.core.session import inputs
 from headway.core.session.effects import SessionStatus
 from headway.core.session.session import Session
 from headway.errors import NotPermitted
-from headway.ids import CellId, DocumentId, Heads, cell_id
+from headway.ids import CellId, DocumentId, ExecutionId, Heads, cell_id
 from headway.moments import Moment
 
 __all__ = ["CellLike", "LocalNotebook", "id_of"]
@@ -91,6 +91,12 @@ class LocalNotebook:
         """The ids of the executions that wait or run, in order."""
         runtime = self._session.runtime
         return list(runtime.queue()) if runtime is not None else []
+
+    @property
+    def latest_executions(self) -> dict[CellId, ExecutionId]:
+        """The latest execution of each cell that was ever run, waiting and running ones too."""
+        runtime = self._session.runtime
+        return runtime.latest_by_cell() if runtime is not None else {}
 
     def presence(self) -> dict[str, Any]:
         """Who else is here: key -> what they show."""

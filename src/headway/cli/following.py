@@ -1,0 +1,116 @@
+"""One execution, told to a report from its start to its end.
+
+Floor 6. Streams come as events in pieces, sealed and open; a report gets the text as it is now.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, assert_never
+
+from headway.cli.report import Report
+from headway.client.models import (
+    Cell,
+    DisplayUpdated,
+    ExecutionResult,
+    Finished,
+    Output,
+    OutputsCleared,
+    Started,
+)
+from headway.errors import HeadwayError
+
+if TYPE_CHECKING:
+    from headway.client.aio import AsyncNotebook
+    from headway.client.executions import AsyncExecution
+
+__all__ = ["follow"]
+
+
+async def follow(
+    notebook: AsyncNotebook,
+    report: Report,
+    number: int,
+    execution: AsyncExecution,
+    begun: Callable[[], None],
+) -> ExecutionResult:
+    """Tell `report` what happens in an execution; gives how it ended.
+
+    Args:
+        notebook: Whose cell it is.
+        report: Is told.
+        number: What the cell is called, from 1.
+        execution: May wait, run or have ended.
+        begun: Called when the kernel runs it; never for one that was cancelled before.
+    """
+    told = _Told(notebook, report)
+    async for event in execution.events():
+        match event:
+            case Started():
+                if execution.status != "cancelled":
+                    report.started(number, _cell(notebook, execution))
+                    begun()
+            case Output(index=index, output=output):
+                await told.output(index, output, is_addition=True)
+            case DisplayUpdated(index=index, output=output):
+                await told.output(index, output, is_addition=False)
+            case OutputsCleared():
+                told.cleared()
+            case Finished(result=result):
+                report.finished(number, result)
+                return result
+            case _:
+                assert_never(event)
+    raise AssertionError("the last event is Finished")
+
+
+class _Told:
+    """The outputs of one execution as far as they were told."""
+
+    def __init__(self, notebook: AsyncNotebook, report: Report) -> None:
+        self._notebook = notebook
+        self._report = report
+        self._streams: dict[int, _Stream] = {}
+
+    def cleared(self) -> None:
+        """There are no outputs any more."""
+        self._streams.clear()
+        self._report.cleared()
+
+    async def output(self, index: int, output: dict[str, Any], *, is_addition: bool) -> None:
+        """An output is new, has more text, or is another one now."""
+        if output.get("output_type") != "stream":
+            self._report.output(index, output)
+            return
+        stream = self._streams.setdefault(index, _Stream())
+        sealed = output.get("sealed") or []
+        for part in sealed[stream.sealed_parts :]:
+            with contextlib.suppress(HeadwayError):
+                blob = await self._notebook.fetch_blob(part["blob"])
+                stream.sealed_text += blob.decode("utf-8", "replace")
+        stream.sealed_parts = len(sealed)
+        text = output.get("text") or ""
+        stream.open_text = stream.open_text + text if is_addition else text
+        whole = stream.sealed_text + stream.open_text
+        added = whole.removeprefix(stream.shown)
+        stream.shown = whole
+        if added:
+            self._report.text(index, str(output.get("name")), whole, added)
+
+
+class _Stream:
+    """A stream output as far as it was shown."""
+
+    def __init__(self) -> None:
+        self.sealed_parts = 0
+        self.sealed_text = ""
+        self.open_text = ""
+        self.shown = ""
+
+
+def _cell(notebook: AsyncNotebook, execution: AsyncExecution) -> Cell:
+    try:
+        return notebook.cell(execution.cell_id)
+    except HeadwayError:
+        return Cell(execution.cell_id, "code", "(deleted)")

@@ -1,0 +1,146 @@
+"""`headway watch`: follow a notebook live, whoever runs its cells.
+
+Floor 6. It only looks: it edits nothing, runs nothing, and starts no kernel. Executions are told
+one after the other, in the order in which they run; of a cell that was run again before it was
+its turn, only the newest one.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from headway.cli.run import Outputs, existing_notebook, is_interactive
+
+if TYPE_CHECKING:
+    from headway.cli.watch_report import WatchReport
+    from headway.client.aio import AsyncNotebook
+
+__all__ = ["EXAMPLES", "watch"]
+
+EXAMPLES = (
+    "headway watch analysis.ipynb",
+    "headway watch analysis.ipynb --outputs full",
+    "headway watch analysis.ipynb --until-idle --json",
+)
+
+_TERMINAL = frozenset({"ok", "error", "cancelled", "lost"})
+_QUIET = frozenset({"idle", "busy"})
+"""Kernel states that go without saying."""
+
+_FOREVER_S = 10.0 * 365 * 86_400
+
+
+def watch(
+    notebook: Annotated[str, typer.Argument(metavar="NOTEBOOK", help="The .ipynb to follow.")],
+    *,
+    outputs: Annotated[
+        Outputs, typer.Option("--outputs", help="How much of the outputs to show.")
+    ] = Outputs.compact,
+    until_idle: Annotated[
+        bool, typer.Option("--until-idle", help="End when nothing runs or waits.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print events as JSON, one object a line.")
+    ] = False,
+) -> None:
+    """Follow a notebook: which cells run, what they print, how they end. Until Ctrl-C."""
+    import asyncio
+
+    from headway.client.aio import open_async
+
+    path = existing_notebook(notebook)
+
+    async def follow_it(report: WatchReport) -> None:
+        async with open_async(path, name=f"headway watch {os.getpid()}") as opened:
+            await _Watch(opened, report).follow(until_idle=until_idle)
+
+    with _report(outputs, as_json=as_json) as report:
+        asyncio.run(follow_it(report))
+
+
+class _Watch:
+    """One notebook that is followed."""
+
+    def __init__(self, notebook: AsyncNotebook, report: WatchReport) -> None:
+        self._notebook = notebook
+        self._report = report
+        self._told: dict[str, str] = {}
+        """Cell -> the execution of it that was told."""
+        self._kernel: dict[str, Any] = {}
+
+    async def follow(self, *, until_idle: bool) -> None:
+        """Show what is there, then what happens. Raises ConnectionLost when it is closed."""
+        from headway.cli.following import follow
+        from headway.errors import ConnectionLost
+
+        notebook = self._notebook
+        cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        latest = notebook.latest_executions
+        self._told = {
+            cell.id: latest[cell.id]
+            for cell in cells
+            if cell.id in latest and cell.status in _TERMINAL
+        }
+        self._kernel = notebook.kernel
+        self._report.watching(notebook.path, self._kernel, cells)
+        while True:
+            if notebook.status == "closed":
+                raise ConnectionLost("The notebook was closed, so there is nothing more to follow.")
+            self._tell_kernel()
+            waiting = self._untold()
+            if waiting:
+                cell_id = waiting[0]
+                self._told[cell_id] = latest_id = notebook.latest_executions[cell_id]
+                execution = await notebook.get_execution(latest_id)
+                number = self._number(cell_id)
+                await follow(notebook, self._report, number, execution, lambda: None)
+            elif until_idle and not notebook.queue:
+                return
+            else:
+                await notebook.wait_until(self._has_news, timeout=_FOREVER_S)
+
+    def _has_news(self) -> bool:
+        kernel = self._notebook.kernel
+        is_other = bool(kernel) and kernel != self._kernel
+        return is_other or self._notebook.status == "closed" or bool(self._untold())
+
+    def _untold(self) -> list[str]:
+        """The cells whose latest execution was not told, in the order in which they run."""
+        queue = self._notebook.queue
+        place = {execution_id: at for at, execution_id in enumerate(queue, 1)}
+        untold = [
+            (place.get(execution_id, 0), execution_id, cell_id)
+            for cell_id, execution_id in self._notebook.latest_executions.items()
+            if self._told.get(cell_id) != execution_id
+        ]
+        return [cell_id for _, _, cell_id in sorted(untold)]
+
+    def _tell_kernel(self) -> None:
+        before, now = self._kernel, self._notebook.kernel
+        if not now:
+            return  # Connecting again: nothing is known of it.
+        self._kernel = now
+        states = {before.get("status"), self._kernel.get("status")}
+        if len(states) > 1 and not states <= _QUIET:
+            self._report.kernel(self._kernel)
+
+    def _number(self, cell_id: str) -> int:
+        cells = (cell.id for cell in self._notebook.cells if cell.cell_type == "code")
+        return next((at for at, each in enumerate(cells, 1) if each == cell_id), 0)
+
+
+def _report(outputs: Outputs, *, as_json: bool) -> WatchReport:
+    from headway.cli.show import HEAD_LINES
+    from headway.cli.watch_report import WatchJson, WatchLines
+
+    if as_json:
+        return WatchJson()
+    head = {Outputs.compact: HEAD_LINES, Outputs.full: None, Outputs.none: 0}[outputs]
+    if is_interactive():
+        from headway.cli.watch_report import watch_live
+
+        return watch_live(head)
+    return WatchLines(head=head)
