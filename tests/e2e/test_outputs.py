@@ -158,6 +158,27 @@ def test_whoever_sees_that_it_is_done_has_all_outputs(daemon: HeadwayDaemon, nam
     bounded(scenario())
 
 
+def test_whoever_is_slow_to_take_the_events_of_an_execution_gets_the_last_one_too(
+    daemon: HeadwayDaemon, name: str, held: Blocker
+) -> None:
+    """S62: everything happens while the first event is looked at."""
+
+    async def scenario() -> None:
+        async with daemon.open_async(name) as notebook:
+            cell = notebook.add_cell(f"print('before', flush=True)\n{held.source}")
+            job = await notebook.queue_cell(cell)
+            await notebook.wait_until(lambda: job.status == "running", timeout=RUN_S)
+            events = job.events(RUN_S)
+            assert isinstance(await anext(events), headway.Started)
+            held.let_go("after")
+            assert await job.wait(RUN_S) == "ok"
+            *_, last = [event async for event in events]
+            assert isinstance(last, headway.Finished)
+            assert last.result.text == "before\nafter\n"
+
+    bounded(scenario())
+
+
 def test_a_status_goes_one_way_and_a_time_limit_of_the_caller_loses_nothing(
     daemon: HeadwayDaemon, name: str, held: Blocker
 ) -> None:

@@ -115,16 +115,20 @@ class AsyncExecution:
         while True:
             record = self._shown()
             terminal = record is not None and record.status in TERMINAL
+            news: list[Event] = []
             if record is not None and not started and (terminal or record.status == "running"):
                 started = True
-                yield Started(self.id, record.cell_id, record.execution_count)
-            for event in _new_events(seen, tuple(record.outputs) if record is not None else ()):
+                news.append(Started(self.id, record.cell_id, record.execution_count))
+            news += _new_events(seen, tuple(record.outputs) if record is not None else ())
+            for event in news:
                 yield event
             seen = tuple(record.outputs) if record is not None else ()
             if terminal:
                 yield Finished(await self.result(time_left(deadline_s)))
                 return
-            await self._next_change(deadline_s)
+            # While the caller had an event, a change may have come and gone: look again first.
+            if not news:
+                await self._next_change(deadline_s)
 
     async def _next_change(self, deadline_s: float | None) -> None:
         self._check_open()
