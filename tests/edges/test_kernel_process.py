@@ -48,7 +48,7 @@ class Stage:
             command, "/", os.environ, self.ended, private=self.private, orphan_s=orphan_s
         )
         await process.begun()
-        process.ready(keep=keep)
+        await process.ready(keep=keep)
         return process
 
     async def find(self) -> KernelProcess:

@@ -290,7 +290,8 @@ class JupyterKernel:
                 is_ipykernel=self._is_ipykernel,
             )
             write_record(self._private, record)
-        self._process.ready(keep=owner is not None)
+        await self._process.ready(keep=owner is not None)
+        self._raise_if_ended()
 
     async def kill(self) -> None:
         """End it without asking."""

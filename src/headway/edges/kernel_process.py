@@ -66,6 +66,7 @@ class KernelProcess:
         self.away_since_s: float | None = None
         """Since when there was no daemon, as it was found (wall clock)."""
         self._signalled = asyncio.Event()
+        self._readied = asyncio.Event()
         self.ended = asyncio.Event()
         self.gone = asyncio.Event()
         connection.setblocking(False)
@@ -128,9 +129,14 @@ class KernelProcess:
         """Wait until it runs. Raises OSError when its program could not be started."""
         await asyncio.shield(self._begun)
 
-    def ready(self, *, keep: bool) -> None:
-        """Only what it writes from here on counts; with `keep` it may outlive this daemon."""
+    async def ready(self, *, keep: bool) -> None:
+        """Only what it writes from here on counts; with `keep` it may outlive this daemon.
+
+        Both hold on return: until the warden has said so, neither does.
+        """
         self._tell({"do": "ready", "keep": keep})
+        if not self.ended.is_set():
+            await self._readied.wait()
 
     async def signal_group(self, number: signal.Signals) -> None:
         """Send a signal to the process and its descendants; no effect once it has ended.
@@ -195,6 +201,8 @@ class KernelProcess:
                 self._begun.set_result(None)
             case {"signalled": _}:
                 self._signalled.set()
+            case {"readied": _}:
+                self._readied.set()
             case {"failed": {"number": number, "text": text}}:
                 self._begun.set_exception(OSError(number, text))
                 self._begun.exception()  # seen, should nobody wait any more
@@ -211,6 +219,7 @@ class KernelProcess:
         self._reason = f'{reason}; the last it wrote was "{words}"' if words else reason
         self.ended.set()
         self._signalled.set()
+        self._readied.set()
         self._on_end()
 
     def _last_words(self) -> str:

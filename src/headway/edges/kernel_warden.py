@@ -165,7 +165,9 @@ class Warden:
             with contextlib.suppress(OSError):
                 arrived = self._listening.accept()[0]
                 if self._connection is not None:
-                    # There is one daemon at a time: the end of the former is still to be heard.
+                    # There is one daemon at a time: what the former said last, and its end, are
+                    # still to be heard.
+                    self._read_commands(self._connection)
                     self._away_since = time.time()
                 self._take(arrived)
                 self._greet()
@@ -225,6 +227,7 @@ class Warden:
             case "ready":
                 self._is_kept = command["keep"]
                 self._tail.clear()
+                self._tell({"readied": self._is_kept})
             case "signal":
                 self._signal_group(command["number"])
                 self._tell({"signalled": command["number"]})
