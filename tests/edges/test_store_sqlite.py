@@ -20,10 +20,8 @@ from typing import TypeVar
 
 import pytest
 
-from headway.core.room.effects import (
-    UpdateStored,
-)
-from headway.edges import store_writer
+from headway.core.room.effects import FileRecorded, UpdateStored
+from headway.edges import store_rows, store_writer
 from headway.edges.store import SqliteStore
 from headway.edges.store_schema import SCHEMA_VERSION
 from headway.errors import StoreFailed, StoreTooNew
@@ -183,6 +181,27 @@ def test_the_store_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
         assert modes == dict.fromkeys(("store.db", "store.db-wal", "store.db-shm"), 0o600)
 
     run(scenario())
+
+
+def test_a_file_too_large_for_a_base_is_recorded_without_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_rows, "MAX_BASE_BYTES", 10)
+
+    async def scenario() -> tuple[bytes | None, bytes | None]:
+        store = await SqliteStore.open(tmp_path / "store")
+        await store.create(NB, "/a.ipynb")
+        kept = []
+        for content in (b"short", b"longer than ten"):
+            await store.append([FileRecorded(NB, "/a.ipynb", sha_of(content), content)])
+            stored = await store.load(NB)
+            assert stored is not None
+            assert stored.file_sha256 == sha_of(content)
+            kept.append(stored.file_content)
+        await store.close()
+        return kept[0], kept[1]
+
+    assert run(scenario()) == (b"short", None)
 
 
 def test_closing_leaves_one_file_and_no_thread(tmp_path: Path) -> None:

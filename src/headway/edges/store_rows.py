@@ -28,6 +28,7 @@ from headway.errors import NotebookNotFound, StoreError
 from headway.ids import DocumentId
 
 __all__ = [
+    "MAX_BASE_BYTES",
     "Compacted",
     "Entry",
     "NotebookCreated",
@@ -43,6 +44,10 @@ ROWS_PER_STATEMENT = 64
 """Updates in one INSERT. Each statement gives up the interpreter lock once and may wait long to
 have it back while the event loop is busy, so many rows go in one."""
 
+
+MAX_BASE_BYTES = 256 * 1024 * 1024
+"""A larger file is not kept as the base of the next merge: that merge then deletes nothing. What
+SQLite takes as one value ends at 1 GB, and a store must not fail for the sake of a large file."""
 
 NUMBERS_AT_ONCE = 1 << 20
 """How many numbers of updates are reserved by one write; those not used are left out."""
@@ -104,6 +109,11 @@ def payload_bytes(entry: Entry) -> int:
             return 0
         case _:
             assert_never(entry)
+
+
+def _kept(content: bytes) -> bytes | None:
+    """A file's content as it is stored: none of one that is too large to be a base."""
+    return content if len(content) <= MAX_BASE_BYTES else None
 
 
 class RowWriter:
@@ -173,12 +183,12 @@ class RowWriter:
                 run(
                     "UPDATE documents SET path = ?, file_sha256 = ?, file_content = ?,"
                     " intended_sha256 = NULL, intended_content = NULL WHERE id = ?",
-                    (entry.path, entry.sha256, entry.content, entry.notebook),
+                    (entry.path, entry.sha256, _kept(entry.content), entry.notebook),
                 )
             case FileIntended():
                 run(
                     "UPDATE documents SET intended_sha256 = ?, intended_content = ? WHERE id = ?",
-                    (entry.sha256, entry.content, entry.notebook),
+                    (entry.sha256, _kept(entry.content), entry.notebook),
                 )
             case NotebookCreated():
                 run(
