@@ -24,7 +24,7 @@ from pathlib import Path
 from headway.client.aio import AsyncNotebook
 from headway.errors import HeadwayError
 from torture.ledger import Ledger
-from torture.planted import PLANTED
+from torture.planted import PLANTED, plant_client
 from torture.runs import Runs
 from torture.world import Cradle, Gate, Life, cradle, drop, join, scratch
 
@@ -247,7 +247,7 @@ def end(life: Life) -> None:
 
 async def torture(cycles: int, seed: int = 1, planted: str = "", stop_at: int = 3) -> Figures:
     """Kill so many daemons; gives up after `stop_at` problems."""
-    with scratch() as folder, cradle(folder, planted) as born:
+    with scratch() as folder, cradle(folder, planted) as born, plant_client(planted):
         figures = await _Torture(born, folder, seed).run(cycles, stop_at)
         if figures.bad and (keep := os.environ.get("TORTURE_KEEP")):
             folder.rename(keep)

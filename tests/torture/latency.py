@@ -187,7 +187,8 @@ async def _history(home: Path, folder: Path, size: int) -> tuple[bytes, list[byt
         while sum(map(len, updates)) < size:
             before = replica.version()
             cell = dice.choice(cells)
-            notebook.update_source(cell, base64.b64encode(dice.randbytes(UPDATE_BYTES)).decode())
+            text = base64.b64encode(dice.randbytes(UPDATE_BYTES * 3 // 4)).decode()
+            notebook.append_source(cell, text)
             updates.append(replica.export(before))
         return snapshot, updates
 

@@ -165,14 +165,22 @@ def plant(name: str) -> None:
     if name in PLANTED:
         PLANTED[name]()
     elif name and name != CLIENT_BUG:
-        from sim.planted import PLANTED as SIMULATED  # noqa: PLC0415 - imports the whole simulator
+        _simulated(name).__enter__()
 
-        SIMULATED[name].patch().__enter__()
+
+def _simulated(name: str) -> contextlib.AbstractContextManager[object]:
+    from sim.planted import PLANTED as SIMULATED  # noqa: PLC0415 - imports the whole simulator
+
+    return SIMULATED[name].patch()
 
 
 @contextlib.contextmanager
 def plant_client(name: str) -> Iterator[None]:
     """Plant a bug into the clients of this process, where it is one of theirs."""
+    if name and name not in PLANTED and name != CLIENT_BUG:
+        with _simulated(name):
+            yield
+        return
     if name != CLIENT_BUG:
         yield
         return

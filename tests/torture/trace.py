@@ -65,10 +65,16 @@ def _calls(lines: Iterable[str], reader: _Reader) -> Iterator[tuple[str, str, in
         if rest.startswith(_IGNORED):
             continue
         began = len(reader.events)
+        if rest.startswith("close(") and rest.endswith(_UNFINISHED):
+            # Its number may be another file's before this thread is heard of again.
+            yield "close", rest.removeprefix("close(").removesuffix(_UNFINISHED), 0, began
+            continue
         if rest.endswith(_UNFINISHED):
             pending[thread] = (rest.removesuffix(_UNFINISHED), began)
             continue
         resumed = _RESUMED.match(rest)
+        if resumed is not None and resumed[1] == "close":
+            continue
         if resumed is not None:
             start, began = pending.pop(thread)
             rest = start + resumed[2]
