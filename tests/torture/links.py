@@ -43,7 +43,7 @@ LIVES_BYTES = (150, 8_000)
 likely as the next."""
 
 LONG_SHARE = 0.05
-LONG_BYTES = 200_000
+LONG_BYTES = 24_000
 """Some last longer: one must carry what a client has missed by then, or it never is live."""
 
 STALL_SHARE = 0.3
