@@ -28,7 +28,7 @@ from headway.core.wire import codec, commands, rpc
 from headway.ids import Heads, heads_to_text
 from room_stage import DOCUMENT, Stage
 
-PATH = "/work/a.ipynb"
+PATH = "/notebooks/a.ipynb"
 PEER = 1
 DEADLINE_S = 2000.0
 
