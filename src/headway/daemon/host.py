@@ -34,6 +34,7 @@ from headway.daemon.perform import perform
 from headway.daemon.ports import Outlet, Outside
 from headway.daemon.storage import Backlog, StorageLane
 from headway.daemon.trace import trace_effect, trace_input
+from headway.daemon.turns import Turns
 from headway.edges.ports import Watch
 from headway.errors import EngineFailure, HeadwayError
 from headway.ids import DocumentId
@@ -101,6 +102,7 @@ class RoomHost:
         desk: Where requests wait for their answers.
         outlets: The connections, by number.
         backlog: The daemon's write backlog.
+        turns: Where autosaves wait for each other.
         changed: Called after each input: something may have become idle.
         idle_room_s: See `IDLE_ROOM_S`.
     """
@@ -113,6 +115,7 @@ class RoomHost:
         desk: Desk,
         outlets: dict[int, Outlet],
         backlog: Backlog,
+        turns: Turns,
         *,
         changed: Callable[[], None],
         idle_room_s: float = IDLE_ROOM_S,
@@ -121,6 +124,7 @@ class RoomHost:
         self.outside = outside
         self.desk = desk
         self.outlets = outlets
+        self.turns = turns
         self.storage = StorageLane(outside.store, outside.blobs, backlog, self._on_stored)
         self.kernels = RoomKernels(room.document, outside.kernels, self.feed, self.spawn)
         self.peers: dict[int, None] = {}

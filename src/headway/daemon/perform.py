@@ -5,6 +5,7 @@ Floor 5. What takes time runs as a job of the host and answers with an input.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, assert_never
 
 from headway.core.room.effects import (
@@ -73,7 +74,9 @@ async def _write(effect: WriteFile, host: RoomHost) -> None:
     async def note(sha256: str, content: bytes) -> None:
         await host.outside.store.append([FileIntended(host.document, sha256, content)])
 
-    host.feed(await write_notebook(effect, host.outside.files, host.outside.blobs, note))
+    async with contextlib.nullcontext() if effect.is_awaited else host.turns.turn():
+        written = await write_notebook(effect, host.outside.files, host.outside.blobs, note)
+    host.feed(written)
 
 
 async def _read(effect: ReadFile, host: RoomHost) -> None:

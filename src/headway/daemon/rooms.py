@@ -19,6 +19,7 @@ from headway.daemon.host import IDLE_ROOM_S, OpenedRoom, RoomHost
 from headway.daemon.ports import Outlet, Outside
 from headway.daemon.storage import Backlog
 from headway.daemon.survivors import Survivor, Survivors
+from headway.daemon.turns import Turns
 from headway.edges.ports import FileContent, StoredNotebook
 from headway.errors import (
     BadRequest,
@@ -100,6 +101,7 @@ class Rooms:
         self._desk = desk
         self._outlets = outlets
         self._backlog = backlog
+        self._turns = Turns()
         self._tasks = tasks
         self._changed = changed
         self._idle_room_s = idle_room_s
@@ -319,6 +321,7 @@ class Rooms:
             self._desk,
             self._outlets,
             self._backlog,
+            self._turns,
             changed=self._changed,
             idle_room_s=self._idle_room_s,
         )

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Final
 
 import loro
 
-from headway.core.document.bulk import first_of, first_operation
+from headway.core.document.bulk import LARGE_OPERATIONS, first_of, first_operation
 from headway.core.document.differences import Difference, Touched
 from headway.core.document.gate import EngineLock, Gate
 from headway.core.document.handles import (
@@ -185,7 +185,7 @@ class Replica:
         batch = list(updates)
         # One after the other: a batch is merged detached, and the difference to the whole of it
         # is computed after that, which takes ten times as long.
-        if not all([replica._merge_stored(update) for update in batch]):
+        if not all(replica._merge_stored(update) for update in batch):
             with replica._foreign:
                 replica._check_status(replica._doc.import_batch(batch))
         return replica
@@ -193,10 +193,12 @@ class Replica:
     def _merge_stored(self, update: bytes) -> bool:
         """Merge an update of the store; False if it came before one that it builds on."""
         with self._foreign:
-            shown = self._check_metadata(update, TRUSTED, in_order=False)
-            first = first_operation(loro, self._doc, update, shown.vector)
-            if first is not None:
-                self._doc.import_(first)
+            # What is short cannot be large, and was checked when it was merged for the first time.
+            if len(update) > LARGE_OPERATIONS:
+                shown = self._check_metadata(update, TRUSTED, in_order=False)
+                first = first_operation(loro, self._doc, update, shown.vector)
+                if first is not None:
+                    self._doc.import_(first)
             pending = self._doc.import_(update).pending
             return pending is None or pending.is_empty
 

@@ -254,6 +254,8 @@ class WriteFile:
     path: str
     notebook: dict[str, Any]
     expected_sha256: str | None
+    is_awaited: bool = True
+    """Whether somebody asked for it and waits; else it may take its turn among others."""
 
 
 @dataclass(frozen=True, slots=True)

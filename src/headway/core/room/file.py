@@ -324,7 +324,7 @@ class NotebookFile:
         content = render_notebook(notebook, runtime)
         self.autosave.began()
         expected = self._there if target == self.path else None
-        effect = WriteFile(self._step.token, target, content, expected)
+        effect = WriteFile(self._step.token, target, content, expected, bool(waiters))
         self._ledger.when_durable(lambda _: self._ledger.emit(effect))
 
     def _written(self, event: FileWritten) -> None:
