@@ -31,11 +31,13 @@ from headway.core.room.effects import (
     Refuse,
     Send,
     StartKernel,
+    StopKernel,
 )
 from headway.core.room.inputs import (
     Input,
     KernelReady,
     KernelSaid,
+    KernelStopped,
     PeerArrived,
     Persisted,
     Received,
@@ -61,6 +63,8 @@ class Stage:
     opening: Opening = field(default_factory=lambda: Opening(document=DOCUMENT, path=None))
     holds_disk: bool = False
     """While True, the store does not answer until `disk()` is called."""
+    holds_stops: bool = False
+    """While True, processes that are to end do not, until `kernel_stopped()` is called."""
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -93,6 +97,9 @@ class Stage:
                     self.peers[effect.peer].receive(message)
         if not self.holds_disk:
             self.disk()
+        for effect in effects:
+            if isinstance(effect, StopKernel) and not self.holds_stops:
+                self.feed(KernelStopped(effect.incarnation))
 
     def disk(self, count: int | None = None) -> None:
         """The store makes what it was given durable: all of it, or the first `count`."""
@@ -137,6 +144,10 @@ class Stage:
     def kernel_ready(self) -> None:
         start = self.of(StartKernel)[-1]
         self.feed(KernelReady(start.incarnation, KernelInfo("python"), "python3"))
+
+    def kernel_stopped(self) -> None:
+        """The process that was to end is gone."""
+        self.feed(KernelStopped(self.of(StopKernel)[-1].incarnation))
 
     def kernel_says(self, *events: KernelEvent) -> None:
         self.feed(KernelSaid(self.room.kernel_state.incarnation, events))

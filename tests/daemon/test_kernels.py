@@ -7,7 +7,14 @@ from typing import Any
 from headway.core.kernel.events import Busy, Idle, KernelEvent, KernelInfo
 from headway.core.room.effects import AskKernel, ExecuteRequest, InterruptKernel, StartKernel
 from headway.core.room.effects import StopKernel as Stop
-from headway.core.room.inputs import Input, KernelEnded, KernelFailed, KernelReady, KernelSaid
+from headway.core.room.inputs import (
+    Input,
+    KernelEnded,
+    KernelFailed,
+    KernelReady,
+    KernelSaid,
+    KernelStopped,
+)
 from headway.core.room.opening import LivingKernel
 from headway.daemon.kernels import RoomKernels
 from headway.daemon.survivors import Ear, Survivor
@@ -22,6 +29,7 @@ class Stub:
 
     def __init__(self) -> None:
         self.name = "python3"
+        self.display_name = "Python 3"
         self.info = KernelInfo("python")
         self.asked: list[Any] = []
         self.interrupted = 0
@@ -127,7 +135,7 @@ def test_a_kernel_that_starts_is_ready_before_anything_it_said() -> None:
         setting.port.events((Idle(None),))
         setting.port.may_start.set()
         await setting.settle()
-        ready = KernelReady(1, setting.port.kernel.info, "python3")
+        ready = KernelReady(1, setting.port.kernel.info, "python3", "Python 3")
         assert setting.fed == [ready, said(Busy(None)), said(Idle(None))]
         assert setting.port.folder == "/folder"
         assert setting.port.owner == KernelOwner(DOCUMENT, 1)
@@ -193,7 +201,7 @@ def test_nothing_is_heard_of_a_kernel_that_is_being_stopped() -> None:
         setting.port.events((Idle(None),))
         setting.port.ended("it exited")
         await setting.settle()
-        assert setting.fed == fed
+        assert setting.fed == [*fed, KernelStopped(1)]
         assert setting.port.kernel.stopped == 1
         assert setting.kernels.count == 0
 
@@ -206,7 +214,7 @@ def test_stopping_a_kernel_that_still_starts_gives_the_start_up() -> None:
         setting.kernels.stop_all()
         await setting.settle()
         assert setting.port.cancelled == 1
-        assert setting.fed == []
+        assert setting.fed == [KernelStopped(1)]
         assert setting.kernels.count == 0
 
     run(scenario)
@@ -240,7 +248,7 @@ def test_an_earlier_daemons_kernel_is_asked_and_stopped_like_any_other() -> None
         setting.kernels.stop(Stop(3))
         survivor.ear.said((Busy("e"),))
         await setting.settle()
-        assert setting.fed == []
+        assert setting.fed == [KernelStopped(3)]
         assert setting.port.kernel.stopped == 1
         assert setting.kernels.count == 0
 

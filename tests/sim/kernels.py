@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 from headway.core.kernel.events import KernelEvent, KernelInfo
 from headway.core.room.effects import AskKernel, ExecuteRequest
-from headway.core.room.inputs import Input, KernelEnded, KernelFailed, KernelReady, KernelSaid
+from headway.core.room.inputs import (
+    Input,
+    KernelEnded,
+    KernelFailed,
+    KernelReady,
+    KernelSaid,
+    KernelStopped,
+)
 from headway.errors import KernelStartFailed
 from sim.kernel import FakeKernel
 
@@ -61,10 +68,14 @@ class Kernels:
     def stop(self, incarnation: int) -> None:
         if incarnation in self._running:
             self._running.pop(incarnation).stop()
+        delay_s = self.world.options.kernel_s * self.dice.uniform(0, 3)
+        stopped = self._lives(lambda: self._feed(KernelStopped(incarnation)))
+        self.world.timeline.after(delay_s, stopped)
 
     def stop_all(self) -> None:
-        for incarnation in list(self._running):
-            self.stop(incarnation)
+        for kernel in self._running.values():
+            kernel.stop()
+        self._running.clear()
 
     def _started(self, incarnation: int, kernel: FakeKernel, *, fails: bool) -> None:
         if self._running.get(incarnation) is not kernel:

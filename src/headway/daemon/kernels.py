@@ -14,7 +14,14 @@ from typing import Any
 
 from headway.core.kernel.events import KernelEvent
 from headway.core.room.effects import AskKernel, InterruptKernel, StartKernel, StopKernel
-from headway.core.room.inputs import Input, KernelEnded, KernelFailed, KernelReady, KernelSaid
+from headway.core.room.inputs import (
+    Input,
+    KernelEnded,
+    KernelFailed,
+    KernelReady,
+    KernelSaid,
+    KernelStopped,
+)
 from headway.daemon.survivors import Survivor
 from headway.edges.ports import Kernel, KernelOwner, Kernels
 from headway.errors import HeadwayError
@@ -105,19 +112,24 @@ class RoomKernels:
             self._spawn(self._interrupt(slot.kernel))
 
     def stop(self, effect: StopKernel) -> None:
-        """End the kernel; nothing more is heard of it."""
-        self._begin_stop(effect.incarnation)
+        """End the kernel; nothing more is heard of it but `KernelStopped`."""
+        if not self._begin_stop(effect.incarnation):
+            self._feed(KernelStopped(effect.incarnation))
 
     def stop_all(self) -> None:
         """End every kernel of this room."""
         for incarnation in list(self._slots):
             self._begin_stop(incarnation)
 
-    def _begin_stop(self, incarnation: int) -> None:
+    def _begin_stop(self, incarnation: int) -> bool:
+        """Whether there is something to end, and `KernelStopped` will follow."""
         slot = self._slots.get(incarnation)
-        if slot is not None and not slot.stopping:
+        if slot is None:
+            return False
+        if not slot.stopping:
             slot.stopping = True
             self._spawn(self._stop(incarnation, slot))
+        return True
 
     async def _start(self, effect: StartKernel, folder: str, slot: _Slot) -> None:
         incarnation = effect.incarnation
@@ -140,15 +152,15 @@ class RoomKernels:
                 effect.name, effect.language, folder, said, ended, owner
             )
         except HeadwayError as error:
-            self._slots.pop(incarnation, None)
             if not slot.stopping:
+                self._slots.pop(incarnation, None)
                 self._feed(KernelFailed(incarnation, error))
             return
         if not slot.stopping:
             self._greet(incarnation, slot, slot.kernel)
 
     def _greet(self, incarnation: int, slot: _Slot, kernel: Kernel) -> None:
-        self._feed(KernelReady(incarnation, kernel.info, kernel.name))
+        self._feed(KernelReady(incarnation, kernel.info, kernel.name, kernel.display_name))
         slot.ready = True
         for events in slot.early_events:
             self._feed(KernelSaid(incarnation, events))
@@ -179,3 +191,4 @@ class RoomKernels:
             _LOG.warning("a kernel did not stop cleanly", extra={"fields": {"reason": error.code}})
         finally:
             self._slots.pop(incarnation, None)
+            self._feed(KernelStopped(incarnation))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import gc
 import logging
 import os
@@ -27,7 +28,7 @@ from headway.edges import paths
 from headway.edges.blobs import FileBlobs
 from headway.edges.clock import SystemClock
 from headway.edges.files import DiskFiles
-from headway.edges.kernels import JupyterKernels, orphan_s_from
+from headway.edges.kernels import JupyterKernels, idle_s_from, orphan_s_from
 from headway.edges.lock import HomeLock
 from headway.edges.store import SqliteStore
 from headway.edges.store_reopening import ReopeningStore
@@ -89,6 +90,7 @@ async def serve(
         begun: Takes the service once it listens.
     """
     token = load_token(places.home / TOKEN_FILE)
+    opening = functools.partial(open_room, kernel_idle_s=idle_s_from(os.environ))
     async with _outside(places) as outside:
         with contextlib.ExitStack() as sockets:
             tcp = None if http is None else sockets.enter_context(bind_tcp(http))
@@ -96,7 +98,7 @@ async def serve(
             sockets.callback(remove_socket, places.socket)
             service = Service(
                 outside,
-                open_room,
+                opening,
                 home=places.home,
                 unix=unix,
                 tcp=tcp,

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import assert_never
 
 import msgspec
 
@@ -171,14 +172,8 @@ class Requests:
             case rpc.Create():
                 path = None if params.path is None else await _resolved(params.path)
                 return _opened(await self._rooms.create(path), created=True)
-            case rpc.List():
-                return rpc.Notebooks(notebooks=[host.room.summary() for host in self._rooms.all()])
-            case rpc.Status():
-                return self._status()
-            case rpc.Stop():
-                stopping = rpc.Stopping(pid=self._status().pid)
-                self._stop()
-                return stopping
+            case rpc.List() | rpc.ListKernels() | rpc.Status() | rpc.Stop():
+                return await self._about_daemon(params)
             case rpc.GetExecution():
                 return await self._get_execution(params, caller, pending, deadline_s)
             case rpc.Close():
@@ -186,6 +181,23 @@ class Requests:
             case rpc.RoomParams():
                 return await self._ask_room(params, caller, pending, deadline_s)
         raise BadRequest(f"The daemon cannot do {params.method!r}.")
+
+    async def _about_daemon(
+        self, params: rpc.List | rpc.ListKernels | rpc.Status | rpc.Stop
+    ) -> Outcome:
+        match params:
+            case rpc.List():
+                return rpc.Notebooks(notebooks=[host.room.summary() for host in self._rooms.all()])
+            case rpc.ListKernels():
+                return await _installed(self._outside)
+            case rpc.Status():
+                return self._status()
+            case rpc.Stop():
+                stopping = rpc.Stopping(pid=self._status().pid)
+                self._stop()
+                return stopping
+            case _:
+                assert_never(params)
 
     async def _open(self, params: rpc.Open) -> rpc.Opened:
         if (params.path is None) == (params.document is None):
@@ -259,6 +271,19 @@ class Requests:
             execution_id=stored.accepted.runs_as, document=notebook, record=record
         )
         return outcome, notebook
+
+
+async def _installed(outside: Outside) -> rpc.InstalledKernels:
+    # Reading the kernelspecs reads the disk.
+    found = await asyncio.to_thread(outside.kernels.installed)
+    return rpc.InstalledKernels(
+        kernels=[
+            rpc.InstalledKernel(
+                name=name, display_name=spec["display_name"], language=spec["language"]
+            )
+            for name, spec in found.items()
+        ]
+    )
 
 
 async def _resolved(path: str) -> str:

@@ -19,7 +19,12 @@ __all__ = ["open_room"]
 
 
 def open_room(
-    stored: StoredNotebook, file: FileContent | None, entropy: Entropy, now: Moment
+    stored: StoredNotebook,
+    file: FileContent | None,
+    entropy: Entropy,
+    now: Moment,
+    *,
+    kernel_idle_s: float | None = None,
 ) -> OpenedRoom:
     """The room of a notebook, and the effects of its opening.
 
@@ -28,6 +33,7 @@ def open_room(
         file: Its file as it is now; None if there is none.
         entropy: Random bytes.
         now: This instant.
+        kernel_idle_s: A kernel that is idle for so long is ended; None: none is.
 
     A known notebook whose file is no notebook, or would empty it, is opened without the file.
     Raises NotebookUnreadable, with the file's path, when the file of a new one is no notebook.
@@ -46,6 +52,7 @@ def open_room(
         horizon_ms=stored.horizon_ms,
         unfinished=stored.unfinished,
         kernel=stored.kernel,
+        kernel_idle_s=kernel_idle_s,
     )
     try:
         return OpenedRoom(*Room.open(opening, entropy, now))

@@ -101,6 +101,7 @@ class JupyterKernel:
         private: Path,
     ) -> None:
         self.name = spec.name
+        self.display_name = spec.display_name
         self.info = KernelInfo(language=spec.language)
         self._spec = spec
         self._sink = events

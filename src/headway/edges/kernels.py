@@ -21,11 +21,13 @@ from headway.edges.ports import AdoptableKernel, AdoptedKernel, KernelOwner, Ker
 from headway.errors import BadRequest, KernelDied, KernelStartFailed
 
 __all__ = [
+    "IDLE_VARIABLE",
     "KERNEL_ORPHAN_S",
     "KERNEL_START_TIMEOUT_S",
     "ORPHAN_VARIABLE",
     "JupyterKernel",
     "JupyterKernels",
+    "idle_s_from",
     "orphan_s_from",
 ]
 
@@ -41,16 +43,32 @@ ORPHAN_VARIABLE: Final = "HEADWAY_KERNEL_ORPHAN_S"
 """The environment variable that sets it, in seconds; 0 ends kernels with their daemon."""
 
 
+IDLE_VARIABLE: Final = "HEADWAY_KERNEL_IDLE_S"
+"""The environment variable with the seconds after which an idle kernel is ended; 0: never."""
+
+
 def orphan_s_from(environment: Mapping[str, str]) -> float:
     """How long kernels outlive their daemon, as the environment says. Raises BadRequest."""
-    text = environment.get(ORPHAN_VARIABLE) or str(KERNEL_ORPHAN_S)
+    return _seconds_in(environment, ORPHAN_VARIABLE, KERNEL_ORPHAN_S)
+
+
+def idle_s_from(environment: Mapping[str, str]) -> float | None:
+    """After how long an idle kernel is ended, as the environment says; None: never.
+
+    Raises BadRequest.
+    """
+    return _seconds_in(environment, IDLE_VARIABLE, 0.0) or None
+
+
+def _seconds_in(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name) or str(default)
     try:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds < math.inf:
-        sentence = f"{ORPHAN_VARIABLE} must be a number of seconds, and {text!r} is none."
-        raise BadRequest(sentence, field=ORPHAN_VARIABLE)
+        sentence = f"{name} must be a number of seconds, and {text!r} is none."
+        raise BadRequest(sentence, field=name)
     return seconds
 
 

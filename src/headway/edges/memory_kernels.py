@@ -43,7 +43,7 @@ class MemoryKernel:
         idle_first: bool = False,
         owner: KernelOwner | None = None,
     ) -> None:
-        self.name = name
+        self.name = self.display_name = name
         self.owner = owner
         self.asked: ExecutionId | None = None
         self.replied: ExecuteReply | None = None

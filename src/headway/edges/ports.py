@@ -233,6 +233,8 @@ class Kernel(Protocol):
     """One running kernel process."""
 
     name: str
+    display_name: str
+    """What its kernelspec calls it."""
     info: KernelInfo
 
     def ask(self, request: KernelRequest) -> None:

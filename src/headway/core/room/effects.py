@@ -235,7 +235,10 @@ class InterruptKernel:
 
 @dataclass(frozen=True, slots=True)
 class StopKernel:
-    """End the kernel: ask, TERM, KILL. No `KernelEnded` follows for this incarnation."""
+    """End the kernel: ask, TERM, KILL. Answered by `KernelStopped`, once it is gone.
+
+    Nothing else follows for this incarnation.
+    """
 
     incarnation: int
 

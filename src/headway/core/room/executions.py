@@ -49,7 +49,7 @@ from headway.ids import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from headway.core.document.notebook import NotebookDocument
     from headway.core.room.inputs import Requested
@@ -115,9 +115,14 @@ class Executions:
         self._answer_when_durable(request.token, self._accepted(execution.execution_id))
 
     def execute_all(
-        self, request: Requested, params: rpc.ExecuteAll, notebook: NotebookDocument, now: Moment
+        self,
+        request: Requested,
+        params: rpc.ExecuteAll,
+        notebook: NotebookDocument,
+        now: Moment,
+        restart: Callable[[], None],
     ) -> None:
-        """Admit many cells at once, all or none."""
+        """Admit many cells at once, all or none; `restart` puts a fresh kernel in place first."""
         if not is_execution_id(params.batch_id):
             raise BadRequest(
                 "batch_id must be a UUID in lower case, minted by the caller.", field="batch_id"
@@ -133,6 +138,8 @@ class Executions:
         executions = list(batch_of(params, cells, notebook))
         self._taken.check_age(params.batch_id)
         self._require_room(len(executions))
+        if params.restart:
+            restart()
         self._admit(executions, request.asked_by, now)
         accepted = [self._accepted(each.execution_id) for each in executions]
         self._answer_when_durable(

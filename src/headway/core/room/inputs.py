@@ -26,6 +26,7 @@ __all__ = [
     "KernelFailed",
     "KernelReady",
     "KernelSaid",
+    "KernelStopped",
     "PeerArrived",
     "PeerGone",
     "PersistFailed",
@@ -104,6 +105,8 @@ class KernelReady:
     incarnation: int
     info: KernelInfo
     name: str
+    display_name: str = ""
+    """What its kernelspec calls it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,13 @@ class KernelEnded:
 
     incarnation: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class KernelStopped:
+    """The process of `StopKernel(incarnation)` is gone, with everything it started."""
+
+    incarnation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +206,7 @@ Input = (
     | KernelFailed
     | KernelSaid
     | KernelEnded
+    | KernelStopped
     | FileInput
     | Tick
 )

@@ -1,17 +1,27 @@
 """The kernel of one notebook, as its room knows it.
 
-Floor 3. Which incarnation lives, in what state, and who waits for it to start or to help.
-The executions are in `executions`; the process is behind the effects.
+Floor 3. Which incarnation lives, in what state, and who waits for it to start, to end or to help.
+What may happen in which state is a table (`core.kernel.lifecycle`). The executions are in
+`executions`; the process is behind the effects.
 
 Every start gets a new incarnation number, and everything that a kernel says comes with its
-number, so nothing that an earlier kernel said late is ever taken for the present one.
+number, so nothing that an earlier kernel said late is ever taken for the present one. A kernel is
+started only when the former one's process is gone: two never hold the same files, ports or memory.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headway.core.kernel.events import CompleteReply, InspectReply, KernelInfo
+from headway.core.kernel.lifecycle import (
+    LifecycleEvent,
+    LifecycleState,
+    can_execute,
+    has_process,
+    next_state,
+)
 from headway.core.room.effects import (
     AskKernel,
     CompleteRequest,
@@ -30,7 +40,16 @@ if TYPE_CHECKING:
     from headway.errors import HeadwayError
     from headway.moments import Moment
 
-__all__ = ["RoomKernel"]
+__all__ = ["KernelChoice", "RoomKernel"]
+
+
+@dataclass(frozen=True, slots=True)
+class KernelChoice:
+    """Which kernel is to be started, and where."""
+
+    name: str | None = None
+    """A kernelspec's name; None for the default one, or that of `language`."""
+    language: str | None = None
 
 
 class RoomKernel:
@@ -42,22 +61,37 @@ class RoomKernel:
         self._requests = requests
         self._recorder = recorder
         self.incarnation = 0
-        self.status = "absent"
         self.name: str | None = None
         self.reason: str | None = None
         self.info: KernelInfo | None = None
+        self._state = LifecycleState.ABSENT
+        self._ending: int | None = None
+        """The incarnation whose process is being ended."""
+        self._next: KernelChoice | None = None
+        """What is started when that is gone."""
         self._start_waiters: list[int] = []
+        self._stop_waiters: list[int] = []
         self._help_waiters: dict[str, int] = {}
+
+    @property
+    def status(self) -> str:
+        """The state, by the name that people and documents see."""
+        return self._state.value
 
     @property
     def is_alive(self) -> bool:
         """Whether there is a process that answers."""
-        return self.status in {"idle", "busy"}
+        return can_execute(self._state)
 
     @property
     def is_starting(self) -> bool:
         """Whether one is on its way."""
-        return self.status in {"starting", "restarting"}
+        return self._state in {LifecycleState.STARTING, LifecycleState.RESTARTING}
+
+    @property
+    def has_process(self) -> bool:
+        """Whether there is, or soon will be, a process to end."""
+        return has_process(self._state)
 
     def state(self) -> rpc.KernelState:
         """The state as peers see it."""
@@ -71,71 +105,113 @@ class RoomKernel:
 
     # Life
 
-    def start(self, name: str | None, language: str | None, now: Moment) -> None:
-        """Begin a new incarnation; an old one must be stopped before."""
+    def start(self, choice: KernelChoice, now: Moment) -> None:
+        """Begin a new incarnation, once the process of an earlier one is gone."""
         assert not self.is_alive, "a second kernel for one notebook"
-        self.incarnation += 1
-        self.name = name
-        self.info = None
-        self._ledger.emit(StartKernel(self.incarnation, name, language))
-        self._become("restarting" if self.status == "stopping" else "starting", None, now)
+        self._begin(choice, LifecycleEvent.START, None, now)
+
+    def restart(self, choice: KernelChoice, reason: str, now: Moment) -> None:
+        """End the incarnation, whatever it does, and begin a new one."""
+        self._abandon(reason)
+        self._begin(choice, LifecycleEvent.RESTART, reason, now)
+
+    def stop(self, reason: str, now: Moment) -> None:
+        """End the incarnation, whatever it does; nothing follows it."""
+        self._abandon(reason)
+        self._next = None
+        self._happened(LifecycleEvent.STOP, reason, now)
+        if self._state is LifecycleState.STOPPING and self._ending is None:
+            self._end_process()
+
+    def stopped(self, incarnation: int, now: Moment) -> None:
+        """The process of `StopKernel(incarnation)` is gone."""
+        if incarnation != self._ending:
+            return
+        self._ending = None
+        if self._next is not None:
+            self._launch(self._next)
+            return
+        self._happened(LifecycleEvent.STOPPED, self.reason, now)
+        waiters, self._stop_waiters = self._stop_waiters, []
+        for token in waiters:
+            self._requests.answer(token, self.state())
 
     def take_up(self, incarnation: int, name: str, info: KernelInfo, now: Moment) -> None:
         """An incarnation of an earlier daemon answers."""
-        assert self.status == "absent", "a second kernel for one notebook"
+        assert self._state is LifecycleState.ABSENT, "a second kernel for one notebook"
         self.incarnation, self.name, self.info = incarnation, name, info
-        self._become("idle", None, now)
+        self._happened(LifecycleEvent.START, None, now)
+        self._happened(LifecycleEvent.READY, None, now)
 
     def wait_for_start(self, token: int) -> None:
         """This request is answered when the kernel is ready, or refused when it is not."""
         self._start_waiters.append(token)
 
+    def wait_for_stop(self, token: int) -> None:
+        """This request is answered when the process is gone; at once when there is none."""
+        if self._state is LifecycleState.STOPPING:
+            self._stop_waiters.append(token)
+        else:
+            self._requests.answer(token, self.state())
+
     def ready(self, name: str, info: KernelInfo, now: Moment) -> None:
         """The incarnation answers."""
         self.name, self.info = name, info
-        self._become("idle", None, now)
+        self._happened(LifecycleEvent.READY, None, now)
         for token in self._take_start_waiters():
             self._requests.answer(token, self.state())
 
     def failed(self, error: HeadwayError, now: Moment) -> None:
         """The incarnation never answered."""
-        self._become("dead", str(error), now)
+        self._happened(LifecycleEvent.FAILED, str(error), now)
         for token in self._take_start_waiters():
             self._requests.refuse(token, error)
 
     def ended(self, reason: str, now: Moment) -> None:
         """The process ended by itself."""
-        self._become("dead", reason, now)
+        self._happened(LifecycleEvent.ENDED, reason, now)
         self._abandon_questions(f"The kernel ended: {reason}.")
-
-    def stop(self, reason: str, now: Moment) -> None:
-        """End the incarnation, whatever it does."""
-        if self.is_alive or self.is_starting:
-            self._ledger.emit(StopKernel(self.incarnation))
-        self._abandon_questions(f"The kernel was stopped: {reason}.")
-        error = KernelDied(f"The kernel was stopped before it was ready: {reason}.", reason=reason)
-        for token in self._take_start_waiters():
-            self._requests.refuse(token, error)
-        self._become("stopping", reason, now)
-
-    def absent(self, now: Moment) -> None:
-        """There is no kernel any more, and none is wanted."""
-        self._become("absent", None, now)
 
     def busy(self, now: Moment) -> None:
         """It runs something."""
-        if self.status == "idle":
-            self._become("busy", None, now)
+        self._happened(LifecycleEvent.BUSY, None, now)
 
     def idle(self, now: Moment) -> None:
         """It runs nothing."""
-        if self.status == "busy":
-            self._become("idle", None, now)
+        self._happened(LifecycleEvent.IDLE, None, now)
 
     def interrupt(self) -> None:
         """Interrupt what it runs."""
         if self.is_alive:
             self._ledger.emit(InterruptKernel(self.incarnation))
+
+    def _begin(
+        self, choice: KernelChoice, event: LifecycleEvent, reason: str | None, now: Moment
+    ) -> None:
+        if has_process(self._state) and self._ending is None:
+            self._end_process()
+        if self._next is None:
+            self.incarnation += 1
+        self._next = choice
+        self.name, self.info = choice.name, None
+        self._happened(event, reason, now)
+        if self._ending is None:
+            self._launch(choice)
+
+    def _launch(self, choice: KernelChoice) -> None:
+        self._next = None
+        self._ledger.emit(StartKernel(self.incarnation, choice.name, choice.language))
+
+    def _end_process(self) -> None:
+        self._ending = self.incarnation
+        self._ledger.emit(StopKernel(self.incarnation))
+
+    def _abandon(self, reason: str) -> None:
+        """Nobody waits any more for what the incarnation was to do."""
+        self._abandon_questions(f"The kernel was stopped: {reason}.")
+        error = KernelDied(f"The kernel was stopped before it was ready: {reason}.", reason=reason)
+        for token in self._take_start_waiters():
+            self._requests.refuse(token, error)
 
     # Help
 
@@ -180,6 +256,10 @@ class RoomKernel:
         waiters, self._start_waiters = self._start_waiters, []
         return waiters
 
-    def _become(self, status: str, reason: str | None, now: Moment) -> None:
-        self.status, self.reason = status, reason
+    def _happened(self, event: LifecycleEvent, reason: str | None, now: Moment) -> None:
+        """Change the state as the table says; late news that it does not name changes nothing."""
+        state = next_state(self._state, event)
+        if state is self._state and (reason is None or not self.has_process):
+            return
+        self._state, self.reason = state, reason
         self._recorder.kernel(self.state(), now)

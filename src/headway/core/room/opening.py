@@ -72,6 +72,8 @@ class Opening:
     """Ids minted up to then may have been accepted and forgotten."""
     unfinished: tuple[ExecutionAccepted, ...] = ()
     kernel: LivingKernel | None = None
+    kernel_idle_s: float | None = None
+    """A kernel that is idle for so long is ended; None: none is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

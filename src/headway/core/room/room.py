@@ -7,6 +7,7 @@ is owned by exactly one task, never waits, and reads no clock. Its parts:
     documents   the notebook document and presence, shared with peers
     recorder    the runtime document: what the machine did
     kernel      which kernel lives, and in what state; `kernel_life` starts and ends it
+    idleness    when a kernel has had nothing to do for long enough
     executions  admitted once, durable before they run, terminal exactly once
     inheritance what an earlier daemon left unfinished
     file        the `.ipynb`
@@ -36,6 +37,7 @@ from headway.core.room.effects import (
 )
 from headway.core.room.executions import Executions
 from headway.core.room.file import NotebookFile
+from headway.core.room.idleness import Idleness
 from headway.core.room.inheritance import Inheritance
 from headway.core.room.inputs import (
     FileAccepted,
@@ -49,6 +51,7 @@ from headway.core.room.inputs import (
     KernelFailed,
     KernelReady,
     KernelSaid,
+    KernelStopped,
     PeerArrived,
     PeerGone,
     Persisted,
@@ -134,6 +137,7 @@ class Room:
             self._documents,
             self._recorder,
         )
+        self._idleness = Idleness(opening.kernel_idle_s)
         self._compaction = Compaction(self.document, opening.snapshot, opening.updates)
         self._heads_pending = False
 
@@ -173,8 +177,8 @@ class Room:
     def is_idle(self) -> bool:
         """Whether nothing runs, waits, or is on its way to the disk or the file."""
         settled = self._ledger.is_durable and not len(self._requests)
-        kernel_done = not len(self._executions.queue) and not self._kernel.is_starting
-        return settled and self._file.is_settled and kernel_done
+        is_moving = self._kernel.has_process and not self._kernel.is_alive
+        return settled and self._file.is_settled and not (self._executions.queue or is_moving)
 
     def summary(self) -> rpc.NotebookSummary:
         """One line about the room."""
@@ -197,6 +201,7 @@ class Room:
             self._recorder.next_deadline(),
             self._documents.next_deadline(),
             self._file.next_deadline(),
+            self._idleness.next_deadline(),
         )
         return min((each for each in deadlines if each is not None), default=None)
 
@@ -215,6 +220,7 @@ class Room:
                 self._requested(event, now)
             case KernelSaid(incarnation=incarnation, events=events):
                 if incarnation == self._kernel.incarnation:
+                    self._idleness.touched()
                     self._executions.kernel_said(events, now)
             case Tick():
                 self._tick(now)
@@ -228,6 +234,8 @@ class Room:
             case KernelReady() | KernelFailed() | KernelEnded():
                 if event.incarnation == self._kernel.incarnation:
                     self._life.changed(event, now)
+            case KernelStopped(incarnation=incarnation):
+                self._kernel.stopped(incarnation, now)
             case (
                 FileWritten()
                 | FileWriteFailed()
@@ -256,7 +264,10 @@ class Room:
             effects += self._ledger.settle(now)
             # What was durable already may have finished or begun something more.
             if not self._recorder.is_due(now):
-                return effects + self._compact(effects)
+                break
+        quiet = not len(self._executions.queue) and not len(self._requests)
+        self._idleness.watch(now, is_idle=quiet and self._kernel.is_alive)
+        return effects + self._compact(effects)
 
     def _compact(self, effects: list[Effect]) -> list[Effect]:
         self._compaction.watch(effects)
@@ -275,6 +286,8 @@ class Room:
     def _tick(self, now: Moment) -> None:
         self._requests.expire(now)
         self._documents.expire(now)
+        if self._idleness.is_over(now):
+            self._life.idle_for(self._idleness.limit_s or 0.0, now)
 
     def _notebook_changed(self, now: Moment) -> None:
         self._heads_pending = True
@@ -283,6 +296,7 @@ class Room:
     # Requests
 
     def _requested(self, request: Requested, now: Moment) -> None:
+        self._idleness.touched()
         if not self._requests.open(request):
             return
         required = request.params.required_heads
@@ -322,7 +336,9 @@ class Room:
             case rpc.Execute() as params:
                 self._executions.execute(request, params, self.notebook, now)
             case rpc.ExecuteAll() as params:
-                self._executions.execute_all(request, params, self.notebook, now)
+                self._executions.execute_all(
+                    request, params, self.notebook, now, lambda: self._life.replace(None, now)
+                )
             case rpc.GetExecution() as params:
                 self._executions.outcome(request, params)
             case rpc.Cancel(execution_id=execution_id):
@@ -371,7 +387,7 @@ class Room:
         self.failure = error
         self._requests.refuse_all(error)
         self._file.abandon()
-        if self._kernel.is_alive or self._kernel.is_starting:
+        if self._kernel.has_process:
             self._ledger.emit(StopKernel(self._kernel.incarnation))
         for peer in self._peers:
             self._ledger.emit(Close(peer, CLOSE_TRY_AGAIN, "the daemon's store failed"))

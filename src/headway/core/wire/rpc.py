@@ -32,10 +32,13 @@ __all__ = [
     "GetExecution",
     "Inspect",
     "Inspection",
+    "InstalledKernel",
+    "InstalledKernels",
     "Interrupt",
     "Interrupted",
     "KernelState",
     "List",
+    "ListKernels",
     "NotebookSummary",
     "Notebooks",
     "Notice",
@@ -244,6 +247,8 @@ class ExecuteAll(RoomParams, kw_only=True, frozen=True):
     batch_id: str
     cells: list[str] | None = None
     allow_errors: bool = False
+    restart: bool = False
+    """On a fresh kernel: what ran or waited ends, in the same admission."""
     source: Literal["confirmed", "latest"] = "confirmed"
 
 
@@ -297,6 +302,27 @@ class Interrupt(RoomParams, kw_only=True, frozen=True):
 
     method: ClassVar[str] = "interrupt"
     result: ClassVar[type[Any]] = Interrupted
+
+
+class InstalledKernel(msgspec.Struct, kw_only=True, frozen=True):
+    """A kernelspec."""
+
+    name: str
+    display_name: str
+    language: str
+
+
+class InstalledKernels(msgspec.Struct, kw_only=True, frozen=True):
+    """The kernels that can be started; the default one first, then by name."""
+
+    kernels: list[InstalledKernel]
+
+
+class ListKernels(Params, kw_only=True, frozen=True):
+    """The kernels that are installed where the daemon runs."""
+
+    method: ClassVar[str] = "list_kernels"
+    result: ClassVar[type[Any]] = InstalledKernels
 
 
 class StartKernel(RoomParams, kw_only=True, frozen=True):
@@ -409,6 +435,7 @@ METHODS: dict[str, type[Params]] = {
         GetExecution,
         Cancel,
         Interrupt,
+        ListKernels,
         StartKernel,
         RestartKernel,
         ShutdownKernel,
