@@ -1,85 +1,105 @@
-"""Run every benchmark, print one table, and write BENCHMARKS.md around it.
+"""Run every benchmark, and write BENCHMARKS.md and its plots.
 
-    python bench/all.py [--quick]
+    python bench/all.py [--quick] [--only NAME]
 
-The parts of BENCHMARKS.md that a machine cannot write (method, where the time goes, where we are
-behind) are kept: only what is between its two markers is replaced.
+A whole run takes about 25 minutes. `--quick` writes the page and the plots to `build/bench`, and
+`--only` runs one program and prints what it gives: a page is of one run, or it compares nothing.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-from measure import Row, machine
+import msgspec
+
+import page
+import peer_environments
+import plots
+from measure import machine, our_versions
+from results import Result
 
 HERE = Path(__file__).parent
-PAGE = HERE.parent / "BENCHMARKS.md"
-BEGIN, END = "<!-- figures: written by `make bench` -->", "<!-- end of figures -->"
+BUILD = peer_environments.ROOT
+LIMIT_S = 600
 
 PROGRAMS = {
-    "execute": [],
-    "confirm": [],
-    "notebook_run": ["--rounds", "3"],
-    "cells": ["--rounds", "5"],
-}
-QUICK = {
-    "execute": ["--rounds", "6", "--count", "10"],
-    "confirm": ["--rounds", "6", "--count", "20"],
-    "notebook_run": ["--rounds", "1"],
-    "cells": ["--rounds", "2"],
+    "execute": "Running a cell",
+    "race": "The race between making a cell and running it",
+    "notebook_run": "Whole notebooks",
+    "confirm": "Confirming an edit",
+    "cells": "Many cells",
+    "keystrokes": "Several clients",
+    "opening": "Size",
+    "floods": "Floods of output",
+    "start": "Starting, and resting",
+    "scaling": "How it grows",
 }
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
+def main() -> int:
+    form = argparse.RawDescriptionHelpFormatter
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     options.add_argument("--quick", action="store_true", help="few repetitions, wide spread")
-    programs = QUICK if options.parse_args().quick else PROGRAMS
+    options.add_argument("--only", choices=PROGRAMS, help="one program, and no page")
+    given = options.parse_args()
+    flags = ["--quick"] if given.quick else []
+    if given.only:
+        return subprocess.run(_command(given.only, *flags), check=False).returncode
+
+    peer_environments.make_all()
+    begun_s = time.monotonic()
     before = machine()
-    rows: list[Row] = []
+    chapters: dict[str, list[Result]] = {}
+    failed: list[str] = []
+    for name, heading in PROGRAMS.items():
+        started_s = time.monotonic()
+        found = _run(name, flags)
+        if found is None:
+            failed.append(name)
+        chapters[heading] = found or []
+        print(f"{name}: {time.monotonic() - started_s:.0f} s", file=sys.stderr, flush=True)
+    minutes = (time.monotonic() - begun_s) / 60
+    versions = our_versions() | peer_environments.versions()
+    text = page.page(chapters, before, machine(), versions, minutes)
+    (BUILD / "results.json").write_bytes(msgspec.json.encode(chapters))
+    results = [each for results in chapters.values() for each in results]
+    if given.quick:
+        (BUILD / "BENCHMARKS.md").write_text(text)
+        plots.draw(results, BUILD / "plots")
+    else:
+        page.PAGE.write_text(text)
+        plots.draw(results)
+    print(text)
+    if failed:
+        print(f"Without an end: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _command(name: str, *flags: str) -> list[str]:
+    return [sys.executable, str(HERE / f"{name}.py"), *flags]
+
+
+def _run(name: str, flags: list[str]) -> list[Result] | None:
+    """What a program gave; None if it failed."""
     with tempfile.TemporaryDirectory() as folder:
-        for name, arguments in programs.items():
-            target = Path(folder) / f"{name}.json"
-            command = [sys.executable, str(HERE / f"{name}.py"), "--json", str(target), *arguments]
-            print(f"{name} ...", file=sys.stderr, flush=True)
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            rows += [Row(**each) for each in json.loads(target.read_text())]
-    table = _table(rows, before, machine())
-    print(table)
-    _write(table)
-
-
-def _table(rows: list[Row], before: dict[str, str], after: dict[str, str]) -> str:
-    lines = [
-        (
-            "| question | ours | p50 / p95 / p99, ms | over | p50 / p95 / p99, ms "
-            "| ratio | spread | p99 | aim |"
-        ),
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        ours = f"{row.ours_p50_ms:.2f} / {row.ours_p95_ms:.2f} / {row.ours_p99_ms:.2f}"
-        peer = f"{row.peer_p50_ms:.2f} / {row.peer_p95_ms:.2f} / {row.peer_p99_ms:.2f}"
-        spread = f"{row.spread[0]:.2f} to {row.spread[1]:.2f}"
-        lines.append(
-            f"| {row.question} | {row.ours} | {ours} | {row.peer} | {peer} "
-            f"| **{row.ratio:.2f}** | {spread} | {row.ratio_p99:.2f} | {row.aim} |"
+        target = Path(folder) / "results.json"
+        running = subprocess.Popen(
+            _command(name, "--json", str(target), *flags), stdout=subprocess.DEVNULL
         )
-    about = ", ".join(f"{name} {value}" for name, value in before.items() if name != "load")
-    load = f"Load of the machine before and after: {before['load']} and {after['load']}."
-    return "\n".join([*lines, "", f"{about}. {load}"])
-
-
-def _write(table: str) -> None:
-    text = PAGE.read_text() if PAGE.exists() else f"# Benchmarks\n\n{BEGIN}\n{END}\n"
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    PAGE.write_text(f"{head}{BEGIN}\n\n{table}\n\n{END}{tail}")
+        try:
+            running.wait(LIMIT_S)
+        except subprocess.TimeoutExpired:
+            running.terminate()  # it ends what it started
+            running.wait()
+        if running.returncode or not target.exists():
+            return None
+        return msgspec.json.decode(target.read_bytes(), type=list[Result])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,63 +1,75 @@
-"""1,000 cells added one by one and confirmed; and until a second client has them all.
+"""1,000 cells added one by one: until they are confirmed, and until a second client has them all.
 
-There is no peer to do the same, so the ratio is of a limit in seconds.
-
-    python bench/cells.py [--rounds 7] [--json FILE]
+python bench/cells.py [--quick] [--alone] [--json FILE]
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
+import contextlib
 
-import headway
-from measure import Rounds, own_home, parser, publish, row
+from contender import Absent, Contender, field
+from measure import Options, publish
+from results import Aim, Figure, Rounds
 
+OURS = "headway"
+PEERS = [
+    "jupyter-collaboration",
+    "jupyter-collaboration, TCP_NODELAY",
+    "jupyter-server-documents, TCP_NODELAY",
+]
 CELLS = 1_000
-
-
-async def measured(rounds: int) -> Rounds:
-    """Each round in a notebook of its own."""
-    taken: Rounds = {"confirmed": [], "seen by a second client": []}
-    with own_home() as home:
-        for number in range(rounds):
-            path = home / f"{number}.ipynb"
-            async with (
-                headway.open_async(path, home=home) as writer,
-                headway.open_async(path, home=home) as reader,
-            ):
-                begun = time.perf_counter()
-                for index in range(CELLS):
-                    writer.add_cell(f"x = {index}")
-                await writer.confirm_sync()
-                taken["confirmed"].append([time.perf_counter() - begun])
-                last = writer.cells[-1].id
-                await reader.wait_until(lambda: _has(reader, last))  # noqa: B023
-                taken["seen by a second client"].append([time.perf_counter() - begun])
-    return taken
-
-
-def _has(notebook: headway.AsyncNotebook, cell: str) -> bool:
-    try:
-        notebook.source(cell)
-    except headway.CellNotFound:
-        return False
-    return True
+CONFIRMED_AIM_S = 1.0
+SEEN_AIM_S = 0.3
 
 
 def main() -> None:
-    options = parser(__doc__ or "", rounds=7, count=1).parse_args()
-    taken = asyncio.run(measured(options.rounds))
-    taken["1 s"] = [[1.0]] * options.rounds
-    taken["0.3 s"] = [[0.3]] * options.rounds
-    question = "1,000 cells added"
+    options = Options(__doc__)
+    cells = options.of(CELLS, 200)
+    confirmed: Rounds = {}
+    seen: Rounds = {}
+    with field([OURS, *options.peers(*PEERS)]) as among:
+        for turn in range(options.of(5, 2)):
+            for name in list(among.present):
+                try:
+                    begun, acknowledged, arrived = _one(among.present[name], name, cells, turn)
+                except Absent as error:
+                    among.drop(name, str(error))
+                    continue
+                seen.setdefault(name, []).append([arrived - begun])
+                if acknowledged is not None:
+                    confirmed.setdefault(name, []).append([acknowledged - begun])
+        absent = among.absent
     publish(
         [
-            row(question, taken, "confirmed", "1 s", "1.0x"),
-            row(question, taken, "seen by a second client", "0.3 s", "1.0x"),
+            Figure(
+                name=f"{cells:,} cells added one by one, until all are confirmed",
+                unit="s",
+                ours=[OURS],
+                rounds=confirmed,
+                aims=[Aim(CONFIRMED_AIM_S)],
+                note="No peer confirms.",
+            ),
+            Figure(
+                name=f"{cells:,} cells added one by one, until a second client has them all",
+                unit="s",
+                ours=[OURS],
+                rounds=seen,
+                absent=absent,
+                aims=[Aim(SEEN_AIM_S)],
+            ),
         ],
-        options.json,
+        options,
     )
+
+
+def _one(writer: Contender, name: str, cells: int, turn: int) -> tuple[float, float | None, float]:
+    """When it began, was confirmed (if that is known), and was all at the second client."""
+    place = writer.ask("prepare", number=turn)
+    with contextlib.closing(Contender(name)) as reader:
+        reader.ask("join", place=place, clients=1)
+        reader.ask("await_cells", count=cells)
+        times = writer.ask("add_cells", count=cells)
+        return times["begun"], times.get("confirmed"), reader.ask("arrived")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 Aim: twice the echo plus one fsync. With the store in memory it is merging and acknowledging
 alone; with the store on the disk an fsync comes on top, on the same file system as the raw one.
 
-    python bench/confirm.py [--rounds 20] [--count 50] [--json FILE]
+    python bench/confirm.py [--quick] [--json FILE]
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from websockets.asyncio.client import ClientConnection, unix_connect
 
 import headway
 from headway.edges.paths import Paths
-from measure import Rounds, own_home, parser, publish, row, take_turns_async, timed_async
+from measure import Options, own_home, publish, take_turns_async, timed_async
+from results import Aim, Figure, Rounds
 
 MESSAGE_BYTES = 200
 """About what one keystroke is as a frame."""
@@ -107,30 +108,34 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> None:
-    options = parser(__doc__ or "", rounds=20, count=50).parse_args()
-    taken = asyncio.run(measured(options.rounds, options.count))
-    disk = [
-        [one + other for one, other in zip(echoes, syncs, strict=True)]
-        for echoes, syncs in zip(
-            [[2 * each for each in block] for block in taken["websockets echo"]],
-            taken["fsync"],
-            strict=True,
-        )
+    options = Options(__doc__)
+    taken = asyncio.run(measured(options.of(20, 2), options.of(50, 10)))
+    memory, echo = taken.pop("confirm_sync, store in memory"), taken["websockets echo"]
+    taken["2 echoes + 1 fsync"] = [
+        [2 * one + other for one, other in zip(echoes, syncs, strict=True)]
+        for echoes, syncs in zip(echo, taken["fsync"], strict=True)
     ]
-    taken["2 echoes + 1 fsync"] = disk
     publish(
         [
-            row(
-                "confirm_sync, store in memory",
-                taken,
-                "confirm_sync, store in memory",
-                "websockets echo",
-                "2.0x",
+            Figure(
+                name="One edit confirmed: merged, with the store in memory",
+                unit="ms",
+                ours=["confirm_sync, store in memory"],
+                rounds={"confirm_sync, store in memory": memory, "websockets echo": echo},
+                aims=[Aim(2.0, "websockets echo")],
+                note="The echo does nothing with what it gets.",
             ),
-            row("confirm_sync, durable", taken, "confirm_sync", "2 echoes + 1 fsync", "1.0x"),
-            row("confirm_sync, durable", taken, "confirm_sync", "fsync", ""),
+            Figure(
+                name="One edit confirmed: merged and on the disk",
+                unit="ms",
+                ours=["confirm_sync"],
+                rounds=taken,
+                aims=[Aim(1.0, "2 echoes + 1 fsync")],
+                note="The floors are an echo of 200 bytes on a Unix socket and an fsync of two "
+                "pages on the same file system.",
+            ),
         ],
-        options.json,
+        options,
     )
 
 

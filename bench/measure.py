@@ -1,57 +1,51 @@
-"""What the benchmarks share: turns, summaries, floors, homes of their own, and rows of a table.
+"""What the programs share: their options, turns, homes of their own, and what they give.
 
 Each program answers one question. Contenders take turns in short blocks within one run, the order
-changing from round to round, because the machine's speed drifts: read the ratios. A ratio is one
-of medians over all rounds; its spread is that of the ratios of the single rounds.
+changing from round to round, because the machine's speed drifts: read the ratios.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
-import itertools
-import json
 import os
 import platform
 import shutil
-import statistics
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from jupyter_client.manager import KernelManager, start_new_async_kernel
+import msgspec
+
+import peer_environments
+from results import Result, Rounds
 
 __all__ = [
-    "AsyncFloor",
-    "BlockingFloor",
-    "Rounds",
-    "Row",
+    "Options",
+    "headway",
     "machine",
+    "our_versions",
     "own_home",
-    "parser",
-    "percentile",
     "publish",
-    "row",
-    "run_loop",
     "take_turns",
     "take_turns_async",
     "timed",
     "timed_async",
+    "write_notebook",
 ]
 
+T = TypeVar("T")
+
 Block = Callable[[], Sequence[float]]
-"""Runs one block; gives the seconds of each repetition."""
+"""Runs one block; gives the values of its repetitions."""
 
 AsyncBlock = Callable[[], Awaitable[Sequence[float]]]
-Rounds = dict[str, list[list[float]]]
-"""Contender -> the seconds of each round."""
 
 _PACKAGES = [
     "headway",
@@ -65,36 +59,35 @@ _PACKAGES = [
     "ipython",
     "nbclient",
 ]
-_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table. Times are milliseconds; `spread` is of the ratio, per round."""
+class Options:
+    """What every program can be told."""
 
-    question: str
-    ours: str
-    peer: str
-    ours_p50_ms: float
-    ours_p95_ms: float
-    ours_p99_ms: float
-    peer_p50_ms: float
-    peer_p95_ms: float
-    peer_p99_ms: float
-    ratio: float
-    spread: tuple[float, float]
-    ratio_p99: float
-    aim: str
+    def __init__(self, description: str | None) -> None:
+        """Read the command line; `description` is the program's docstring."""
+        form = argparse.RawDescriptionHelpFormatter
+        options = argparse.ArgumentParser(description=description, formatter_class=form)
+        options.add_argument("--quick", action="store_true", help="few repetitions, wide spread")
+        options.add_argument("--alone", action="store_true", help="without the peers")
+        options.add_argument("--json", type=Path, help="write the results there too")
+        given = options.parse_args()
+        self.quick: bool = given.quick
+        self.alone: bool = given.alone
+        self.json: Path | None = given.json
+        # What was started is ended by `finally`, also when somebody ends us.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+        if not self.alone:
+            peer_environments.make_all()
 
+    def of(self, full: T, quick: T) -> T:
+        """One of two sizes."""
+        return quick if self.quick else full
 
-def percentile(seconds: Iterable[float], share: float) -> float:
-    """The value below which `share` of them lie, interpolated."""
-    ordered = sorted(seconds)
-    place = (len(ordered) - 1) * share
-    low = int(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+    def peers(self, *names: str) -> list[str]:
+        """These, or none if peers are not wanted."""
+        return [] if self.alone else list(names)
 
 
 def timed(work: Callable[[], object], count: int) -> list[float]:
@@ -120,7 +113,7 @@ async def timed_async(work: Callable[[], Awaitable[object]], count: int) -> list
 def take_turns(contenders: dict[str, Block], rounds: int) -> Rounds:
     """Let each contender run its block in each round, in a changing order."""
     taken: Rounds = {name: [] for name in contenders}
-    for names in itertools.islice(_orders(list(contenders)), rounds):
+    for names in _orders(list(contenders), rounds):
         for name in names:
             taken[name].append(list(contenders[name]()))
     return taken
@@ -129,70 +122,26 @@ def take_turns(contenders: dict[str, Block], rounds: int) -> Rounds:
 async def take_turns_async(contenders: dict[str, AsyncBlock], rounds: int) -> Rounds:
     """As `take_turns`."""
     taken: Rounds = {name: [] for name in contenders}
-    for names in itertools.islice(_orders(list(contenders)), rounds):
+    for names in _orders(list(contenders), rounds):
         for name in names:
             taken[name].append(list(await contenders[name]()))
     return taken
 
 
-def _orders(names: list[str]) -> Iterator[list[str]]:
-    for turn in itertools.count():
+def _orders(names: list[str], rounds: int) -> Iterator[list[str]]:
+    for turn in range(rounds):
         shift = turn % len(names)
         yield names[shift:] + names[:shift]
 
 
-def row(question: str, taken: Rounds, ours: str, peer: str, aim: str) -> Row:
-    """One line: our contender against a peer of the same rounds."""
-    mine, theirs = (list(itertools.chain(*taken[name])) for name in (ours, peer))
-    ratios = [
-        statistics.median(one) / statistics.median(other)
-        for one, other in zip(taken[ours], taken[peer], strict=True)
-    ]
-    return Row(
-        question,
-        ours,
-        peer,
-        ours_p50_ms=round(percentile(mine, 0.5) * 1e3, 3),
-        ours_p95_ms=round(percentile(mine, 0.95) * 1e3, 3),
-        ours_p99_ms=round(percentile(mine, 0.99) * 1e3, 3),
-        peer_p50_ms=round(percentile(theirs, 0.5) * 1e3, 3),
-        peer_p95_ms=round(percentile(theirs, 0.95) * 1e3, 3),
-        peer_p99_ms=round(percentile(theirs, 0.99) * 1e3, 3),
-        ratio=round(statistics.median(mine) / statistics.median(theirs), 2),
-        spread=(round(percentile(ratios, 0.1), 2), round(percentile(ratios, 0.9), 2)),
-        ratio_p99=round(percentile(mine, 0.99) / percentile(theirs, 0.99), 2),
-        aim=aim,
-    )
+def publish(results: Sequence[Result], options: Options) -> None:
+    """Print results, and write them as JSON if that is asked for."""
+    import page  # noqa: PLC0415 - it needs what is above
 
-
-def parser(description: str, rounds: int, count: int) -> argparse.ArgumentParser:
-    """The options that every program has."""
-    options = argparse.ArgumentParser(description=description)
-    options.add_argument("--rounds", type=int, default=rounds, help="turns of each contender")
-    options.add_argument("--count", type=int, default=count, help="repetitions in a turn")
-    options.add_argument("--json", type=Path, help="write the rows there too")
-    return options
-
-
-def publish(rows: Sequence[Row], target: Path | None) -> None:
-    """Print rows, and write them as JSON if that is asked for."""
-    for each in rows:
-        print(
-            f"{each.question}: {each.ours} {each.ours_p50_ms:.3f} ms "
-            f"(p95 {each.ours_p95_ms:.3f}, p99 {each.ours_p99_ms:.3f}), "
-            f"{each.peer} {each.peer_p50_ms:.3f} ms (p95 {each.peer_p95_ms:.3f}, "
-            f"p99 {each.peer_p99_ms:.3f}): {each.ratio:.2f}x "
-            f"[{each.spread[0]:.2f} to {each.spread[1]:.2f}], p99 {each.ratio_p99:.2f}x; "
-            f"aim {each.aim}",
-            flush=True,
-        )
-    if target is not None:
-        target.write_text(json.dumps([asdict(each) for each in rows]))
-
-
-def run_loop(work: Any) -> Any:
-    """Run a coroutine on the event loop that a program gets by default."""
-    return asyncio.run(work)
+    for each in results:
+        print(page.section(each), flush=True)
+    if options.json is not None:
+        options.json.write_bytes(msgspec.json.encode(list(results)))
 
 
 @contextlib.contextmanager
@@ -218,72 +167,55 @@ def headway() -> str:
     return str(Path(sys.executable).with_name("headway"))
 
 
+def write_notebook(path: Path, sources: Sequence[str], output_characters: int = 0) -> None:
+    """An `.ipynb` with a code cell for each source, each with so long an output."""
+    text = "0123456789" * (output_characters // 10)
+    outputs = [{"output_type": "stream", "name": "stdout", "text": text}] if text else []
+    cells: list[dict[str, object]] = [
+        {
+            "cell_type": "code",
+            "id": f"cell-{index}",
+            "metadata": {},
+            "source": source,
+            "outputs": outputs,
+            "execution_count": None,
+        }
+        for index, source in enumerate(sources)
+    ]
+    kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    content = {
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "metadata": {"kernelspec": kernelspec},
+        "cells": cells,
+    }
+    path.write_bytes(msgspec.json.encode(content))
+
+
 def machine() -> dict[str, str]:
-    """Where this ran, and on what."""
+    """Where this runs."""
+    return {
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "processor": _processor(),
+        "processors": str(os.cpu_count()),
+        "memory": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB",
+        "Python": platform.python_version(),
+        "load": f"{os.getloadavg()[0]:.1f}",
+    }
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+def our_versions() -> dict[str, str]:
+    """Package -> version, of this environment."""
     versions = {}
     for name in _PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
-    return {
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "processors": str(os.cpu_count()),
-        "load": f"{os.getloadavg()[0]:.1f}",
-        "python": platform.python_version(),
-        **versions,
-    }
-
-
-class BlockingFloor:
-    """jupyter_client's blocking client on a kernel of its own, as it comes."""
-
-    def __init__(self) -> None:
-        self._manager = KernelManager(kernel_name="python3")
-        self._manager.start_kernel(stderr=subprocess.DEVNULL)
-        self._client = self._manager.client()
-        self._client.start_channels()
-        self._client.wait_for_ready(timeout=_TIMEOUT_S)
-
-    def run(self, code: str) -> None:
-        """Execute, and wait for idle and the reply."""
-        request = self._client.execute(code)
-        while not _is_idle(self._client.get_iopub_msg(timeout=_TIMEOUT_S), request):
-            pass
-        while not _answers(self._client.get_shell_msg(timeout=_TIMEOUT_S), request):
-            pass
-
-    def close(self) -> None:
-        """End the kernel."""
-        self._client.stop_channels()
-        self._manager.shutdown_kernel(now=True)
-
-
-class AsyncFloor:
-    """jupyter_client's asynchronous client on a kernel of its own, as it comes."""
-
-    async def start(self) -> AsyncFloor:
-        """Start the kernel."""
-        self._manager, self._client = await start_new_async_kernel(stderr=subprocess.DEVNULL)
-        return self
-
-    async def run(self, code: str) -> None:
-        """Execute, and wait for idle and the reply."""
-        request = self._client.execute(code)
-        while not _is_idle(await self._client.get_iopub_msg(timeout=_TIMEOUT_S), request):
-            pass
-        while not _answers(await self._client.get_shell_msg(timeout=_TIMEOUT_S), request):
-            pass
-
-    async def close(self) -> None:
-        """End the kernel."""
-        self._client.stop_channels()
-        await self._manager.shutdown_kernel(now=True)
-
-
-def _is_idle(message: dict[str, Any], request: str) -> bool:
-    if not _answers(message, request) or message["msg_type"] != "status":
-        return False
-    return bool(message["content"]["execution_state"] == "idle")
-
-
-def _answers(message: dict[str, Any], request: str) -> bool:
-    return bool(message["parent_header"].get("msg_id") == request)
+    return versions
