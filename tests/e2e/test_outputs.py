@@ -92,6 +92,45 @@ def test_stdout_and_stderr_stay_in_the_order_in_which_they_were_written(
     assert shown == expected
 
 
+MIXED = """
+import os, threading
+for step in range(50):
+    print(f"text {step}")
+    display({"text/plain": f"display {step}"}, raw=True)
+    if step % 10 == 0:
+        writer = threading.Thread(target=print, args=(f"thread {step}",))
+        writer.start()
+        writer.join()
+        display({"text/plain": f"after the thread {step}"}, raw=True)
+if (child := os.fork()) == 0:
+    print("from a child", flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+print("the end")
+"""
+
+
+def test_text_and_displays_keep_the_order_in_which_they_were_made(
+    shared: headway.Notebook,
+) -> None:
+    result = shared.run(MIXED, timeout=RUN_S)
+    assert result.status == "ok", result.error
+    told: list[str] = []
+    for output in result.outputs:
+        if output["output_type"] == "stream":
+            told += output["text"].splitlines()
+        else:
+            told.append(output["data"]["text/plain"])
+    expected: list[str] = []
+    for step in range(50):
+        expected += [f"text {step}", f"display {step}"]
+        if step % 10 == 0:
+            expected += [f"thread {step}", f"after the thread {step}"]
+    # A child has a sending thread of its own to wait for, so only the rest is in order.
+    assert "from a child" in told
+    assert [line for line in told if line != "from a child"] == [*expected, "the end"]
+
+
 def test_a_bundle_keeps_every_media_type_and_its_metadata(shared: headway.Notebook) -> None:
     """S61."""
     data = {
