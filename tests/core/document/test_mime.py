@@ -77,6 +77,12 @@ def test_a_png_is_stored_as_its_bytes_however_its_base64_is_broken_into_lines(da
         assert decode_blob("image/png", encoded.data, encoded.form) == value
 
 
+@given(st.text("AB+/=\n ", max_size=12))
+def test_what_only_looks_like_base64_comes_back_as_it_was(value: str) -> None:
+    encoded = encode_blob("image/png", value)
+    assert decode_blob("image/png", encoded.data, encoded.form) == value
+
+
 def test_resolve_replaces_every_placeholder_and_leaves_the_rest() -> None:
     blobs = {"a": b"one\n", "b": b"\x89PNG", "c": b'{"x":1}'}
     notebook = {

