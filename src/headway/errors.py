@@ -33,6 +33,7 @@
     │   ├── KernelNotFound
     │   ├── KernelStartFailed
     │   ├── KernelDied
+    │   ├── CommNotFound
     │   └── NotPermitted
     ├── FileError
     │   ├── NotebookUnreadable
@@ -60,6 +61,7 @@ __all__ = [
     "Busy",
     "CellFailed",
     "CellNotFound",
+    "CommNotFound",
     "ConfirmTimeout",
     "ConnectionFailed",
     "ConnectionLost",
@@ -340,6 +342,12 @@ class KernelDied(RequestFailed):
     """The kernel ended while it was needed. `data["reason"]`."""
 
     code = "KERNEL_DIED"
+
+
+class CommNotFound(RequestFailed):
+    """The kernel has no such comm (any more). `data["comm_id"]`."""
+
+    code = "COMM_NOT_FOUND"
 
 
 class NotPermitted(RequestFailed):

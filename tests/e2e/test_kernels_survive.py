@@ -73,7 +73,7 @@ class Blocker:
     """A cell that says that it runs, and goes on when the test lets it."""
 
     def __init__(self, folder: Path) -> None:
-        here, there = folder / "begun", folder / "go-on"
+        self.begun_path, self.go_on_path = here, there = folder / "begun", folder / "go-on"
         self.source = (
             f"print('begun', flush=True)\nopen({str(here)!r}, 'w').write('.')\n"
             f"open({str(there)!r}).read(1)\nprint('ended with', x, flush=True)"
@@ -354,3 +354,51 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_widgets_that_changed_while_no_daemon_was_there_are_as_the_kernel_has_them(
+    lasting: HeadwayDaemon, held: Blocker
+) -> None:
+    made = f"""
+import ipywidgets as widgets, threading
+slider = widgets.IntSlider(description="stays", value=3)
+gone = widgets.IntText(description="closed")
+image = widgets.Image(value=b"before", format="raw")
+def later():
+    open({str(held.go_on_path)!r}).read(1)
+    global late
+    slider.value = 88
+    image.value = b"after" * 1000
+    gone.close()
+    late = widgets.IntText(value=5, description="late")
+    open({str(held.begun_path)!r}, "w").write(".")
+threading.Thread(target=later).start()
+"""
+
+    async def scenario() -> None:
+        async with lasting.open_async("widgets") as notebook:
+            assert (await notebook.run(made, timeout=RUN_S)).status == "ok"
+            assert by_description(notebook)["stays"].state["value"] == 3
+            kill_daemon(lasting)
+            held.let_go()
+            await held.begun()
+        async with lasting.open_async("widgets") as notebook:
+
+            def is_told() -> bool:
+                return set(by_description(notebook)) == {"stays", "late"}
+
+            await notebook.wait_until(is_told, timeout=RUN_S)
+            slider = by_description(notebook)["stays"]
+            assert (slider.state["value"], slider.is_open) == (88, True)
+            assert by_description(notebook)["late"].state["value"] == 5
+            (image,) = (w for w in notebook.widgets.values() if "format" in w.state)
+            assert (await notebook.fetch_state(image))["value"] == b"after" * 1000
+            await notebook.update_widget(slider, {"value": 90})
+            assert (await notebook.run("slider.value", timeout=RUN_S)).text == "90"
+
+    bounded(scenario())
+
+
+def by_description(notebook: headway.AsyncNotebook) -> dict[str, Any]:
+    found = {each.state.get("description"): each for each in notebook.widgets.values()}
+    return {each: record for each, record in found.items() if each}

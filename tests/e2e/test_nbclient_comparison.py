@@ -24,6 +24,34 @@ from notebooks_as_nbclient_has_them import NOTEBOOKS, PARALLEL, Sample, code, st
 _NBCLIENT = Path(__file__).parents[1] / "nbclient_process.py"
 _CHANGING = ((re.compile(r"0x[0-9a-fA-F]{6,}"), "0x"), (re.compile(r"ipykernel_\d+"), "ipykernel"))
 END_S = 30.0
+_MODEL_ID = re.compile(r"[0-9a-f]{32}")
+_STATE_TYPE = "application/vnd.jupyter.widget-state+json"
+
+WIDGETS = Sample(
+    [
+        code(
+            "import ipywidgets as widgets\n"
+            "slider = widgets.FloatSlider(description='first', value=0.5)\n"
+            "other = widgets.FloatText()\n"
+            "link = widgets.link((slider, 'value'), (other, 'value'))\n"
+            "slider.value = 2.25\n"
+            "widgets.VBox([slider, other])"
+        ),
+        code("image = widgets.Image(value=bytes(range(256)), format='raw', width=5)\nimage"),
+        code(
+            "out = widgets.Output()\n"
+            "print('outside')\n"
+            "with out:\n"
+            "    print('inside')\n"
+            "    display(3)\n"
+            "    1 / 0\n"
+            "out"
+        ),
+        code("with out:\n    print('again')\nlen(out.outputs)"),
+        code("widgets.interact(lambda x: x * 2, x=(0, 10))"),
+        code("slider.value, out.outputs[0]['text']"),
+    ]
+)
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +189,46 @@ def test_notebooks_run_at_the_same_time(shell: Shell) -> None:
         running = [both.submit(by_headway, PARALLEL[name], shell, name) for name in PARALLEL]
         texts = [run.result()[0].outputs[0].text for run in running]
     assert texts == ["A met B\n", "B met A\n"]
+
+
+def widgets_in(path: Path) -> tuple[list[Any], dict[str, Any]]:
+    """The widget state of a file: its models in an order of their content, and the rest."""
+    notebook = json.loads(path.read_text())
+    saved = dict(notebook["metadata"]["widgets"][_STATE_TYPE])
+    models = comparable(json.loads(_MODEL_ID.sub("ID", json.dumps([*saved.pop("state").values()]))))
+    return sorted(models, key=json.dumps), saved
+
+
+def without_ids(cells: list[Any]) -> Any:
+    return json.loads(_MODEL_ID.sub("ID", json.dumps(shown(cells))))
+
+
+def test_widgets_have_the_state_that_nbclient_saves(nbclient: Nbclient, shell: Shell) -> None:
+    with ThreadPoolExecutor() as both:
+        theirs = both.submit(nbclient.run, WIDGETS, shell.folder / "theirs.ipynb")
+        ours = by_headway(WIDGETS, shell, "ours")
+        assert without_ids(ours) == without_ids(theirs.result())
+    (our_models, our_rest), (models, rest) = (
+        widgets_in(shell.folder / f"{each}.ipynb") for each in ("ours", "theirs")
+    )
+    assert our_rest == rest
+    assert len(our_models) == len(models) > 10
+    for our_model, model in zip(our_models, models, strict=True):
+        assert our_model == model
+
+
+def test_a_closed_widget_is_not_saved_here_and_is_by_nbclient(
+    nbclient: Nbclient, shell: Shell
+) -> None:
+    source = "import ipywidgets as w; w.IntText(value=1); w.IntText(value=2).close()"
+    sample = Sample([code(source)])
+    with ThreadPoolExecutor() as both:
+        theirs = both.submit(nbclient.run, sample, shell.folder / "theirs.ipynb")
+        by_headway(sample, shell, "ours")
+        theirs.result()
+
+    def values(name: str) -> list[int]:
+        models, _ = widgets_in(shell.folder / f"{name}.ipynb")
+        return sorted(m["state"]["value"] for m in models if m["model_name"] == "IntTextModel")
+
+    assert (values("ours"), values("theirs")) == ([1], [1, 2])

@@ -13,6 +13,10 @@ import pytest
 from headway.core.kernel.events import (
     Busy,
     ClearOutput,
+    CommClosed,
+    CommInfo,
+    CommMessage,
+    CommOpened,
     CompleteReply,
     DisplayData,
     ErrorOutput,
@@ -25,7 +29,13 @@ from headway.core.kernel.events import (
     Stream,
     UpdateDisplay,
 )
-from headway.core.room.effects import CompleteRequest, ExecuteRequest, InspectRequest
+from headway.core.room.effects import (
+    CommInfoRequest,
+    CommRequest,
+    CompleteRequest,
+    ExecuteRequest,
+    InspectRequest,
+)
 from headway.edges.kernels import JupyterKernels
 from headway.edges.memory_kernels import MemoryKernels
 from headway.edges.ports import AdoptedKernel, Kernel, KernelOwner, Kernels
@@ -34,6 +44,8 @@ from headway.errors import KernelDied, KernelNotFound, KernelStartFailed
 LIMIT_S = 30
 
 OWNER = KernelOwner("nb-1", 3)
+
+COMM_EVENTS = (CommOpened, CommMessage, CommClosed)
 
 
 @dataclass
@@ -75,7 +87,11 @@ DIALECTS = {
         wait_for_ever='import time\nprint("begun", flush=True)\ntime.sleep(600)',
         die="import os; os._exit(3)",
         reason="it exited with status 3",
-        prelude="import sys; from IPython.display import clear_output, update_display",
+        prelude=(
+            "import sys; from IPython.display import clear_output, update_display;"
+            "import comm; from comm import create_comm;"
+            "register_target = comm.get_comm_manager().register_target"
+        ),
     ),
 }
 
@@ -518,5 +534,90 @@ def test_a_kernel_that_was_stopped_or_taken_up_is_not_found_again(play: Play) ->
             await bench.kernels.adopt(found, Listener().hear, Listener().end)
         await bench.next_daemon()
         assert await bench.kernels.adoptable() == ()
+
+    play(scenario)
+
+
+def test_a_comm_is_opened_spoken_on_and_closed_with_its_binary_parts(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start()
+        kernel.ask(ExecuteRequest("e0", bench.dialect.prelude))
+        code = (
+            "comm = create_comm('a target', comm_id='c1', data={'n': 1, 'bad': float('nan')},"
+            " metadata={'version': '2.1.0'}, buffers=[b'\\x00\\xff', b''])\n"
+            "comm.send({'n': 2}, buffers=[bytes(3)])\n"
+            "comm.close()"
+        )
+        kernel.ask(ExecuteRequest("e1", code))
+        story = await listener.finished("e1")
+        opened, said, closed = (e for e in story if isinstance(e, COMM_EVENTS))
+        assert isinstance(opened, CommOpened)
+        assert opened.data["n"] == 1
+        assert opened == CommOpened(
+            "e1", "c1", "a target", opened.data, {"version": "2.1.0"}, (b"\x00\xff", b"")
+        )
+        assert said == CommMessage("e1", "c1", {"n": 2}, (b"\0\0\0",))
+        assert closed == CommClosed("e1", "c1")
+
+    play(scenario)
+
+
+def test_a_comm_takes_messages_and_what_its_callback_prints_names_the_message(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start()
+        kernel.ask(ExecuteRequest("e0", bench.dialect.prelude))
+        code = (
+            "comm = create_comm('t', comm_id='c1')\n"
+            "def heard(message):\n"
+            "    print('heard', message['content']['data'], [*map(bytes, message['buffers'])])\n"
+            "    comm.send({'echo': message['content']['data']})\n"
+            "comm.on_msg(heard)"
+        )
+        kernel.ask(ExecuteRequest("e1", code))
+        await listener.finished("e1")
+        kernel.ask(CommRequest("m1", "comm_msg", "c1", {"x": 5}, buffers=(b"ab",)))
+        await listener.until(lambda: Idle("m1") in listener.events)
+        said = listener.of("m1")
+        assert said[0] == Busy("m1")
+        assert CommMessage("m1", "c1", {"echo": {"x": 5}}) in said
+        printed = "".join(e.text for e in said if isinstance(e, Stream))
+        assert printed == "heard {'x': 5} [b'ab']\n"
+
+    play(scenario)
+
+
+def test_comms_can_be_opened_and_closed_from_outside_and_are_listed(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start()
+        kernel.ask(ExecuteRequest("e0", bench.dialect.prelude))
+        code = "register_target('t', lambda comm, message: comm.send({'hello': 1}))"
+        kernel.ask(ExecuteRequest("e1", code))
+        await listener.finished("e1")
+        kernel.ask(CommRequest("m1", "comm_open", "c1", {}, target_name="t"))
+        kernel.ask(CommRequest("m2", "comm_open", "c2", {}, target_name="nobody"))
+        kernel.ask(CommInfoRequest("i1"))
+        kernel.ask(CommRequest("m3", "comm_close", "c1", {}))
+        kernel.ask(CommInfoRequest("i2"))
+        await listener.until(lambda: Idle("i2") in listener.events)
+        await listener.until(lambda: sum(isinstance(e, CommInfo) for e in listener.events) == 2)
+        assert CommMessage("m1", "c1", {"hello": 1}) in listener.events
+        assert CommClosed("m2", "c2") in listener.events
+        assert [e for e in listener.events if isinstance(e, CommInfo)] == [
+            CommInfo("i1", {"c1": "t"}),
+            CommInfo("i2", {}),
+        ]
+
+    play(scenario)
+
+
+def test_a_comm_with_a_large_binary_part_arrives_whole(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start()
+        kernel.ask(ExecuteRequest("e0", bench.dialect.prelude))
+        code = "comm = create_comm('t', comm_id='c1')\ncomm.send({}, buffers=[bytes(5_000_000)])"
+        kernel.ask(ExecuteRequest("e1", code))
+        story = await listener.finished("e1")
+        (said,) = [e for e in story if isinstance(e, CommMessage)]
+        assert said.buffers == (bytes(5_000_000),)
 
     play(scenario)

@@ -17,13 +17,13 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from headway.client.blobs import BLOB_TIMEOUT_S, fetch_blob
+from headway.client.comms import AsyncComms
 from headway.client.connection import connect_url
 from headway.client.discovery import daemon_dial
-from headway.client.executions import AsyncExecution, deadline_of, resolve_outputs, time_left
-from headway.client.local import CellLike, LocalNotebook, id_of
+from headway.client.executions import AsyncExecution, deadline_of, time_left
+from headway.client.local import CellLike, id_of
 from headway.client.models import Event, ExecutionResult
 from headway.client.opening import AsyncOpening, notebook_path
 from headway.client.pump import Pump
@@ -37,7 +37,6 @@ from headway.errors import (
     DeadlineExceeded,
     HeadwayError,
     NotConfirmed,
-    UnknownMethod,
 )
 from headway.ids import ExecutionId, execution_id, heads_to_text
 
@@ -62,7 +61,7 @@ KERNEL_TIMEOUT_S = 90.0
 Source = Literal["confirmed", "latest"]
 
 
-class AsyncNotebook(LocalNotebook):
+class AsyncNotebook(AsyncComms):
     """An open notebook: a replica that is edited at once, and the daemon that runs its cells."""
 
     def __init__(self, pump: Pump, author: str, socket: Path | None) -> None:
@@ -261,23 +260,6 @@ class AsyncNotebook(LocalNotebook):
         params = rpc.Save(document=self.id, required_heads=self._ticket(), path=chosen)
         answer: rpc.Saved = await self._pump.request(params, timeout)
         return answer
-
-    async def fetch_output(
-        self, output: dict[str, Any], *, timeout: float = BLOB_TIMEOUT_S
-    ) -> dict[str, Any]:
-        """An output of a cell or event as nbformat writes it, with its large values."""
-        async with asyncio.timeout(timeout):
-            return (await resolve_outputs(self._socket, [output]))[0]
-
-    async def fetch_blob(self, sha256: str, *, timeout: float = BLOB_TIMEOUT_S) -> bytes:
-        """The bytes that a reference `{"blob": sha256, ...}` stands for."""
-        if self._socket is None:
-            raise UnknownMethod("This server only synchronises documents; it has no blobs.")
-        try:
-            async with asyncio.timeout(timeout):
-                return await fetch_blob(self._socket, sha256)
-        except TimeoutError as error:
-            raise DeadlineExceeded(f"The blob {sha256} did not arrive in time.") from error
 
     async def wait_until(
         self, is_true: Callable[[], bool], *, timeout: float = CONFIRM_TIMEOUT_S

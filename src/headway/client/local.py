@@ -15,6 +15,7 @@ from typing import Any, Literal
 from headway.client.models import Cell, Rejected
 from headway.client.pump import Pump
 from headway.core.document import edits
+from headway.core.document.comm_records import CommMessageRecord, CommRecord
 from headway.core.document.crdt import HistoryEntry
 from headway.core.document.edits import Edit
 from headway.core.document.notebook import NotebookDocument
@@ -97,6 +98,29 @@ class LocalNotebook:
         """The latest execution of each cell that was ever run, waiting and running ones too."""
         runtime = self._session.runtime
         return runtime.latest_by_cell() if runtime is not None else {}
+
+    @property
+    def comms(self) -> dict[str, CommRecord]:
+        """The kernel's comms by their ids: widgets, as a rule. Large values as references.
+
+        Those of a kernel that ended are there until another one opens comms; `is_open` tells.
+        """
+        runtime = self._session.runtime
+        found = [] if runtime is None else runtime.comms.records()
+        return {record.comm_id: record for record in found}
+
+    @property
+    def widgets(self) -> dict[str, CommRecord]:
+        """Those of `comms` that are widgets, by their model ids."""
+        return {each: record for each, record in self.comms.items() if record.is_widget}
+
+    def comm_messages(self, after: int = 0) -> list[CommMessageRecord]:
+        """The newest messages of comms that are no state, those numbered above `after`.
+
+        A gap in the numbers is what came and went while nobody here looked.
+        """
+        runtime = self._session.runtime
+        return [] if runtime is None else runtime.comms.messages(after)
 
     def presence(self) -> dict[str, Any]:
         """Who else is here: key -> what they show."""

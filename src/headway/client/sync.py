@@ -16,9 +16,10 @@ from headway.client import aio
 from headway.client.background import Background, background
 from headway.client.blobs import BLOB_TIMEOUT_S
 from headway.client.executions import AsyncExecution
-from headway.client.local import CellLike, LocalNotebook
+from headway.client.local import CellLike
 from headway.client.models import Event, ExecutionResult
 from headway.client.opening import AsyncOpening
+from headway.client.sync_comms import Comms
 from headway.core.sync.confirm import CONFIRM_TIMEOUT_S, Confirmation
 from headway.core.wire import rpc
 from headway.ids import CellId, ExecutionId
@@ -74,14 +75,14 @@ class Execution:
         return _iterate(self._loop, self._twin.events(timeout))
 
 
-class Notebook(LocalNotebook):
+class Notebook(Comms):
     """An open notebook: a replica that is edited at once, and the daemon that runs its cells."""
 
     def __init__(self, loop: Background, twin: aio.AsyncNotebook) -> None:
         """Not for callers: use `open` or `connect`."""
         super().__init__(twin._pump, twin._author)  # noqa: SLF001 - a twin
         self._loop = loop
-        self._twin = twin
+        self._twin = self._comms = twin
         loop.close_at_exit(self, twin.close)
 
     def __enter__(self) -> Self:

@@ -36,31 +36,24 @@ import shutil
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, assert_never
+from typing import Any, Final
 
 import zmq
 
 from headway.core.kernel.events import ExecuteInput, KernelEvent, KernelInfo
 from headway.core.kernel.jupyter import (
-    complete_request,
-    execute_request,
-    inspect_request,
     is_ipykernel,
     parent_id,
     prepare_request,
     read_message,
 )
 from headway.core.kernel.outstanding import Outstanding
-from headway.core.room.effects import (
-    CompleteRequest,
-    ExecuteRequest,
-    InspectRequest,
-    KernelRequest,
-)
+from headway.core.room.effects import ExecuteRequest, KernelRequest
 from headway.edges.kernel_folder import read_connection, write_connection
 from headway.edges.kernel_inquiry import Inquiry
 from headway.edges.kernel_process import KernelProcess
 from headway.edges.kernel_record import Asked, AskedNote, KernelRecord, read_asked, write_record
+from headway.edges.kernel_requests import shell_message
 from headway.edges.kernel_wire import ChannelName, KernelWire
 from headway.edges.kernelspecs import Kernelspec
 from headway.edges.ports import KernelOwner, KernelSink
@@ -133,20 +126,12 @@ class JupyterKernel:
 
     def ask(self, request: KernelRequest) -> None:
         """Send a request. What is sent to a kernel that has ended is lost; `ended` says so."""
-        match request:
-            case ExecuteRequest(execution_id, code):
-                if self._note is not None:
-                    self._note.write(Asked.of(execution_id, code, self._count))
-                self._outstanding.asked(execution_id)
-                self._wire.send("shell", "execute_request", execute_request(code), execution_id)
-            case CompleteRequest(request_id, code, cursor):
-                content = complete_request(code, cursor)
-                self._wire.send("shell", "complete_request", content, request_id)
-            case InspectRequest(request_id, code, cursor, detail):
-                content = inspect_request(code, cursor, detail)
-                self._wire.send("shell", "inspect_request", content, request_id)
-            case _:
-                assert_never(request)
+        if isinstance(request, ExecuteRequest):
+            if self._note is not None:
+                asked = Asked.of(request.execution_id, request.code, self._count)
+                self._note.write(asked)
+            self._outstanding.asked(request.execution_id)
+        self._wire.send("shell", *shell_message(request))
 
     async def interrupt(self) -> None:
         """Interrupt what was asked: SIGINT to the process group, or a message, as the spec says.

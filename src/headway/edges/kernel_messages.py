@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import json
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -51,8 +52,15 @@ class KernelMessages:
         self._signing = hmac.new(key, digestmod=name) if key else None
         self._session = os.urandom(16).hex()
 
-    def write(self, kind: str, content: dict[str, Any], request: str) -> list[bytes]:
-        """The frames of a request whose id is `request`."""
+    def write(
+        self,
+        kind: str,
+        content: dict[str, Any],
+        request: str,
+        metadata: dict[str, Any] | None = None,
+        buffers: Sequence[bytes] = (),
+    ) -> list[bytes]:
+        """The frames of a request whose id is `request`; `buffers` are its binary parts."""
         header = {
             "msg_id": request,
             "msg_type": kind,
@@ -61,11 +69,11 @@ class KernelMessages:
             "date": datetime.now(UTC).isoformat(),
             "version": VERSION,
         }
-        parts = [_encode(header), b"{}", b"{}", _encode(content)]
-        return [DELIMITER, self._sign(parts), *parts]
+        parts = [_encode(header), b"{}", _encode(metadata or {}), _encode(content)]
+        return [DELIMITER, self._sign(parts), *parts, *buffers]
 
     def read(self, frames: list[bytes]) -> dict[str, Any]:
-        """A message as jupyter_client gives it, without buffers.
+        """A message as jupyter_client gives it; `buffers`, which nobody signs, as bytes.
 
         Raises ValueError, TypeError, KeyError or RecursionError for what is none, or is not
         signed with our key.
@@ -84,6 +92,7 @@ class KernelMessages:
             "parent_header": parent,
             "metadata": metadata,
             "content": content,
+            "buffers": frames[start + 1 + _PARTS :],
         }
         if str(header.get("version", VERSION)).startswith(_MAJOR):
             return message

@@ -125,11 +125,20 @@ class KernelWire:
         for name, kind in kinds.items():
             self._channels[name] = self._connect(context, name, kind, connection)
 
-    def send(self, channel: ChannelName, kind: str, content: dict[str, Any], request: str) -> None:
+    def send(
+        self,
+        channel: ChannelName,
+        kind: str,
+        content: dict[str, Any],
+        request: str,
+        metadata: dict[str, Any] | None = None,
+        buffers: Sequence[bytes] = (),
+    ) -> None:
         """Send a request whose id is `request`. Never blocks; nothing happens once closed."""
         if self._sockets[channel].closed:
             return
-        self._channels[channel].send(self._messages.write(kind, content, request))
+        frames = self._messages.write(kind, content, request, metadata, buffers)
+        self._channels[channel].send(frames)
 
     async def disconnected(self, timeout_s: float) -> None:
         """Wait until all that the ended kernel sent has been delivered, or for `timeout_s`."""

@@ -8,6 +8,8 @@ in its namespace:
     sleep(...)              as a statement of its own: waits until `release` or an interrupt
     die, die("reason")      as a statement of its own: the process ends
     input()                 fails, as with a kernel that may not ask
+    create_comm(...)        opens a comm, as the `comm` package does; `ScriptedComm` is it
+    register_target(name, f)  whom comms may be opened for from outside; f(comm, message)
 """
 
 from __future__ import annotations
@@ -35,11 +37,14 @@ from headway.core.kernel.events import (
     UpdateDisplay,
 )
 from headway.core.room.effects import (
+    CommInfoRequest,
+    CommRequest,
     CompleteRequest,
     ExecuteRequest,
     InspectRequest,
     KernelRequest,
 )
+from headway.edges.scripted_comms import ScriptedComms
 
 __all__ = ["DEFAULT_REASON", "ScriptedKernel", "StdinNotImplementedError"]
 
@@ -75,7 +80,10 @@ class ScriptedKernel:
         self._count = 0
         self._execution = ""
         self._said: list[KernelEvent] = []
+        self._comms = ScriptedComms(self._said.append, lambda: self._execution)
         self._names: dict[str, Any] = {
+            "create_comm": self._comms.create_comm,
+            "register_target": self._comms.register_target,
             "print": self._print,
             "display": self._display,
             "update_display": self._update_display,
@@ -156,6 +164,10 @@ class ScriptedKernel:
                 return self._complete(request_id, code[:cursor], cursor)
             case InspectRequest(request_id, code, _, _):
                 return self._inspect(request_id, code)
+            case CommRequest():
+                return self._comm(request)
+            case CommInfoRequest(request_id):
+                return self._comm_info(request_id)
             case _:
                 assert_never(request)
 
@@ -208,6 +220,15 @@ class ScriptedKernel:
         found = code.strip() in self._names
         data = {"text/plain": repr(self._names[code.strip()])} if found else {}
         yield (Busy(request_id), InspectReply(request_id, found, data), Idle(request_id))
+
+    def _comm(self, request: CommRequest) -> _Steps:
+        request_id = self._execution = request.request_id
+        yield (Busy(request_id),)
+        self._comms.take(request)
+        yield (*self._drain(), Idle(request_id))
+
+    def _comm_info(self, request_id: str) -> _Steps:
+        yield (Busy(request_id), self._comms.info(request_id), Idle(request_id))
 
     def _drain(self) -> tuple[KernelEvent, ...]:
         said = tuple(self._said)

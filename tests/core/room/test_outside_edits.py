@@ -12,6 +12,7 @@ import pytest
 from headway.core.document import mime
 from headway.core.document.edits import UpdateSource
 from headway.core.document.nbformat import serialize
+from headway.core.kernel.events import CommOpened
 from headway.core.room.autosave import AUTOSAVE_QUIET_S
 from headway.core.room.effects import (
     Effect,
@@ -30,6 +31,7 @@ from headway.core.room.inputs import (
     FileUnseen,
     FileWriteFailed,
     FileWritten,
+    KernelEnded,
 )
 from headway.core.room.opening import Opening
 from headway.core.wire import rpc
@@ -754,3 +756,74 @@ def test_a_file_that_was_not_read_at_the_opening_is_looked_at_before_anything_is
     assert [type(each) for each in later.log if isinstance(each, Persist | ReadFile)].count(
         ReadFile
     ) == 1
+
+
+def state_of(value: int) -> dict[str, Any]:
+    """Widget state as a file has it."""
+    names = {"model_name": "M", "model_module": "m", "model_module_version": "1"}
+    fields = {"_model_name": "M", "_model_module": "m", "_model_module_version": "1"}
+    model = {**names, "state": {**fields, "value": value}}
+    form = {"state": {"w": model}, "version_major": 2, "version_minor": 0}
+    return {"application/vnd.jupyter.widget-state+json": form}
+
+
+def in_file(stage: FileStage) -> Any:
+    return json.loads(stage.text)["metadata"].get("widgets")
+
+
+def saved(stage: FileStage) -> Any:
+    reference = stage.runtime.comms.saved_widgets
+    return None if reference is None else json.loads(stage.blobs[reference["blob"]])
+
+
+def make_widget(stage: FileStage, value: int) -> None:
+    stage.ask(rpc.StartKernel(document=DOCUMENT))
+    stage.kernel_ready()
+    data = {"state": state_of(value)[next(iter(state_of(0)))]["state"]["w"]["state"]}
+    stage.kernel_says(CommOpened(None, "w", "jupyter.widget", data))
+    stage.wait(AUTOSAVE_QUIET_S + 1)
+    stage.wait(AUTOSAVE_QUIET_S + 1)
+
+
+def test_widget_state_of_the_file_is_shown_apart_from_the_metadata_and_stays_as_it_is() -> None:
+    file = notebook("1", kept=1, widgets=state_of(1))
+    stage = FileStage(opening=Opening(document=DOCUMENT, path=PATH, file=file))
+    assert stage.room.notebook.metadata() == {"kept": 1}
+    assert saved(stage) == state_of(1)
+    stage.wait(AUTOSAVE_QUIET_S + 1)
+    assert stage.files[PATH] == file
+    stage.outside(notebook("1", kept=1, widgets=state_of(2)))
+    assert saved(stage) == state_of(2)
+    stage.outside(notebook("1", kept=1))
+    assert saved(stage) is None
+    stage.peer().add_cell("new", "2")
+    stage.wait(AUTOSAVE_QUIET_S + 1)
+    assert len(stage.in_file()) == 2
+    assert in_file(stage) is None
+
+
+def test_widgets_of_a_kernel_take_the_place_of_those_in_the_file() -> None:
+    file = notebook("1", widgets=state_of(1))
+    stage = FileStage(opening=Opening(document=DOCUMENT, path=PATH, file=file))
+    make_widget(stage, 7)
+    assert in_file(stage) == state_of(7)
+    assert saved(stage) is None
+    stage.outside(notebook("1", "2", widgets=state_of(2)))
+    stage.wait(AUTOSAVE_QUIET_S + 1)
+    assert in_file(stage) == state_of(7), "the kernel lives, and knows better"
+
+
+def test_widgets_of_an_ended_kernel_are_kept_until_another_program_writes_others() -> None:
+    stage = FileStage()
+    make_widget(stage, 7)
+    stage.feed(KernelEnded(stage.room.kernel_state.incarnation, "it was killed"))
+    stage.peer().add_cell("new", "2")
+    stage.wait(AUTOSAVE_QUIET_S + 1)
+    assert in_file(stage) == state_of(7)
+    changed = json.loads(stage.text)
+    changed["metadata"]["widgets"] = state_of(2)
+    stage.outside(json.dumps(changed).encode())
+    stage.wait(AUTOSAVE_QUIET_S + 1)
+    assert saved(stage) == state_of(2)
+    assert stage.runtime.comms.records() == []
+    assert in_file(stage) == state_of(2)

@@ -59,6 +59,7 @@ json_values = st.recursive(
 )
 SCALARS: dict[Any, st.SearchStrategy[Any]] = {
     str: texts,
+    bytes: st.binary(max_size=20),
     bool: st.booleans(),
     int: st.integers(-(2**53), 2**53),
     float: st.floats(allow_nan=False, allow_infinity=False),

@@ -17,6 +17,7 @@ from headway.core.document.json_values import check_json
 from headway.core.document.mime import is_json
 from headway.core.document.strict_json import MAX_FILE_BYTES, read_json
 from headway.core.document.upgrade import OLDEST_FORMAT, upgrade
+from headway.core.document.widget_state import WIDGETS_KEY
 from headway.errors import InvalidEdit, NotebookUnreadable
 from headway.ids import CellId
 
@@ -83,7 +84,13 @@ class ParsedNotebook:
     nbformat_minor: int = NBFORMAT_MINOR
     extra: dict[str, Any] = field(default_factory=dict)
     oversize: Oversize = field(default_factory=dict)
+    """What does not fit, and widget state."""
     changed: bool = False
+
+    @property
+    def widgets(self) -> Any:
+        """The widget state; None if there is none."""
+        return self.oversize.get("metadata", {}).get(WIDGETS_KEY)
 
 
 def parse_notebook(content: bytes, mint: Callable[[], CellId]) -> ParsedNotebook:
@@ -107,6 +114,9 @@ def interpret(notebook: Any, mint: Callable[[], CellId]) -> ParsedNotebook:
     for key in _TRANSIENT_METADATA:
         metadata.pop(key, None)
     oversize: Oversize = {}
+    if WIDGETS_KEY in metadata:
+        # It is the machine's, as outputs are, and may be thousands of values.
+        oversize["metadata"] = {WIDGETS_KEY: metadata.pop(WIDGETS_KEY)}
     given = _with_ids(cells, mint)
     parsed = tuple(
         _parse_cell(cell, f"cell {position + 1}", cell_id, minted=minted)

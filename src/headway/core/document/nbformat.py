@@ -5,10 +5,11 @@ Floor 1, pure: no files, no clock, no ids of its own making. A file's bytes are 
 (blobs in their places), then `serialize` (bytes, the old ones if they say the same).
 
 What the notebook document has no place for stays with the file: unknown keys of the notebook and
-of cells, and metadata and attachments too large for a document. `serialize` takes them over from
-the bytes it is to replace, matching cells by id. So they are lost when a cell is deleted or loses
-its id, and when the notebook is saved to a new path. Dropped, as nbformat itself does: a cell's
-`trusted`, the notebook's `signature` and `orig_nbformat*`.
+of cells, widget state, and metadata and attachments too large for a document. `serialize` takes
+them over from the bytes it is to replace, matching cells by id. So they are lost when a cell is
+deleted or loses its id, and (all but widget state) when the notebook is saved to a new path.
+Dropped, as nbformat itself does: a cell's `trusted`, the notebook's `signature` and
+`orig_nbformat*`.
 
 Source: "The Notebook file format", nbformat 4.5, and the nbformat library's reader and writer.
 """
@@ -28,6 +29,7 @@ from headway.core.document.file_reading import (
 )
 from headway.core.document.file_writing import INDENT, same_content, serialize
 from headway.core.document.forms import file_form
+from headway.core.document.widget_state import WIDGETS_KEY, widgets_form
 
 if TYPE_CHECKING:
     from headway.core.document.notebook import Cell, NotebookDocument
@@ -56,10 +58,20 @@ def render_notebook(notebook: NotebookDocument, runtime: RuntimeReader) -> dict[
     minor = notebook.meta().nbformat_minor
     return {
         "cells": [_render_cell(cell, runtime) for cell in notebook.cells()],
-        "metadata": notebook.metadata(),
+        "metadata": _metadata(notebook, runtime),
         "nbformat": NBFORMAT,
         "nbformat_minor": max(minor or NBFORMAT_MINOR, NBFORMAT_MINOR),
     }
+
+
+def _metadata(notebook: NotebookDocument, runtime: RuntimeReader) -> dict[str, Any]:
+    metadata = notebook.metadata()
+    widgets = widgets_form(runtime.comms)
+    if widgets is None:
+        metadata.pop(WIDGETS_KEY, None)
+    else:
+        metadata[WIDGETS_KEY] = widgets
+    return metadata
 
 
 def _render_cell(cell: Cell, runtime: RuntimeReader) -> dict[str, Any]:

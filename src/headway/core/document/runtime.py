@@ -10,6 +10,8 @@ what is there and leaves out what has not the right form, because a newer daemon
     executions  execution id -> map of plain fields and `outputs`, a list of maps (see `forms`);
                 a stream's map has `text` (a Text) and `sealed` (a list)
     latest      cell id -> execution id
+
+The comms of the kernel are there too: see `comm_records`.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import Any, Final, assert_never
 
 import msgspec
 
+from headway.core.document.comm_records import CommReader, CommWriter
 from headway.core.document.crdt import Replica
 from headway.core.document.handles import ListHandle, MapHandle
 from headway.core.document.operations import (
@@ -99,6 +102,7 @@ class RuntimeReader:
         self._queue = replica.map("queue")
         self._executions = replica.map("executions")
         self._latest = replica.map("latest")
+        self.comms = CommReader(replica)
 
     @classmethod
     def empty(cls) -> RuntimeReader:
@@ -183,6 +187,7 @@ class RuntimeDocument:
         self._queue = replica.map("queue")
         self._executions = replica.map("executions")
         self._latest = replica.map("latest")
+        self.comms = CommWriter(replica)
 
     def commit(self, now: Moment) -> bool:
         """Commit what was written; True if that was anything."""
@@ -241,8 +246,8 @@ class RuntimeDocument:
     def carry_over(self, old: RuntimeReader, keep: int = CARRIED_EXECUTIONS) -> None:
         """Fill this fresh document with what is worth keeping of `old`.
 
-        The newest `keep` executions, the latest of each cell, all that are not terminal, and the
-        state of kernel and queue.
+        The newest `keep` executions, the latest of each cell, all that are not terminal, the
+        comms, and the state of kernel and queue.
         """
         with old.replica.lock, self.replica.lock:
             latest = old.latest_by_cell()
@@ -260,6 +265,7 @@ class RuntimeDocument:
                 self.set_kernel(kernel)
             if queue := old.queue():
                 self.set_queue(queue)
+            self.comms.carry_over(old.comms)
 
     def _write_record(self, record: ExecutionRecord) -> None:
         written = self._executions.new_map(record.execution_id)

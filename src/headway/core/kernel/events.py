@@ -13,6 +13,11 @@ from typing import Any
 __all__ = [
     "Busy",
     "ClearOutput",
+    "CommClosed",
+    "CommEvent",
+    "CommInfo",
+    "CommMessage",
+    "CommOpened",
     "CompleteReply",
     "DisplayData",
     "ErrorOutput",
@@ -171,6 +176,46 @@ class InspectReply:
     data: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class CommOpened:
+    """The kernel opened a comm; `buffers` are the binary parts that `data` speaks of."""
+
+    execution_id: str | None
+    comm_id: str
+    target_name: str
+    data: dict[str, Any]
+    metadata: dict[str, Any] = field(default_factory=dict)
+    buffers: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CommMessage:
+    """The kernel said something on a comm."""
+
+    execution_id: str | None
+    comm_id: str
+    data: dict[str, Any]
+    buffers: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CommClosed:
+    """The kernel closed a comm."""
+
+    execution_id: str | None
+    comm_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommInfo:
+    """Which comms the kernel has: comm id -> target name."""
+
+    request_id: str
+    targets: dict[str, str]
+
+
+CommEvent = CommOpened | CommMessage | CommClosed | CommInfo
+
 OutputEvent = Stream | DisplayData | ExecuteResult | UpdateDisplay | ClearOutput | ErrorOutput
 
 KernelEvent = (
@@ -184,4 +229,5 @@ KernelEvent = (
     | KernelInfo
     | CompleteReply
     | InspectReply
+    | CommEvent
 )

@@ -11,10 +11,17 @@ the infinities become None), so that it fits a document and JSON.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, Final
 
+from headway.core.kernel.clean import clean_text as _text
+from headway.core.kernel.clean import clean_value as _clean
+from headway.core.kernel.comm_messages import (
+    read_comm_close,
+    read_comm_info,
+    read_comm_msg,
+    read_comm_open,
+)
 from headway.core.kernel.events import (
     Busy,
     ClearOutput,
@@ -176,11 +183,13 @@ def read_message(message: Message) -> tuple[KernelEvent, ...]:
     if not isinstance(header, dict) or not isinstance(content, dict):
         return ()
     kind = header.get("msg_type")
-    reader = _READERS.get(kind) if isinstance(kind, str) else None
-    if reader is None:
+    if not isinstance(kind, str):
         return ()
     try:
-        return reader(parent_id(message), content)
+        if (whole_reader := _WHOLE_READERS.get(kind)) is not None:
+            return whole_reader(parent_id(message), message)
+        reader = _READERS.get(kind)
+        return () if reader is None else reader(parent_id(message), content)
     except (KeyError, TypeError, ValueError, RecursionError):
         return ()
 
@@ -303,6 +312,14 @@ _READERS: Final[dict[str, Callable[[str | None, Message], tuple[KernelEvent, ...
     "kernel_info_reply": _kernel_info_reply,
     "complete_reply": _complete_reply,
     "inspect_reply": _inspect_reply,
+    "comm_info_reply": read_comm_info,
+}
+
+# Of a comm's messages the binary parts count too, which are beside the content.
+_WHOLE_READERS: Final[dict[str, Callable[[str | None, Message], tuple[KernelEvent, ...]]]] = {
+    "comm_open": read_comm_open,
+    "comm_msg": read_comm_msg,
+    "comm_close": read_comm_close,
 }
 
 
@@ -327,28 +344,3 @@ def _count(value: Any) -> int:
     if not _is_count(value):
         raise TypeError("not a count")
     return int(value)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("not a text")
-    if value.isascii():
-        return value
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        # A pair of surrogates is one character in UTF-16; a lone one is none and is replaced.
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return value
-
-
-def _clean(value: Any) -> Any:
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, dict):
-        return {_text(key): _clean(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_clean(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -6,8 +6,8 @@ by the room; what takes time answers later as an input with the same token or in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import msgspec
 
@@ -18,6 +18,8 @@ __all__ = [
     "Answer",
     "AskKernel",
     "Close",
+    "CommInfoRequest",
+    "CommRequest",
     "Compact",
     "CompleteRequest",
     "Effect",
@@ -215,7 +217,27 @@ class InspectRequest:
     detail: int
 
 
-KernelRequest = ExecuteRequest | CompleteRequest | InspectRequest
+@dataclass(frozen=True, slots=True)
+class CommRequest:
+    """A comm's message with msg_id `request_id`. `target_name` is for one that opens a comm."""
+
+    request_id: str
+    kind: Literal["comm_open", "comm_msg", "comm_close"]
+    comm_id: str
+    data: dict[str, Any]
+    target_name: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    buffers: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CommInfoRequest:
+    """comm_info_request with msg_id `request_id`."""
+
+    request_id: str
+
+
+KernelRequest = ExecuteRequest | CompleteRequest | InspectRequest | CommRequest | CommInfoRequest
 
 
 @dataclass(frozen=True, slots=True)

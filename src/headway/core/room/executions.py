@@ -13,6 +13,10 @@ import msgspec
 from headway.core.document.runtime import TERMINAL, ExecutionRecord
 from headway.core.kernel.events import (
     Busy,
+    CommClosed,
+    CommInfo,
+    CommMessage,
+    CommOpened,
     CompleteReply,
     ExecuteInput,
     ExecuteReply,
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from headway.core.document.notebook import NotebookDocument
+    from headway.core.room.comms import RoomComms
     from headway.core.room.inputs import Requested
     from headway.core.room.kernel import RoomKernel
     from headway.core.room.ledger import Ledger
@@ -76,6 +81,7 @@ class Executions:
         recorder: Recorder,
         kernel: RoomKernel,
         taken: Taken,
+        comms: RoomComms,
     ) -> None:
         """`taken` has every execution id accepted before, and the one that answers for it."""
         self._document = document
@@ -85,6 +91,7 @@ class Executions:
         self._kernel = kernel
         self.queue = Queue()
         self._taken = taken
+        self._comms = comms
         self._waiters: dict[ExecutionId, list[int]] = {}
 
     # Admission
@@ -222,6 +229,7 @@ class Executions:
         execution = self.queue.start_next()
         if execution is None:
             return
+        self._comms.push(now)
         request = ExecuteRequest(execution.execution_id, execution.source)
         self._ledger.emit(AskKernel(self._kernel.incarnation, request))
         self._kernel.busy(now)
@@ -229,7 +237,7 @@ class Executions:
 
     def kernel_said(self, events: tuple[KernelEvent, ...], now: Moment) -> None:
         """Events of the living incarnation."""
-        for event in events:
+        for event in self._comms.heard(events, now):
             match event:
                 case Busy() | InputRequest() | KernelInfo():
                     pass
@@ -255,6 +263,8 @@ class Executions:
                         self._finish_if_complete(now)
                 case CompleteReply() | InspectReply():
                     self._kernel.heard(event)
+                case CommOpened() | CommMessage() | CommClosed() | CommInfo():
+                    pass
                 case _:
                     self._recorder.output(event, now)
 
@@ -321,7 +331,7 @@ class Executions:
         for execution in waiting:
             self._record_end(execution, "cancelled", "it was interrupted before it began", now)
         self._recorder.queue(self.queue.ids(), now)
-        running = self.queue.running is not None
+        running = self.queue.running is not None or self._comms.keeps_kernel_busy
         if running:
             self._kernel.interrupt()
         return rpc.Interrupted(cancelled=len(waiting), interrupted=running)

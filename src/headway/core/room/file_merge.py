@@ -26,6 +26,7 @@ from headway.core.document.nbformat import ParsedNotebook, ShownOutputs, parse_n
 from headway.core.document.notebook import NotebookDocument
 from headway.core.document.reconcile import aligned, reconcile
 from headway.core.document.runtime import TERMINAL, RuntimeReader
+from headway.core.document.widget_state import WIDGETS_KEY
 from headway.errors import NotebookUnreadable
 from headway.ids import CellId, Entropy, ExecutionId, cell_id
 
@@ -60,6 +61,8 @@ class FileMerge:
     """The cells whose outputs the file changed since the base."""
     shown: Mapping[CellId, ShownOutputs]
     """What the base shows of each code cell."""
+    widgets_changed: bool = False
+    """Whether the file's widget state is another one than in the base."""
 
 
 def plan_merge(
@@ -110,6 +113,7 @@ def plan_merge(
             and not _same_outputs(before.get(cell.id), theirs.outputs[cell.id])
         ),
         before,
+        widgets_changed=known is None or not identical(known.widgets, theirs.widgets),
     )
 
 
@@ -123,8 +127,9 @@ def check_readable(content: bytes) -> None:
 
 
 def says_all(theirs: ParsedNotebook, notebook: NotebookDocument) -> bool:
-    """Whether the file holds all of the document, outputs apart."""
-    ours = notebook.cells()
+    """Whether the file holds all of the document, outputs and widgets apart."""
+    ours, metadata = notebook.cells(), notebook.metadata()
+    metadata.pop(WIDGETS_KEY, None)  # of a document from before it was the machine's
     return (
         len(ours) == len(theirs.cells)
         and all(
@@ -133,7 +138,7 @@ def says_all(theirs: ParsedNotebook, notebook: NotebookDocument) -> bool:
             and identical(dict(cell.attachments), dict(our.attachments))
             for cell, our in zip(theirs.cells, ours, strict=True)
         )
-        and identical(dict(theirs.metadata), notebook.metadata())
+        and identical(dict(theirs.metadata), metadata)
     )
 
 

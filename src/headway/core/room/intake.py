@@ -76,6 +76,8 @@ class Intake:
             ) from error
         self._documents.commit(now)
         shown = self._recorder.found_in_file(plan.outputs, now, runs)
+        if plan.widgets_changed:
+            self._recorder.found_widgets(plan.theirs.widgets, now, is_new=True)
         return Taken({**runs, **shown}, says_all(plan.theirs, notebook))
 
     def runs(self) -> dict[CellId, ExecutionId]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from headway.core.document.crdt import Replica, Version
 from headway.core.document.edits import AddCell, Edit, SetNotebookMetadata
@@ -92,6 +93,10 @@ class KnownFile:
     """Of each cell the execution that they show, where that is its latest one."""
     is_behind: bool = False
     """Whether the history has something that the file has not: it was not written in time."""
+    widgets: Any = None
+    """The widget state that it holds."""
+    has_new_widgets: bool = False
+    """Whether another program may have put that there."""
     refused: HeadwayError | None = None
     """Why the file that is there was not taken."""
 
@@ -155,7 +160,7 @@ def _first_reading(
         for cell in theirs.cells
         if cell.id in theirs.outputs
     )
-    return _known(opening, content, {}, is_behind=False), outputs
+    return _known(opening, content, {}, theirs, is_behind=False), outputs
 
 
 def _without_file(opening: Opening, notebook: NotebookDocument) -> KnownFile:
@@ -181,7 +186,8 @@ def _with_known_file(
     _, theirs = aligned(None, parsed, notebook.cells())
     runs = {} if runtime is None else runs_shown(runtime, theirs.outputs)
     is_behind = _is_behind(theirs, notebook, runtime, runs)
-    return _known(opening, content, runs, is_behind=is_behind)
+    known = _known(opening, content, runs, theirs, is_behind=is_behind)
+    return replace(known, has_new_widgets=False)
 
 
 def _merged(
@@ -203,11 +209,17 @@ def _merged(
     replaced = {each.cell_id: runs[each.cell_id] for each in plan.outputs if each.cell_id in runs}
     same = {} if runtime is None else runs_shown(runtime, plan.theirs.outputs)
     is_behind = _is_behind(plan.theirs, notebook, runtime, {**same, **replaced})
-    return _known(opening, content, runs, is_behind=is_behind), plan.outputs
+    known = _known(opening, content, runs, plan.theirs, is_behind=is_behind)
+    return replace(known, has_new_widgets=plan.widgets_changed), plan.outputs
 
 
 def _known(
-    opening: Opening, content: bytes, runs: dict[CellId, ExecutionId], *, is_behind: bool
+    opening: Opening,
+    content: bytes,
+    runs: dict[CellId, ExecutionId],
+    theirs: ParsedNotebook,
+    *,
+    is_behind: bool,
 ) -> KnownFile:
     return KnownFile(
         path=opening.path,
@@ -217,6 +229,8 @@ def _known(
         is_new=content != opening.base,
         runs=runs,
         is_behind=is_behind,
+        widgets=theirs.widgets,
+        has_new_widgets=True,
     )
 
 

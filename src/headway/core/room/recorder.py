@@ -10,10 +10,12 @@ first output after a silence is shown at once, and a terminal status never waits
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from headway.core.document.comms import Comms
 from headway.core.document.crdt import Imported, Replica, Version
-from headway.core.document.forms import seal_outputs
+from headway.core.document.forms import BlobSet, seal_outputs
+from headway.core.document.mime import clean_value, encode_blob
 from headway.core.document.notices import gap_text
 from headway.core.document.outputs import OutputAssembler
 from headway.core.document.runtime import ExecutionRecord, RuntimeDocument, RuntimeReader
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from headway.core.room.file_merge import FileOutputs
-    from headway.core.room.ledger import Ledger
+    from headway.core.room.ledger import Continuation, Ledger
     from headway.core.wire.rpc import KernelState
     from headway.moments import Moment
 
@@ -70,6 +72,8 @@ class Recorder:
         self._entropy = entropy
         self._extra = extra
         self._assembler = OutputAssembler()
+        self.comms = Comms()
+        self._shown_with_flush: list[Continuation] = []
         self._due_s: float | None = None
         self._last_commit_s = float("-inf")
         self._outputs_changed = False
@@ -196,6 +200,16 @@ class Recorder:
         since_commit = now.monotonic_s - self._last_commit_s
         self._touch(now, max(0.0, COALESCE_S - since_commit))
 
+    def comms_changed(self, now: Moment) -> None:
+        """`comms` has news."""
+        self._outputs_changed = True
+        self._touch(now, max(0.0, COALESCE_S - (now.monotonic_s - self._last_commit_s)))
+
+    def when_shown(self, continuation: Continuation, now: Moment) -> None:
+        """Do this when all that happened up to now was committed, is durable and shown."""
+        self._shown_with_flush.append(continuation)
+        self._touch(now, max(0.0, COALESCE_S - (now.monotonic_s - self._last_commit_s)))
+
     def replied(self) -> None:
         """The kernel answered, and only has to say that it sent everything: use the time."""
         self._apply_outputs()
@@ -252,6 +266,24 @@ class Recorder:
         self.admitted(record, now)
         return record.execution_id
 
+    def found_widgets(self, widgets: Any, now: Moment, *, is_new: bool) -> None:
+        """The file holds this widget state; `is_new`: another program may have put it there.
+
+        It counts where no kernel made widgets, and if new also against those of one that ended.
+        """
+        if is_new and not self.comms.has_open:
+            self.comms.forget_ended()
+        if self.comms.ids():
+            return
+        reference = None
+        if widgets is not None:
+            blobs = BlobSet()
+            reference = blobs.add(encode_blob("application/json", clean_value(widgets)).data)
+            for sha256, data in blobs.taken():
+                self._ledger.blob(sha256, data)
+        self.runtime.comms.set_saved_widgets(reference)
+        self._touch(now, COALESCE_S)
+
     # When it is shown
 
     def next_deadline(self) -> float | None:
@@ -267,16 +299,19 @@ class Recorder:
         self._due_s = None
         self._outputs_flushed |= self._outputs_changed
         self._outputs_changed = False
+        self._apply_comms(now)
         self._apply_outputs()
         self._write_kernel_and_queue()
         self.runtime.commit(now)
         change = self.hosted.take_change()
-        if change is None:
-            return
-        self._commits += 1
-        self._last_commit_s = now.monotonic_s
-        self._ledger.record(UpdateStored(self.document_id, change.update))
-        self._show_when_durable(change)
+        if change is not None:
+            self._commits += 1
+            self._last_commit_s = now.monotonic_s
+            self._ledger.record(UpdateStored(self.document_id, change.update))
+            self._show_when_durable(change)
+        for continuation in self._shown_with_flush:
+            self._ledger.when_durable(continuation)
+        self._shown_with_flush.clear()
 
     def _show_when_durable(self, change: Stored) -> None:
         hosted = self.hosted
@@ -302,6 +337,19 @@ class Recorder:
             self._ledger.blob(sha256, data)
         for each, operations in taken.operations.items():
             self.runtime.apply_outputs(each, operations)
+
+    def _apply_comms(self, now: Moment) -> None:
+        if not self.comms.has_news:
+            return
+        for about, text in self.comms.take_notes():
+            if about is not None and self.reader.status(about) is not None:
+                self._assembler.note(about, text)
+        taken = self.comms.take(now.monotonic_s)
+        for sha256, data in taken.blobs:
+            self._ledger.blob(sha256, data)
+        self.runtime.comms.write(taken)
+        if self.comms.waits_until_s is not None:
+            self._touch(now, self.comms.waits_until_s - now.monotonic_s)
 
     def _touch(self, now: Moment, within_s: float) -> None:
         due_s = now.monotonic_s + within_s

@@ -8,6 +8,7 @@ is owned by exactly one task, never waits, and reads no clock. Its parts:
     recorder    the runtime document: what the machine did
     kernel      which kernel lives, and in what state; `kernel_life` starts and ends it
     idleness    when a kernel has had nothing to do for long enough
+    comms       widgets: what the kernel and the peers say on comms
     executions  admitted once, durable before they run, terminal exactly once
     inheritance what an earlier daemon left unfinished
     file        the `.ipynb`
@@ -27,6 +28,7 @@ from typing import assert_never
 
 from headway.core.document.notebook import NotebookDocument
 from headway.core.document.runtime import RuntimeReader
+from headway.core.room.comms import RoomComms
 from headway.core.room.compaction import Compaction
 from headway.core.room.documents import JOIN_EXTRA, Documents
 from headway.core.room.effects import (
@@ -104,6 +106,7 @@ class Room:
         self._requests = Requests(self._ledger)
         self._recorder = Recorder(self._ledger, entropy, JOIN_EXTRA)
         self._kernel = RoomKernel(self._ledger, self._requests, self._recorder)
+        self._comms = RoomComms(self._ledger, self._requests, self._recorder, self._kernel, entropy)
         self._executions = Executions(
             self.document,
             self._ledger,
@@ -111,6 +114,7 @@ class Room:
             self._recorder,
             self._kernel,
             Taken(opening.taken, opening.horizon_ms),
+            self._comms,
         )
         self._documents = Documents(
             self.document,
@@ -200,6 +204,7 @@ class Room:
             self._requests.next_deadline(),
             self._recorder.next_deadline(),
             self._documents.next_deadline(),
+            self._comms.next_deadline(),
             self._file.next_deadline(),
             self._idleness.next_deadline(),
         )
@@ -257,6 +262,7 @@ class Room:
             self._serve_arrived_heads(now)
         if self._executions.wants_kernel:
             self._life.want(now)
+        self._comms.follow_kernel(now)
         effects: list[Effect] = []
         while True:
             self._flush_recorder(now)
@@ -277,6 +283,7 @@ class Room:
 
     def _flush_recorder(self, now: Moment) -> None:
         if self._recorder.is_due(now):
+            self._comms.settle(now)
             self._recorder.flush(now)
         if self._recorder.take_outputs_changed():
             self._file.changed(now)
@@ -288,6 +295,7 @@ class Room:
         self._documents.expire(now)
         if self._idleness.is_over(now):
             self._life.idle_for(self._idleness.limit_s or 0.0, now)
+        self._comms.expire(now)
 
     def _notebook_changed(self, now: Moment) -> None:
         self._heads_pending = True
@@ -357,6 +365,8 @@ class Room:
                 self._life.shutdown(token, now)
             case rpc.Complete() | rpc.Inspect() as params:
                 self._kernel.ask(token, params)
+            case rpc.CommOpen() | rpc.CommMessage() | rpc.CommClose() as params:
+                self._comms.ask(token, params, now)
             case params:
                 raise BadRequest(f"{params.method} is not a request to a notebook.")
 
@@ -373,6 +383,8 @@ class Room:
         self._documents.renew_runtime(old, self._kernel.state(), now)
         inherited = Inheritance(self._ledger, self._recorder, self._kernel, self._executions.queue)
         inherited.settle(opening, now)
+        self._comms.begin(now)
+        self._recorder.found_widgets(file.widgets, now, is_new=file.has_new_widgets)
         self._file.found(self._recorder.found_in_file(beginning.from_file, now, file.runs))
         self._recorder.flush(now)
         if not file.is_behind:

@@ -22,6 +22,10 @@ __all__ = [
     "Cancelled",
     "Close",
     "Closed",
+    "CommClose",
+    "CommMessage",
+    "CommOpen",
+    "CommSent",
     "Complete",
     "Completions",
     "Create",
@@ -291,7 +295,7 @@ class Cancel(RoomParams, kw_only=True, frozen=True):
 
 
 class Interrupted(msgspec.Struct, kw_only=True, frozen=True):
-    """How many executions the interrupt ended, and whether one was running."""
+    """How many executions the interrupt ended, and whether one, or a widget's callback, ran."""
 
     cancelled: int
     interrupted: bool
@@ -386,6 +390,51 @@ class Inspect(RoomParams, kw_only=True, frozen=True):
     detail: int = 0
 
 
+class CommSent(msgspec.Struct, kw_only=True, frozen=True):
+    """The kernel was given the message, and what it changes of a state is in the runtime document.
+
+    Not that the kernel has handled it.
+    """
+
+    comm_id: str
+
+
+class CommOpen(RoomParams, kw_only=True, frozen=True):
+    """Open a comm to what the kernel has registered as `target_name`."""
+
+    method: ClassVar[str] = "comm_open"
+    result: ClassVar[type[Any]] = CommSent
+
+    target_name: str
+    comm_id: str | None = None
+    """A fresh one if None."""
+    data: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
+    buffers: list[bytes] = []
+    """Binary parts, each in standard base64."""
+
+
+class CommMessage(RoomParams, kw_only=True, frozen=True):
+    """Say something on a comm. A widget's `update` is shown to all peers at once."""
+
+    method: ClassVar[str] = "comm_message"
+    result: ClassVar[type[Any]] = CommSent
+
+    comm_id: str
+    data: dict[str, Any] = {}
+    buffers: list[bytes] = []
+
+
+class CommClose(RoomParams, kw_only=True, frozen=True):
+    """Close a comm."""
+
+    method: ClassVar[str] = "comm_close"
+    result: ClassVar[type[Any]] = CommSent
+
+    comm_id: str
+    data: dict[str, Any] = {}
+
+
 class DaemonStatus(msgspec.Struct, kw_only=True, frozen=True):
     """The daemon as it is now."""
 
@@ -441,6 +490,9 @@ METHODS: dict[str, type[Params]] = {
         ShutdownKernel,
         Complete,
         Inspect,
+        CommOpen,
+        CommMessage,
+        CommClose,
         Status,
         Stop,
     )

@@ -11,6 +11,7 @@ from headway.errors import (
     BadRequest,
     Busy,
     CellNotFound,
+    CommNotFound,
     ConfirmTimeout,
     ConnectionFailed,
     DeadlineExceeded,
@@ -72,6 +73,7 @@ _STATUSES: dict[type[HeadwayError], int] = {
     KernelNotFound: 404,
     KernelStartFailed: 502,
     KernelDied: 502,
+    CommNotFound: 404,
     FileError: 500,
     NotebookUnreadable: 422,
     FileNotWritable: 403,
@@ -105,6 +107,7 @@ _NUMBERS: dict[type[HeadwayError], int] = {
     KernelNotFound: -32014,
     KernelStartFailed: -32015,
     KernelDied: -32016,
+    CommNotFound: -32020,
 }
 """JSON-RPC 2.0, section 5.1: -32768 to -32100 are the specification's, -32099 to -32000 ours."""
 
