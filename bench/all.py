@@ -25,7 +25,7 @@ from results import Result
 
 HERE = Path(__file__).parent
 BUILD = peer_environments.ROOT
-LIMIT_S = 600
+LIMIT_S = 900
 
 PROGRAMS = {
     "execute": "Running a cell",

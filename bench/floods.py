@@ -8,7 +8,10 @@ flood in one notebook does to a keystroke in another: confirmed at rest, and mea
 
 from __future__ import annotations
 
+import os
+import tempfile
 import threading
+import time
 from contextlib import closing
 
 from contender import Absent, Contender, Field, field
@@ -31,6 +34,10 @@ import sys
 line = "x" * 999_999 + "\\n"
 for _ in range(50): sys.stdout.write(line)
 """
+STORED_BYTES = {FIFTY_MB: 50_000_000, IMAGE: 5_000_000}
+"""What of a flood is certainly stored before it is shown: outputs that leave the document."""
+
+DISK = "a file of as many bytes, written and synced"
 FLUSHED = "for i in range({count}): print('line', i, flush=True)"
 
 
@@ -70,10 +77,20 @@ def _flood(among: Field, name: str, code: str, rounds: int) -> list[Result]:
                 characters = found.get("characters")
                 kept = "" if characters is None else f"{characters:,}"
                 lines[each] = [f"{found['bytes'] / 1e6:.0f}", kept]
+        if code in STORED_BYTES:
+            taken.setdefault(DISK, []).append([_written(STORED_BYTES[code])])
     aims = [Aim(1.5, FLOOR)] if code == IMAGE else []
     absent = dict(among.absent)
     return [
-        Figure(name=name, unit="s", ours=[OURS], rounds=taken, absent=absent, aims=aims),
+        Figure(
+            name=name,
+            unit="s",
+            ours=[OURS],
+            rounds=taken,
+            absent=absent,
+            aims=aims,
+            note="jupyter_client has no document. Peers show an output before it is on the disk.",
+        ),
         Table(
             name=f"{name}: what the server holds",
             columns=["MB at most above its rest", "characters in the client's result"],
@@ -81,6 +98,17 @@ def _flood(among: Field, name: str, code: str, rounds: int) -> list[Result]:
             ours=[OURS],
         ),
     ]
+
+
+def _written(size: int) -> float:
+    """Seconds of a plain write and fsync, where the contenders have their files."""
+    data = os.urandom(size)
+    begun = time.perf_counter()
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+        return time.perf_counter() - begun
 
 
 def _meanwhile(options: Options) -> Result:

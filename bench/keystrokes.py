@@ -16,7 +16,11 @@ OURS = "headway"
 PEERS = ["jupyter-collaboration, TCP_NODELAY", "jupyter-server-documents, TCP_NODELAY"]
 CLIENTS = [2, 10, 50, 200]
 MOST_OF_PEERS = 50
-PAUSE_S = 0.03
+LEAST_PAUSE_S = 0.03
+PAUSE_S_PER_CLIENT = 0.001
+"""Between two keystrokes everybody has time to take the last one: what is measured is a latency,
+not how long a queue becomes."""
+
 WRITERS = 10
 KEYS_PER_S = 10.0
 KEYSTROKE_AIMS_S = {2: 0.0015, 10: 0.004}
@@ -38,9 +42,9 @@ def main() -> None:
         for name in names:
             try:
                 with audience(name, clients) as among:
-                    keys[name] = [_typed(among, options) for _ in range(rounds)]
+                    keys[name] = [_typed(among, clients, options) for _ in range(rounds)]
                     if clients in {2, 50}:
-                        outputs[name] = [_ran(among, options) for _ in range(rounds)]
+                        outputs[name] = [_ran(among, clients, options) for _ in range(rounds)]
             except Absent as error:
                 absent[name] = str(error)
         aim = KEYSTROKE_AIMS_S.get(clients)
@@ -82,12 +86,16 @@ def main() -> None:
     publish(results, options)
 
 
-def _typed(among: Audience, options: Options) -> list[float]:
-    return among.typed(options.of(60, 20), PAUSE_S)
+def _typed(among: Audience, clients: int, options: Options) -> list[float]:
+    return among.typed(options.of(60, 20), _pause_s(clients))
 
 
-def _ran(among: Audience, options: Options) -> list[float]:
-    return among.ran(options.of(20, 5), PAUSE_S)
+def _ran(among: Audience, clients: int, options: Options) -> list[float]:
+    return among.ran(options.of(20, 5), _pause_s(clients))
+
+
+def _pause_s(clients: int) -> float:
+    return max(LEAST_PAUSE_S, clients * PAUSE_S_PER_CLIENT)
 
 
 def _writers(options: Options, rounds: int) -> Figure:
@@ -97,7 +105,7 @@ def _writers(options: Options, rounds: int) -> Figure:
     for name in [OURS, *options.peers(*PEERS)]:
         try:
             with audience(name, WRITERS + 1, KEYS_PER_S) as among:
-                taken[name] = [_typed(among, options) for _ in range(rounds)]
+                taken[name] = [_typed(among, WRITERS + 1, options) for _ in range(rounds)]
         except Absent as error:
             absent[name] = str(error)
     return Figure(

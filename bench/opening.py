@@ -114,7 +114,7 @@ def _history(edits: int, rounds: int) -> list[Result]:
         columns=["bytes", "bytes an edit"],
         lines={OURS: [f"{after - before:,}", f"{(after - before) / edits:.1f}"]},
         ours=[OURS],
-        note="Single keystrokes into 50 cells, each a commit of its own, half of them deletions.",
+        note="Single keystrokes into 50 cells, each a commit of its own, a third deletions.",
     )
     return [*found.figures(f"A notebook with {edits:,} edits of history", []), disk]
 

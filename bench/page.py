@@ -21,6 +21,7 @@ END = "<!-- end of what is by hand -->"
 
 LEAST_FOR_P95, LEAST_FOR_P99 = 20, 100
 """A percentile of fewer values says nothing, and is left out."""
+_LEAST = {0.5: 1, 0.95: LEAST_FOR_P95, 0.99: LEAST_FOR_P99}
 
 _SCALES = {"ms": 1e3, "s": 1.0, "MB": 1e-6, "kB": 1e-3}
 _SHARES = {0.5: "p50", 0.95: "p95", 0.99: "p99"}
@@ -77,6 +78,8 @@ def _aim(figure: Figure, aim: Aim) -> str:
         stands = "" if value is None else f"{value:.2f}"
     if value is None:
         return f"Aim: {what}: not measured."
+    if figure.summary(ours).count < _LEAST[aim.share]:
+        return f"Aim: {what}: too few values."
     return f"Aim: {what}: {stands}, {'met' if value <= aim.limit else '**missed**'}."
 
 

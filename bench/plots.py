@@ -10,7 +10,7 @@ from pathlib import Path
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from results import Curve, Figure, Result, exponent
 
@@ -74,15 +74,13 @@ def _curve(axes: Axes, curve: Curve) -> None:
         )
     axes.set_xscale("log")
     axes.set_yscale("log")
-    _room_above(axes)
+    _room(axes)
     plain = FuncFormatter(lambda value, _: f"{value:,g}")
+    axes.xaxis.set_major_locator(FixedLocator(_sizes(curve)))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(plain)
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    if math.log10(axes.get_ylim()[1] / axes.get_ylim()[0]) > 1.5:
-        axes.yaxis.set_minor_formatter(NullFormatter())
-    else:
-        axes.yaxis.set_minor_formatter(plain)
+        axis.set_minor_locator(NullLocator())
     axes.set_xlabel(curve.size)
     axes.set_ylabel(curve.unit)
     axes.set_title(curve.name, fontsize=10)
@@ -90,12 +88,16 @@ def _curve(axes: Axes, curve: Curve) -> None:
     axes.legend(frameon=False, fontsize=8)
 
 
-def _room_above(axes: Axes) -> None:
-    """At least a factor of three from bottom to top, so that noise does not look like growth."""
+def _sizes(curve: Curve) -> list[float]:
+    return sorted({point.size for points in curve.series.values() for point in points})
+
+
+def _room(axes: Axes) -> None:
+    """A factor of ten from bottom to top at least, so that noise does not look like growth."""
     low, high = axes.get_ylim()
-    if high / low < 3:
+    if high / low < 10:
         middle = math.sqrt(low * high)
-        axes.set_ylim(middle / math.sqrt(3), middle * math.sqrt(3))
+        axes.set_ylim(middle / math.sqrt(10), middle * math.sqrt(10))
 
 
 def _quartiles(values: Sequence[float]) -> tuple[float, float]:
@@ -116,5 +118,5 @@ def _bars(axes: Axes, figure: Figure) -> None:
     for row, (width, over) in enumerate(zip(widths, beyond, strict=True)):
         axes.text(width + over, row, f"  {width:.3g}", va="center", fontsize=8)
     axes.set_xlabel(f"{figure.unit}, median; the whisker ends at the 95th percentile")
-    axes.set_title(figure.name, fontsize=10)
+    axes.set_title(figure.name.replace("`", ""), fontsize=10)
     axes.margins(x=0.12)

@@ -63,13 +63,17 @@ class HeadwayHome:
 
     async def _restart(self) -> None:
         """A daemon that has nothing open: what its store holds is all it knows."""
+        await self._notebook.close()
         await self._stop()
         self._notebook = await headway.open_async(self._home / "a.ipynb", home=self._home)
 
     async def disk(self) -> Any:
-        """Bytes of the home, but for the store's log, which is bounded by itself."""
-        files = (each for each in self._home.rglob("*") if each.is_file())
-        return sum(each.stat().st_size for each in files if "-wal" not in each.name)
+        """Bytes of the home after the daemon has ended: its log is then a part of the store."""
+        await self._notebook.close()
+        await self._stop()
+        size = sum(each.stat().st_size for each in self._home.rglob("*") if each.is_file())
+        self._notebook = await headway.open_async(self._home / "a.ipynb", home=self._home)
+        return size
 
     async def rest(self, seconds: float) -> Any:
         """What the server does while nobody wants anything."""

@@ -46,9 +46,10 @@ class HeadwayNotebook(HeadwayHome):
 
     async def start(self) -> None:
         path = self._home / "a.ipynb"
-        self._notebook = await headway.open_async(path, home=self._home, name="first")
         if self._blocking:
             self._sync = headway.open(path, home=self._home, name="blocking")
+        else:
+            self._notebook = await headway.open_async(path, home=self._home, name="first")
         await self.execute(WARM_UP)
 
     # Executing
