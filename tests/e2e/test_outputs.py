@@ -388,28 +388,59 @@ def test_an_execution_again_and_again_never_shows_blank_or_stale_outputs(
     bounded(scenario())
 
 
-def test_completion_answers_under_load_and_never_holds_up_anything(
+def test_help_is_given_while_a_cell_runs_and_holds_up_nothing(
     daemon: HeadwayDaemon, name: str, held: Blocker
 ) -> None:
-    """S65: the kernel is busy, so the question waits for its own deadline and nothing else does."""
+    """S65: completions, documentation and history in the midst of a long cell, for each peer."""
 
     async def scenario() -> None:
         async with daemon.open_async(name) as notebook, daemon.open_async(name) as other:
             await notebook.run("remembered_name = 1", timeout=RUN_S)
             busy = await notebook.queue_cell(notebook.add_cell(held.source))
             await notebook.wait_until(lambda: busy.status == "running", timeout=RUN_S)
-            asked = [
-                asyncio.create_task(other.complete("remembered_n", timeout=RUN_S))
-                for _ in range(20)
-            ]
+            async with asyncio.TaskGroup() as group:
+                asked = [
+                    group.create_task(peer.complete("remembered_n", timeout=RUN_S))
+                    for peer in (notebook, other)
+                    for _ in range(20)
+                ]
+                wholeness = group.create_task(other.is_complete("if x:", timeout=RUN_S))
+                inspected = group.create_task(other.inspect("print", timeout=RUN_S))
+                history = group.create_task(other.kernel_history(session=0, timeout=RUN_S))
+            assert busy.status == "running"
+            for answer in asked:
+                (found,) = answer.result().completions
+                assert (found.text, found.kind) == ("remembered_name", "instance")
+            assert wholeness.result().status == "incomplete"
+            assert "print" in inspected.result().data["text/plain"]
+            assert "remembered_name = 1" in [each.source for each in history.result().inputs]
+            held.let_go()
+            assert (await busy.result(RUN_S)).text == "go\n"
+
+    bounded(scenario())
+
+
+def test_help_that_a_kernel_cannot_give_ends_in_its_deadline_and_disturbs_nothing(
+    daemon: HeadwayDaemon, name: str
+) -> None:
+    """S65: code that lets nothing else of its process run. A late answer is nobody's."""
+
+    async def scenario() -> None:
+        async with daemon.open_async(name) as notebook, daemon.open_async(name) as other:
+            await notebook.run("first_name = second_name = 1", timeout=RUN_S)
+            await other.complete("first_n", timeout=RUN_S)
+            deaf = "import re\nre.match('(a+)+b', 'a' * 60)"
+            busy = await notebook.queue_cell(notebook.add_cell(deaf))
+            await notebook.wait_until(lambda: busy.status == "running", timeout=RUN_S)
             with pytest.raises(headway.DeadlineExceeded):
-                await other.complete("remembered_n", timeout=0.2)
+                await other.complete("first_n", timeout=0.3)
+            waiting = asyncio.create_task(other.complete("second_n", timeout=RUN_S))
             other.add_cell("# typed meanwhile")
             assert (await other.confirm_sync(5.0)).confirmed
-            held.let_go()
-            assert (await busy.result(RUN_S)).success
-            for answer in asked:
-                assert "remembered_name" in (await answer).matches
+            await notebook.interrupt()
+            assert (await busy.result(RUN_S)).status == "error"
+            assert (await waiting).matches == ["second_name"]
+            assert (await notebook.run("print(first_name)", timeout=RUN_S)).text == "1\n"
 
     bounded(scenario())
 

@@ -24,13 +24,21 @@ from headway.core.kernel.events import (
     ExecuteReply,
     ExecuteResult,
     Idle,
+    QuestionReply,
     Stream,
 )
-from headway.core.room.effects import ExecuteRequest
+from headway.core.room.effects import (
+    CompleteRequest,
+    ExecuteRequest,
+    HistoryRequest,
+    InspectRequest,
+    IsCompleteRequest,
+)
 from headway.edges import jupyter_kernel, kernel_wire
 from headway.edges import kernels as kernels_module
 from headway.edges.kernel_folder import base_folder
 from headway.edges.kernels import ORPHAN_VARIABLE, JupyterKernel, JupyterKernels, orphan_s_from
+from headway.edges.ports import KernelOwner
 from headway.errors import BadRequest, KernelStartFailed
 
 LIMIT_S = 30
@@ -198,6 +206,70 @@ def test_what_arrived_before_death_is_told_before_it() -> None:
         os.close(writing)
 
     play(scenario)
+
+
+def test_questions_are_answered_while_a_cell_runs_and_disturb_nothing() -> None:
+    """Neither what runs, nor to which cell the output of a thread belongs."""
+
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        pipes = [os.pipe(), os.pipe()]
+        cell, thread = (f"open('/proc/{os.getpid()}/fd/{reading}').read(1)" for reading, _ in pipes)
+        talk = f"lambda: ({thread}, print('said late', flush=True))"
+        setup = f"import threading; threading.Thread(target={talk}).start(); noticed = 1"
+        kernel.ask(ExecuteRequest("e1", f"{setup}\n{cell}"))
+        await heard.until(lambda: ExecuteInput("e1", 1) in heard.events)
+        kernel.ask(CompleteRequest("c1", "pri", 3))
+        kernel.ask(InspectRequest("i1", "print", 3, 0))
+        kernel.ask(IsCompleteRequest("w1", "if x:"))
+        kernel.ask(HistoryRequest("h1", 5, None, None, unique=False, output=False))
+        await heard.until(
+            lambda: (
+                [e.request_id for e in heard.events if isinstance(e, QuestionReply)]
+                == ["c1", "i1", "w1", "h1"]
+            )
+        )
+        assert not any(isinstance(event, ExecuteReply) for event in heard.events)
+        os.write(pipes[0][1], b".")
+        await heard.finished("e1")
+        kernel.ask(CompleteRequest("c2", "notic", 5))
+        await heard.until(lambda: Idle("c2") in heard.events)
+        os.write(pipes[1][1], b".")
+        await heard.until(lambda: heard.text() == "said late\n")
+        assert Stream("e1", "stdout", "said late\n") in heard.events
+        counted = "print(sum('subshell' in each.name for each in threading.enumerate()))"
+        kernel.ask(ExecuteRequest("e2", counted))
+        await heard.finished("e2")
+        assert Stream("e2", "stdout", "1\n") in heard.events
+        for pipe in pipes:
+            os.close(pipe[0])
+            os.close(pipe[1])
+
+    play(scenario)
+
+
+def test_an_adopted_kernel_answers_in_the_subshell_that_it_has(tmp_path: Path) -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        heard = Heard()
+        owner = KernelOwner("nb-1", 1)
+        kernel = await kernels.start(None, None, "/", heard.hear, heard.end, owner)
+        kernel.ask(CompleteRequest("c1", "pri", 3))
+        await heard.until(lambda: Idle("c1") in heard.events)
+        await kernels.abandon()
+        following = JupyterKernels(tmp_path)
+        try:
+            (found,) = await following.adoptable()
+            adopted = (await following.adopt(found, heard.hear, heard.end)).kernel
+            adopted.ask(CompleteRequest("c2", "pri", 3))
+            await heard.until(lambda: Idle("c2") in heard.events)
+            counted = "sum('subshell' in each.name for each in threading.enumerate())"
+            adopted.ask(ExecuteRequest("e1", f"import threading; {counted}"))
+            await heard.finished("e1")
+            assert ExecuteResult("e1", {"text/plain": "1"}, {}, 1) in heard.events
+        finally:
+            await following.close()
+
+    play(scenario, tmp_path)
 
 
 @pytest.mark.parametrize("queue", [0, 1])

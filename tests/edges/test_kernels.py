@@ -23,8 +23,10 @@ from headway.core.kernel.events import (
     ExecuteInput,
     ExecuteReply,
     ExecuteResult,
+    HistoryReply,
     Idle,
     InspectReply,
+    IsCompleteReply,
     KernelEvent,
     Stream,
     UpdateDisplay,
@@ -34,7 +36,9 @@ from headway.core.room.effects import (
     CommRequest,
     CompleteRequest,
     ExecuteRequest,
+    HistoryRequest,
     InspectRequest,
+    IsCompleteRequest,
 )
 from headway.edges.kernels import JupyterKernels
 from headway.edges.memory_kernels import MemoryKernels
@@ -359,9 +363,32 @@ def test_completion_and_inspection_are_answered_by_their_request_ids(play: Play)
             lambda: sum(isinstance(event, InspectReply) for event in listener.events) == 2
         )
         (complete,) = [e for e in listener.events if isinstance(e, CompleteReply)]
-        assert complete == CompleteReply("c1", ("unmistakable",), 4, 10)
+        assert (complete.request_id, complete.matches) == ("c1", ("unmistakable",))
+        assert (complete.start, complete.end) == (4, 10)
         found = {e.request_id: e.found for e in listener.events if isinstance(e, InspectReply)}
         assert found == {"i1": True, "i2": False}
+
+    play(scenario)
+
+
+def test_wholeness_and_history_are_answered_by_their_request_ids(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start()
+        kernel.ask(ExecuteRequest("e1", "first = 1"))
+        kernel.ask(ExecuteRequest("e2", "second = 2"))
+        await listener.finished("e2")
+        kernel.ask(IsCompleteRequest("w1", "for each in []:"))
+        kernel.ask(IsCompleteRequest("w2", "1 + 1"))
+        kernel.ask(IsCompleteRequest("w3", "1 1"))
+        kernel.ask(HistoryRequest("h1", 1, None, None, unique=False, output=False))
+        await listener.until(lambda: Idle("h1") in listener.events)
+        await listener.until(
+            lambda: any(isinstance(event, HistoryReply) for event in listener.events)
+        )
+        whole = {e.request_id: e.status for e in listener.events if isinstance(e, IsCompleteReply)}
+        assert whole == {"w1": "incomplete", "w2": "complete", "w3": "invalid"}
+        (history,) = [e for e in listener.events if isinstance(e, HistoryReply)]
+        assert [each.source for each in history.inputs] == ["second = 2"]
 
     play(scenario)
 

@@ -45,7 +45,7 @@ _EXPECTED: dict[str, tuple[type[HeadwayError], ...]] = {
     "restart_kernel": (KernelDied, KernelStartFailed),
     "save": (FileError,),
     "cancel": (ExecutionNotFound,),
-    "complete": (KernelDied,),
+    "complete": (KernelDied, KernelStartFailed),
 }
 """What may be refused although nothing is wrong with connection, daemon or disk."""
 

@@ -19,7 +19,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from headway.client.comms import AsyncComms
 from headway.client.connection import connect_url
 from headway.client.discovery import daemon_dial
 from headway.client.executions import AsyncExecution, deadline_of, time_left
@@ -27,6 +26,7 @@ from headway.client.local import CellLike, id_of
 from headway.client.models import Event, ExecutionResult
 from headway.client.opening import AsyncOpening, notebook_path
 from headway.client.pump import Pump
+from headway.client.questions import AsyncQuestions
 from headway.core.session.opening import Target
 from headway.core.session.session import Session
 from headway.core.sync.confirm import CONFIRM_TIMEOUT_S, Confirmation
@@ -61,7 +61,7 @@ KERNEL_TIMEOUT_S = 90.0
 Source = Literal["confirmed", "latest"]
 
 
-class AsyncNotebook(AsyncComms):
+class AsyncNotebook(AsyncQuestions):
     """An open notebook: a replica that is edited at once, and the daemon that runs its cells."""
 
     def __init__(self, pump: Pump, author: str, socket: Path | None) -> None:
@@ -227,29 +227,6 @@ class AsyncNotebook(AsyncComms):
         """End the kernel; what ran or waited ends."""
         params = rpc.ShutdownKernel(document=self.id, required_heads=self._ticket())
         answer: rpc.KernelState = await self._pump.request(params, timeout)
-        return answer
-
-    async def complete(
-        self, code: str, cursor: int | None = None, *, timeout: float = rpc.REQUEST_TIMEOUT_S
-    ) -> rpc.Completions:
-        """What the kernel would put at `cursor` (code points; the end if None) in `code`."""
-        at = len(code) if cursor is None else cursor
-        params = rpc.Complete(document=self.id, code=code, cursor=at)
-        answer: rpc.Completions = await self._pump.request(params, timeout)
-        return answer
-
-    async def inspect(
-        self,
-        code: str,
-        cursor: int | None = None,
-        *,
-        detail: int = 0,
-        timeout: float = rpc.REQUEST_TIMEOUT_S,
-    ) -> rpc.Inspection:
-        """What the kernel knows of the name at `cursor` (code points; the end if None)."""
-        at = len(code) if cursor is None else cursor
-        params = rpc.Inspect(document=self.id, code=code, cursor=at, detail=detail)
-        answer: rpc.Inspection = await self._pump.request(params, timeout)
         return answer
 
     async def save(

@@ -212,6 +212,31 @@ class Notebook(Comms):
         """What the kernel knows of the name at `cursor` (code points; the end if None)."""
         return self._call(self._twin.inspect(code, cursor, detail=detail, timeout=timeout))
 
+    def is_complete(self, code: str, *, timeout: float = _REQUEST_S) -> rpc.Completeness:
+        """Whether the kernel would run `code` as it is, or it goes on in the next line."""
+        return self._call(self._twin.is_complete(code, timeout=timeout))
+
+    def kernel_history(
+        self,
+        n: int = 100,
+        *,
+        pattern: str | None = None,
+        session: int | None = None,
+        unique: bool = False,
+        output: bool = False,
+        timeout: float = _REQUEST_S,
+    ) -> rpc.KernelInputs:
+        """The last `n` inputs that the kernel remembers, other notebooks' and other days' too.
+
+        With `pattern` (`*` and `?` as in names of files) the last that fit it; with `session`
+        those of one session (0: this kernel's own, -1: the one before).
+        """
+        return self._call(
+            self._twin.kernel_history(
+                n, pattern=pattern, session=session, unique=unique, output=output, timeout=timeout
+            )
+        )
+
     def save(
         self, path: str | os.PathLike[str] | None = None, *, timeout: float = _REQUEST_S
     ) -> rpc.Saved:

@@ -48,12 +48,13 @@ from headway.core.kernel.jupyter import (
     read_message,
 )
 from headway.core.kernel.outstanding import Outstanding
-from headway.core.room.effects import ExecuteRequest, KernelRequest
+from headway.core.room.effects import ExecuteRequest, KernelRequest, Question
 from headway.edges.kernel_folder import read_connection, write_connection
 from headway.edges.kernel_inquiry import Inquiry
 from headway.edges.kernel_process import KernelProcess
 from headway.edges.kernel_record import Asked, AskedNote, KernelRecord, read_asked, write_record
-from headway.edges.kernel_requests import shell_message
+from headway.edges.kernel_requests import ShellMessage, shell_message
+from headway.edges.kernel_subshell import Subshell
 from headway.edges.kernel_wire import ChannelName, KernelWire
 from headway.edges.kernelspecs import Kernelspec
 from headway.edges.ports import KernelOwner, KernelSink
@@ -113,6 +114,7 @@ class JupyterKernel:
         self._count = 0
         self._note: AskedNote | None = None
         self._inquiry: Inquiry | None = None
+        self._subshell: Subshell | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
         self._gone = asyncio.Event()
@@ -126,12 +128,24 @@ class JupyterKernel:
 
     def ask(self, request: KernelRequest) -> None:
         """Send a request. What is sent to a kernel that has ended is lost; `ended` says so."""
+        message = shell_message(request)
+        if isinstance(request, Question):
+            if self._subshell is None:
+                self._subshell = Subshell(self.info, self._send_question, self._ask_control)
+            self._subshell.put(message)
+            return
         if isinstance(request, ExecuteRequest):
             if self._note is not None:
                 asked = Asked.of(request.execution_id, request.code, self._count)
                 self._note.write(asked)
             self._outstanding.asked(request.execution_id)
-        self._wire.send("shell", *shell_message(request))
+        self._wire.send("shell", *message)
+
+    def _send_question(self, question: ShellMessage, subshell: str | None) -> None:
+        self._wire.send("shell", *question, subshell=subshell)
+
+    def _ask_control(self, kind: str) -> str:
+        return self._ask_own("control", kind, {})
 
     async def interrupt(self) -> None:
         """Interrupt what was asked: SIGINT to the process group, or a message, as the spec says.
@@ -336,6 +350,8 @@ class JupyterKernel:
                 return self._inquiry.take(message)
             case "kernel_info_reply" if not self._answer.done():
                 self._answer.set_result(message)
+            case "list_subshell_reply" | "create_subshell_reply" if self._subshell is not None:
+                self._subshell.take(request, message)
             case "execute_reply":
                 self._prepared.set()
             case _:

@@ -35,6 +35,7 @@ class KernelRecord(msgspec.Struct, frozen=True, kw_only=True):
     language_info: dict[str, Any]
     protocol_version: str
     banner: str
+    features: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -58,12 +59,15 @@ class KernelRecord(msgspec.Struct, frozen=True, kw_only=True):
             language_info=info.language_info,
             protocol_version=info.protocol_version,
             banner=info.banner,
+            features=info.features,
         )
 
     @property
     def info(self) -> KernelInfo:
         """What the kernel said of itself."""
-        return KernelInfo(self.language, self.language_info, self.protocol_version, self.banner)
+        return KernelInfo(
+            self.language, self.language_info, self.protocol_version, self.banner, self.features
+        )
 
 
 class Asked(msgspec.Struct, frozen=True):

@@ -5,13 +5,21 @@ from __future__ import annotations
 from typing import Any, NamedTuple, assert_never
 
 from headway.core.kernel.comm_messages import comm_content, comm_info_request
-from headway.core.kernel.jupyter import complete_request, execute_request, inspect_request
+from headway.core.kernel.jupyter import (
+    complete_request,
+    execute_request,
+    history_request,
+    inspect_request,
+    is_complete_request,
+)
 from headway.core.room.effects import (
     CommInfoRequest,
     CommRequest,
     CompleteRequest,
     ExecuteRequest,
+    HistoryRequest,
     InspectRequest,
+    IsCompleteRequest,
     KernelRequest,
 )
 
@@ -38,6 +46,13 @@ def shell_message(request: KernelRequest) -> ShellMessage:
         case InspectRequest(request_id, code, cursor, detail):
             content = inspect_request(code, cursor, detail)
             return ShellMessage("inspect_request", content, request_id)
+        case IsCompleteRequest(request_id, code):
+            return ShellMessage("is_complete_request", is_complete_request(code), request_id)
+        case HistoryRequest(request_id, n, pattern, session, unique, output):
+            content = history_request(
+                n, pattern=pattern, session=session, unique=unique, output=output
+            )
+            return ShellMessage("history_request", content, request_id)
         case CommRequest(request_id, kind, comm_id, data, target_name, metadata, buffers):
             content = comm_content(comm_id, data, target_name)
             return ShellMessage(kind, content, request_id, metadata, buffers)

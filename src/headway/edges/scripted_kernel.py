@@ -15,6 +15,7 @@ in its namespace:
 from __future__ import annotations
 
 import ast
+import codeop
 import sys
 import traceback
 from collections import deque
@@ -30,8 +31,11 @@ from headway.core.kernel.events import (
     ExecuteInput,
     ExecuteReply,
     ExecuteResult,
+    HistoryInput,
+    HistoryReply,
     Idle,
     InspectReply,
+    IsCompleteReply,
     KernelEvent,
     Stream,
     UpdateDisplay,
@@ -41,7 +45,9 @@ from headway.core.room.effects import (
     CommRequest,
     CompleteRequest,
     ExecuteRequest,
+    HistoryRequest,
     InspectRequest,
+    IsCompleteRequest,
     KernelRequest,
 )
 from headway.edges.scripted_comms import ScriptedComms
@@ -168,6 +174,10 @@ class ScriptedKernel:
                 return self._comm(request)
             case CommInfoRequest(request_id):
                 return self._comm_info(request_id)
+            case IsCompleteRequest(request_id, code):
+                return self._is_complete(request_id, code)
+            case HistoryRequest(request_id, n):
+                return self._history(request_id, n)
             case _:
                 assert_never(request)
 
@@ -229,6 +239,19 @@ class ScriptedKernel:
 
     def _comm_info(self, request_id: str) -> _Steps:
         yield (Busy(request_id), self._comms.info(request_id), Idle(request_id))
+
+    def _is_complete(self, request_id: str, code: str) -> _Steps:
+        try:
+            whole = codeop.compile_command(code, symbol="exec") is not None
+            reply = IsCompleteReply(request_id, "complete" if whole else "incomplete")
+        except (SyntaxError, ValueError, OverflowError):
+            reply = IsCompleteReply(request_id, "invalid")
+        yield (Busy(request_id), reply, Idle(request_id))
+
+    def _history(self, request_id: str, n: int) -> _Steps:
+        run = [each.code for each in self.requests if isinstance(each, ExecuteRequest)]
+        inputs = tuple(HistoryInput(1, line, code) for line, code in enumerate(run, 1))
+        yield (Busy(request_id), HistoryReply(request_id, inputs[-n:]), Idle(request_id))
 
     def _drain(self) -> tuple[KernelEvent, ...]:
         said = tuple(self._said)

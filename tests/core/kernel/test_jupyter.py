@@ -14,6 +14,7 @@ from headway.core.kernel import events as kernel_events
 from headway.core.kernel.jupyter import (
     complete_request,
     execute_request,
+    history_request,
     inspect_request,
     is_ipykernel,
     prepare_request,
@@ -96,6 +97,63 @@ KNOWN = [
     ),
     ("complete_reply", {"status": "error"}, kernel_events.CompleteReply(E, (), 0, 0)),
     (
+        "complete_reply",
+        {
+            "status": "ok",
+            "matches": ["print"],
+            "cursor_start": 0,
+            "cursor_end": 3,
+            "metadata": {
+                "_jupyter_types_experimental": [
+                    {
+                        "start": 0,
+                        "end": 3,
+                        "text": "print",
+                        "type": "function",
+                        "signature": "(value)",
+                    }
+                ]
+            },
+        },
+        kernel_events.CompleteReply(
+            E,
+            ("print",),
+            0,
+            3,
+            (kernel_events.Completion("print", 0, 3, "function", "(value)"),),
+        ),
+    ),
+    (
+        "complete_reply",
+        {
+            "status": "ok",
+            "matches": ["a"],
+            "cursor_start": 0,
+            "cursor_end": 1,
+            "metadata": {"_jupyter_types_experimental": [{"text": "a"}]},
+        },
+        kernel_events.CompleteReply(E, ("a",), 0, 1),
+    ),
+    (
+        "is_complete_reply",
+        {"status": "incomplete", "indent": "  "},
+        kernel_events.IsCompleteReply(E, "incomplete", "  "),
+    ),
+    ("is_complete_reply", {"status": "odd"}, kernel_events.IsCompleteReply(E, "unknown")),
+    (
+        "history_reply",
+        {"status": "ok", "history": [[1, 2, "a"], [1, 3, ["b", "4"]], "odd", [1, 4, ["c", None]]]},
+        kernel_events.HistoryReply(
+            E,
+            (
+                kernel_events.HistoryInput(1, 2, "a"),
+                kernel_events.HistoryInput(1, 3, "b", "4"),
+                kernel_events.HistoryInput(1, 4, "c"),
+            ),
+        ),
+    ),
+    ("history_reply", {"status": "error"}, kernel_events.HistoryReply(E, ())),
+    (
         "inspect_reply",
         {"status": "ok", "found": True} | BUNDLE,
         kernel_events.InspectReply(E, found=True, data=BUNDLE["data"]),
@@ -150,7 +208,10 @@ def test_a_malformed_message_gives_nothing(kind: str, content: dict[str, Any]) -
     assert read_message(message(kind, content)) == ()
 
 
-@pytest.mark.parametrize("kind", ["execute_reply", "complete_reply", "inspect_reply"])
+@pytest.mark.parametrize(
+    "kind",
+    ["execute_reply", "complete_reply", "inspect_reply", "is_complete_reply", "history_reply"],
+)
 def test_a_reply_to_no_request_gives_nothing(kind: str) -> None:
     assert read_message(message(kind, {"status": "error"}, parent=None)) == ()
 
@@ -207,6 +268,9 @@ fields = st.sampled_from(
         "language_info",
         "prompt",
         "wait",
+        "history",
+        "indent",
+        "supported_features",
     ]
 )
 
@@ -247,6 +311,44 @@ def test_only_ipykernel_is_known_as_ipykernel() -> None:
     assert is_ipykernel(message("kernel_info_reply", {"implementation": "ipython"}))
     assert not is_ipykernel(message("kernel_info_reply", {"implementation": "xeus"}))
     assert not is_ipykernel({"content": None})
+
+
+@pytest.mark.parametrize(
+    ("implementation", "version", "relied_on"),
+    [
+        ("ipython", "7.3.1", False),
+        ("ipython", "7.4.0", True),
+        ("ipython", "7.10.0a1", True),
+        ("ipython", "", False),
+        ("xpython", "0.17.0", True),
+    ],
+)
+def test_subshells_are_relied_on_where_they_are_sound(
+    implementation: str, version: str, relied_on: bool
+) -> None:
+    content = {
+        "implementation": implementation,
+        "implementation_version": version,
+        "supported_features": [kernel_events.SUBSHELLS, "debugger"],
+    }
+    (info,) = read_message(message("kernel_info_reply", content))
+    assert isinstance(info, kernel_events.KernelInfo)
+    assert info.answers_while_busy == relied_on
+    assert "debugger" in info.features
+
+
+def test_a_history_request_searches_takes_a_session_or_the_last() -> None:
+    base: dict[str, Any] = {"pattern": None, "session": None, "unique": False, "output": False}
+    assert history_request(5, **base) == {
+        "raw": True,
+        "output": False,
+        "hist_access_type": "tail",
+        "n": 5,
+    }
+    searched = history_request(5, **base | {"pattern": "a*"})
+    assert (searched["hist_access_type"], searched["pattern"]) == ("search", "a*")
+    of_session = history_request(5, **base | {"session": 0})
+    assert (of_session["hist_access_type"], of_session["stop"]) == ("range", None)
 
 
 def test_positions_are_passed_on_as_code_points() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from headway.core.document.edits import AddCell, SetNotebookMetadata
 from headway.core.kernel.events import Busy, CompleteReply, KernelInfo, Stream
-from headway.core.room.effects import InterruptKernel, StartKernel, StopKernel
+from headway.core.room.effects import AskKernel, InterruptKernel, StartKernel, StopKernel
 from headway.core.room.inputs import KernelEnded, KernelFailed, KernelReady
 from headway.core.room.opening import Opening
 from headway.core.wire import rpc
@@ -256,10 +256,11 @@ def test_a_kernel_that_runs_or_has_something_waiting_is_not_ended() -> None:
 
 def test_a_request_under_way_keeps_the_kernel_and_every_request_begins_the_time_anew() -> None:
     stage = idle_stage()
-    token = stage.ask(rpc.Complete(document=DOCUMENT, code="pri", cursor=3, timeout_s=5000))
+    stage.ask(rpc.Complete(document=DOCUMENT, code="pri", cursor=3, timeout_s=5000))
     stage.wait(2 * IDLE_S)
     assert state(stage)[0] == "idle"
-    stage.kernel_says(CompleteReply(f"complete-{token}", ("print",), 0, 3))
+    (asked,) = stage.of(AskKernel)
+    stage.kernel_says(CompleteReply(asked.request.request_id, ("print",), 0, 3))
     stage.wait(IDLE_S - 1)
     stage.ask(rpc.Interrupt(document=DOCUMENT))
     assert stage.of(InterruptKernel) == []

@@ -28,6 +28,7 @@ from headway.core.wire.commands import (
     encode_result_body,
 )
 from headway.core.wire.rpc import (
+    MAX_HISTORY_INPUTS,
     METHODS,
     Complete,
     Completions,
@@ -68,6 +69,9 @@ SCALARS: dict[Any, st.SearchStrategy[Any]] = {
 BOUND: dict[str, st.SearchStrategy[Any]] = {
     "required_heads": st.sampled_from([None, "", "AAAA", "/+8="]),
     "timeout_s": st.floats(min_value=0, max_value=86400, exclude_min=True),
+    "cursor": st.integers(0, 2**53),
+    "detail": st.integers(0, 1),
+    "n": st.integers(1, MAX_HISTORY_INPUTS),
 }
 
 

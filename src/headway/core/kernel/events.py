@@ -8,9 +8,10 @@ no request of ours.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 __all__ = [
+    "SUBSHELLS",
     "Busy",
     "ClearOutput",
     "CommClosed",
@@ -19,21 +20,30 @@ __all__ = [
     "CommMessage",
     "CommOpened",
     "CompleteReply",
+    "Completion",
     "DisplayData",
     "ErrorOutput",
     "ExecuteInput",
     "ExecuteReply",
     "ExecuteResult",
+    "HistoryInput",
+    "HistoryReply",
     "Idle",
     "InputRequest",
     "InspectReply",
+    "IsCompleteReply",
     "KernelEvent",
     "KernelInfo",
     "OutputEvent",
+    "QuestionReply",
     "ReplyLost",
     "Stream",
     "UpdateDisplay",
 ]
+
+
+SUBSHELLS: Final = "kernel subshells"
+"""The feature of kernels that have further shells beside the one that runs cells (JEP 91)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +165,25 @@ class KernelInfo:
     language_info: dict[str, Any] = field(default_factory=dict)
     protocol_version: str = ""
     banner: str = ""
+    features: tuple[str, ...] = ()
+    """Of `supported_features`, those that can be relied on."""
+
+    @property
+    def answers_while_busy(self) -> bool:
+        """Whether it answers a question while it runs code: it has subshells."""
+        return SUBSHELLS in self.features
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One completion with what IPython and others say beyond the protocol."""
+
+    text: str
+    start: int
+    end: int
+    kind: str | None = None
+    """function, instance, module, keyword, path and others; None if the kernel does not say."""
+    signature: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +194,8 @@ class CompleteReply:
     matches: tuple[str, ...]
     start: int
     end: int
+    completions: tuple[Completion, ...] = ()
+    """The same with their kinds, if the kernel says them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +247,37 @@ class CommInfo:
 
 CommEvent = CommOpened | CommMessage | CommClosed | CommInfo
 
+
+@dataclass(frozen=True, slots=True)
+class IsCompleteReply:
+    """An answer to an is_complete request. `status`: complete, incomplete, invalid or unknown."""
+
+    request_id: str
+    status: str
+    indent: str = ""
+    """What an incomplete input's next line begins with."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryInput:
+    """One input of the kernel's history."""
+
+    session: int
+    line: int
+    source: str
+    output: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryReply:
+    """An answer to a history request, the oldest input first."""
+
+    request_id: str
+    inputs: tuple[HistoryInput, ...]
+
+
+QuestionReply = CompleteReply | InspectReply | IsCompleteReply | HistoryReply
+
 OutputEvent = Stream | DisplayData | ExecuteResult | UpdateDisplay | ClearOutput | ErrorOutput
 
 KernelEvent = (
@@ -227,7 +289,6 @@ KernelEvent = (
     | ReplyLost
     | InputRequest
     | KernelInfo
-    | CompleteReply
-    | InspectReply
+    | QuestionReply
     | CommEvent
 )

@@ -23,17 +23,22 @@ from headway.core.kernel.comm_messages import (
     read_comm_open,
 )
 from headway.core.kernel.events import (
+    SUBSHELLS,
     Busy,
     ClearOutput,
     CompleteReply,
+    Completion,
     DisplayData,
     ErrorOutput,
     ExecuteInput,
     ExecuteReply,
     ExecuteResult,
+    HistoryInput,
+    HistoryReply,
     Idle,
     InputRequest,
     InspectReply,
+    IsCompleteReply,
     KernelEvent,
     KernelInfo,
     Stream,
@@ -45,8 +50,10 @@ __all__ = [
     "PREPARE_IPYKERNEL",
     "complete_request",
     "execute_request",
+    "history_request",
     "inquiry_request",
     "inspect_request",
+    "is_complete_request",
     "is_ipykernel",
     "parent_id",
     "prepare_request",
@@ -97,6 +104,29 @@ PREPARE_IPYKERNEL: Final = (
 """
 
 
+_SOUND_SUBSHELLS: Final = [7, 4]
+"""From this version of ipykernel on."""
+
+_QUESTIONS: Final = (
+    "complete_request",
+    "inspect_request",
+    "is_complete_request",
+    "history_request",
+)
+
+KEEP_PARENT_IPYKERNEL: Final = (
+    "(lambda shell, kernel, whole: hasattr(shell, 'set_thread_parent') and "
+    "setattr(kernel, 'set_parent', lambda ident, parent, channel='shell': "
+    "whole(ident, parent, channel) if channel != 'shell' or "
+    f"parent.get('header', {{}}).get('msg_type') not in {_QUESTIONS!r} else "
+    "(kernel._shell_parent_ident.set(ident), kernel._shell_parent.set(parent), "
+    "shell.set_thread_parent(parent))))"
+    "(get_ipython(), get_ipython().kernel, get_ipython().kernel.set_parent)"
+)
+"""One expression that lets a question be the parent of what its own thread does, and no more.
+ipykernel makes every request the parent of what threads print that a cell left behind, so that
+their output would be no cell's once somebody has typed a letter."""
+
 _INQUIRY: Final = "headway-inquiry"
 
 INQUIRE_IPYKERNEL: Final = (
@@ -130,7 +160,8 @@ def execute_request(code: str) -> Message:
 
 def prepare_request() -> Message:
     """The content that prepares an ipykernel: silent, without history or an execution count."""
-    return execute_request(PREPARE_IPYKERNEL) | {"silent": True, "store_history": False}
+    code = f"({PREPARE_IPYKERNEL}, {KEEP_PARENT_IPYKERNEL}) and None"
+    return execute_request(code) | {"silent": True, "store_history": False}
 
 
 def inquiry_request() -> Message:
@@ -162,6 +193,37 @@ def complete_request(code: str, cursor: int) -> Message:
 def inspect_request(code: str, cursor: int, detail: int) -> Message:
     """The content that asks about the name at `cursor` (code points); `detail` is 0 or 1."""
     return {"code": code, "cursor_pos": cursor, "detail_level": detail}
+
+
+def is_complete_request(code: str) -> Message:
+    """The content that asks whether `code` is whole, or goes on in the next line."""
+    return {"code": code}
+
+
+def history_request(
+    n: int,
+    *,
+    pattern: str | None,
+    session: int | None,
+    unique: bool,
+    output: bool,
+) -> Message:
+    """The content that asks for earlier inputs, at most `n`, as they were typed.
+
+    Those that fit a `pattern` (`*` and `?` stand for any text and any character), or those of one
+    `session` (0: this one, -1: the one before), or the last ones.
+    """
+    content: Message = {"raw": True, "output": output}
+    if pattern is not None:
+        return content | {
+            "hist_access_type": "search",
+            "pattern": pattern,
+            "n": n,
+            "unique": unique,
+        }
+    if session is not None:
+        return content | {"hist_access_type": "range", "session": session, "start": 1, "stop": None}
+    return content | {"hist_access_type": "tail", "n": n}
 
 
 def is_ipykernel(message: Message) -> bool:
@@ -277,7 +339,24 @@ def _kernel_info_reply(_parent: str | None, content: Message) -> tuple[KernelEve
         return ()
     language = info.get("name") or content.get("language") or ""
     version = _text(content.get("protocol_version") or "")
-    return (KernelInfo(_text(language), info, version, _text(content.get("banner") or "")),)
+    banner = _text(content.get("banner") or "")
+    return (KernelInfo(_text(language), info, version, banner, _features(content)),)
+
+
+def _features(content: Message) -> tuple[str, ...]:
+    """What it says that it can, without ipykernel's subshells from before 7.4.
+
+    There an answer of a subshell could keep a request from being read until the next one came
+    (https://github.com/ipython/ipykernel/pull/1529).
+    """
+    said = content.get("supported_features")
+    features = [_text(each) for each in said] if isinstance(said, list) else []
+    if content.get("implementation") == "ipython":
+        version = str(content.get("implementation_version", "")).split(".")[:2]
+        numbers = [int(part) for part in version if part.isdecimal()]
+        if numbers < _SOUND_SUBSHELLS:
+            features = [each for each in features if each != SUBSHELLS]
+    return tuple(features)
 
 
 def _complete_reply(parent: str | None, content: Message) -> tuple[KernelEvent, ...]:
@@ -287,7 +366,27 @@ def _complete_reply(parent: str | None, content: Message) -> tuple[KernelEvent, 
         return (CompleteReply(parent, (), 0, 0),)
     matches = tuple(_text(match) for match in content["matches"])
     start, end = _count(content["cursor_start"]), _count(content["cursor_end"])
-    return (CompleteReply(parent, matches, start, end),)
+    metadata = content.get("metadata")
+    said = metadata.get("_jupyter_types_experimental") if isinstance(metadata, dict) else None
+    completions = _completions(said) if isinstance(said, list) else ()
+    return (CompleteReply(parent, matches, start, end, completions),)
+
+
+def _completions(said: list[Any]) -> tuple[Completion, ...]:
+    """The completions with their kinds; none of them when one has not the form."""
+    try:
+        return tuple(
+            Completion(
+                _text(each["text"]),
+                _count(each["start"]),
+                _count(each["end"]),
+                _text(each["type"]) if each.get("type") else None,
+                _text(each["signature"]) if each.get("signature") else None,
+            )
+            for each in said
+        )
+    except (KeyError, TypeError, AttributeError):
+        return ()
 
 
 def _inspect_reply(parent: str | None, content: Message) -> tuple[KernelEvent, ...]:
@@ -296,6 +395,37 @@ def _inspect_reply(parent: str | None, content: Message) -> tuple[KernelEvent, .
     if content.get("status", "ok") != "ok" or not content.get("found"):
         return (InspectReply(parent, found=False, data={}),)
     return (InspectReply(parent, found=True, data=_bundle(content)[0]),)
+
+
+def _is_complete_reply(parent: str | None, content: Message) -> tuple[KernelEvent, ...]:
+    if parent is None:
+        return ()
+    status, indent = content.get("status"), content.get("indent")
+    if status not in {"complete", "incomplete", "invalid"}:
+        status = "unknown"
+    return (IsCompleteReply(parent, status, _text(indent) if isinstance(indent, str) else ""),)
+
+
+def _history_reply(parent: str | None, content: Message) -> tuple[KernelEvent, ...]:
+    if parent is None:
+        return ()
+    found = content.get("history") if content.get("status", "ok") == "ok" else ()
+    inputs = (_history_input(each) for each in (found if isinstance(found, list) else ()))
+    return (HistoryReply(parent, tuple(each for each in inputs if each is not None)),)
+
+
+def _history_input(said: Any) -> HistoryInput | None:
+    """`[session, line, input]`, or `[session, line, [input, output]]`."""
+    try:
+        session, line, text = said
+        if isinstance(text, str):
+            return HistoryInput(int(session), int(line), _text(text))
+        source, output = text
+        return HistoryInput(
+            int(session), int(line), _text(source), None if output is None else _text(str(output))
+        )
+    except (TypeError, ValueError):
+        return None
 
 
 _READERS: Final[dict[str, Callable[[str | None, Message], tuple[KernelEvent, ...]]]] = {
@@ -312,6 +442,8 @@ _READERS: Final[dict[str, Callable[[str | None, Message], tuple[KernelEvent, ...
     "kernel_info_reply": _kernel_info_reply,
     "complete_reply": _complete_reply,
     "inspect_reply": _inspect_reply,
+    "is_complete_reply": _is_complete_reply,
+    "history_reply": _history_reply,
     "comm_info_reply": read_comm_info,
 }
 

@@ -28,10 +28,13 @@ __all__ = [
     "ExecutionFinished",
     "FileIntended",
     "FileRecorded",
+    "HistoryRequest",
     "InspectRequest",
     "InterruptKernel",
+    "IsCompleteRequest",
     "KernelRequest",
     "Persist",
+    "Question",
     "ReadFile",
     "Record",
     "Refuse",
@@ -237,7 +240,30 @@ class CommInfoRequest:
     request_id: str
 
 
-KernelRequest = ExecuteRequest | CompleteRequest | InspectRequest | CommRequest | CommInfoRequest
+@dataclass(frozen=True, slots=True)
+class IsCompleteRequest:
+    """is_complete_request with msg_id `request_id`."""
+
+    request_id: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRequest:
+    """history_request with msg_id `request_id`; see `jupyter.history_request`."""
+
+    request_id: str
+    n: int
+    pattern: str | None
+    session: int | None
+    unique: bool
+    output: bool
+
+
+Question = CompleteRequest | InspectRequest | IsCompleteRequest | HistoryRequest
+"""A request that runs nothing and is answered by a `QuestionReply`."""
+
+KernelRequest = ExecuteRequest | Question | CommRequest | CommInfoRequest
 
 
 @dataclass(frozen=True, slots=True)

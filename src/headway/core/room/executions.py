@@ -20,9 +20,11 @@ from headway.core.kernel.events import (
     CompleteReply,
     ExecuteInput,
     ExecuteReply,
+    HistoryReply,
     Idle,
     InputRequest,
     InspectReply,
+    IsCompleteReply,
     KernelEvent,
     KernelInfo,
     ReplyLost,
@@ -261,7 +263,7 @@ class Executions:
                         assert self.queue.running is not None
                         self.queue.running.replied, self.queue.running.reason = "lost", reason
                         self._finish_if_complete(now)
-                case CompleteReply() | InspectReply():
+                case CompleteReply() | InspectReply() | IsCompleteReply() | HistoryReply():
                     self._kernel.heard(event)
                 case CommOpened() | CommMessage() | CommClosed() | CommInfo():
                     pass

@@ -1,8 +1,8 @@
 """The kernel of one notebook, as its room knows it.
 
-Floor 3. Which incarnation lives, in what state, and who waits for it to start, to end or to help.
+Floor 3. Which incarnation lives, in what state, and who waits for it to start or to end.
 What may happen in which state is a table (`core.kernel.lifecycle`). The executions are in
-`executions`; the process is behind the effects.
+`executions`, the questions in `questions`; the process is behind the effects.
 
 Every start gets a new incarnation number, and everything that a kernel says comes with its
 number, so nothing that an earlier kernel said late is ever taken for the present one. A kernel is
@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headway.core.kernel.events import CompleteReply, InspectReply, KernelInfo
 from headway.core.kernel.lifecycle import (
     LifecycleEvent,
     LifecycleState,
@@ -22,19 +21,14 @@ from headway.core.kernel.lifecycle import (
     has_process,
     next_state,
 )
-from headway.core.room.effects import (
-    AskKernel,
-    CompleteRequest,
-    InspectRequest,
-    InterruptKernel,
-    StartKernel,
-    StopKernel,
-)
+from headway.core.room.effects import InterruptKernel, StartKernel, StopKernel
 from headway.core.wire import rpc
 from headway.errors import KernelDied
 
 if TYPE_CHECKING:
+    from headway.core.kernel.events import KernelInfo, QuestionReply
     from headway.core.room.ledger import Ledger
+    from headway.core.room.questions import Asking, Questions
     from headway.core.room.recorder import Recorder
     from headway.core.room.requests import Requests
     from headway.errors import HeadwayError
@@ -53,13 +47,16 @@ class KernelChoice:
 
 
 class RoomKernel:
-    """The kernel's state and its open questions."""
+    """The kernel's state, and who waits for it."""
 
-    def __init__(self, ledger: Ledger, requests: Requests, recorder: Recorder) -> None:
+    def __init__(
+        self, ledger: Ledger, requests: Requests, recorder: Recorder, questions: Questions
+    ) -> None:
         """No kernel yet."""
         self._ledger = ledger
         self._requests = requests
         self._recorder = recorder
+        self._questions = questions
         self.incarnation = 0
         self.name: str | None = None
         self.reason: str | None = None
@@ -71,7 +68,6 @@ class RoomKernel:
         """What is started when that is gone."""
         self._start_waiters: list[int] = []
         self._stop_waiters: list[int] = []
-        self._help_waiters: dict[str, int] = {}
 
     @property
     def status(self) -> str:
@@ -164,6 +160,7 @@ class RoomKernel:
     def failed(self, error: HeadwayError, now: Moment) -> None:
         """The incarnation never answered."""
         self._happened(LifecycleEvent.FAILED, str(error), now)
+        self._questions.abandon(error)
         for token in self._take_start_waiters():
             self._requests.refuse(token, error)
 
@@ -213,44 +210,31 @@ class RoomKernel:
         for token in self._take_start_waiters():
             self._requests.refuse(token, error)
 
-    # Help
+    # Questions
 
-    def ask(self, token: int, params: rpc.Complete | rpc.Inspect) -> None:
-        """Pass a question on; `heard` answers it."""
-        if not self.is_alive:
-            error = KernelDied(
-                f"The notebook's kernel is {self.status}, so it cannot answer; start it first.",
-                reason=self.status,
-            )
-            self._requests.refuse(token, error)
+    def ask(self, token: int, params: Asking) -> None:
+        """Have the kernel asked as soon as it can answer; `heard` answers."""
+        if self.is_alive or self.is_starting:
+            self._questions.take(token, params)
             return
-        question_id = f"{params.method}-{token}"
-        self._help_waiters[question_id] = token
-        if isinstance(params, rpc.Complete):
-            question: CompleteRequest | InspectRequest = CompleteRequest(
-                question_id, params.code, params.cursor
-            )
-        else:
-            question = InspectRequest(question_id, params.code, params.cursor, params.detail)
-        self._ledger.emit(AskKernel(self.incarnation, question))
+        error = KernelDied(
+            f"The notebook's kernel is {self.status}, so it cannot answer; start it first.",
+            reason=self.status,
+        )
+        self._requests.refuse(token, error)
 
-    def heard(self, reply: CompleteReply | InspectReply) -> None:
+    def ask_waiting(self) -> None:
+        """Pass on the questions that wait, unless they would wait at the kernel as well."""
+        answers_while_busy = self.info is not None and self.info.answers_while_busy
+        if self.status == "idle" or (self.status == "busy" and answers_while_busy):
+            self._questions.ask(self.incarnation)
+
+    def heard(self, reply: QuestionReply) -> None:
         """The kernel answered a question."""
-        token = self._help_waiters.pop(reply.request_id, None)
-        if token is None:
-            return
-        if isinstance(reply, CompleteReply):
-            self._requests.answer(
-                token,
-                rpc.Completions(matches=list(reply.matches), start=reply.start, end=reply.end),
-            )
-        else:
-            self._requests.answer(token, rpc.Inspection(found=reply.found, data=reply.data))
+        self._questions.heard(reply)
 
     def _abandon_questions(self, sentence: str) -> None:
-        waiters, self._help_waiters = self._help_waiters, {}
-        for token in waiters.values():
-            self._requests.refuse(token, KernelDied(sentence, reason=sentence))
+        self._questions.abandon(KernelDied(sentence, reason=sentence))
 
     def _take_start_waiters(self) -> list[int]:
         waiters, self._start_waiters = self._start_waiters, []

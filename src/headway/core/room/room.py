@@ -9,6 +9,7 @@ is owned by exactly one task, never waits, and reads no clock. Its parts:
     kernel      which kernel lives, and in what state; `kernel_life` starts and ends it
     idleness    when a kernel has had nothing to do for long enough
     comms       widgets: what the kernel and the peers say on comms
+    questions   what the kernel is asked without running anything
     executions  admitted once, durable before they run, terminal exactly once
     inheritance what an earlier daemon left unfinished
     file        the `.ipynb`
@@ -68,6 +69,7 @@ from headway.core.room.kernel import RoomKernel
 from headway.core.room.kernel_life import KernelLife
 from headway.core.room.ledger import Ledger
 from headway.core.room.opening import Beginning, Opening, begin
+from headway.core.room.questions import Questions
 from headway.core.room.recorder import Recorder
 from headway.core.room.requests import Requests
 from headway.core.room.taken import Taken
@@ -105,7 +107,8 @@ class Room:
         self._ledger = Ledger()
         self._requests = Requests(self._ledger)
         self._recorder = Recorder(self._ledger, entropy, JOIN_EXTRA)
-        self._kernel = RoomKernel(self._ledger, self._requests, self._recorder)
+        questions = Questions(self._ledger, self._requests, entropy)
+        self._kernel = RoomKernel(self._ledger, self._requests, self._recorder, questions)
         self._comms = RoomComms(self._ledger, self._requests, self._recorder, self._kernel, entropy)
         self._executions = Executions(
             self.document,
@@ -263,6 +266,7 @@ class Room:
         if self._executions.wants_kernel:
             self._life.want(now)
         self._comms.follow_kernel(now)
+        self._kernel.ask_waiting()
         effects: list[Effect] = []
         while True:
             self._flush_recorder(now)
@@ -363,7 +367,9 @@ class Room:
                 self._life.restart(token, name, now)
             case rpc.ShutdownKernel():
                 self._life.shutdown(token, now)
-            case rpc.Complete() | rpc.Inspect() as params:
+            case (
+                rpc.Complete() | rpc.Inspect() | rpc.IsComplete() | rpc.KernelHistory()
+            ) as params:
                 self._kernel.ask(token, params)
             case rpc.CommOpen() | rpc.CommMessage() | rpc.CommClose() as params:
                 self._comms.ask(token, params, now)
