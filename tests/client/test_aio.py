@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,29 @@ def test_events_come_in_order_and_end_with_the_result(tmp_path: Path) -> None:
             assert isinstance(events[1], headway.Output)
             assert isinstance(events[-1], headway.Finished)
             assert events[-1].result.text == "hi"
+
+    run(scenario())
+
+
+async def output_and_end(
+    events: AsyncIterator[headway.Event],
+) -> tuple[dict[str, Any], headway.Finished]:
+    _, told, end = [event async for event in events]
+    assert isinstance(told, headway.Output)
+    assert isinstance(end, headway.Finished)
+    return told.output, end
+
+
+def test_the_output_of_an_event_is_as_nbformat_writes_it_or_a_reference(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path), headway.open_async("a", home=tmp_path) as nb:
+            cell = nb.add_cell("large x")
+            output, end = await output_and_end(nb.stream_execute(cell))
+            assert output["data"]["text/plain"] == "large x" * 1000
+            assert output == end.result.outputs[0]
+            output, end = await output_and_end(nb.stream_execute(cell, resolve=False))
+            assert "blob" in output["data"]["text/plain"]
+            assert await nb.fetch_output(output) == end.result.outputs[0]
 
     run(scenario())
 

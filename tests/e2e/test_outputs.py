@@ -197,6 +197,29 @@ def test_whoever_sees_that_it_is_done_has_all_outputs(daemon: HeadwayDaemon, nam
     bounded(scenario())
 
 
+def test_the_events_of_a_long_stream_are_its_text_in_pieces(
+    daemon: HeadwayDaemon, name: str
+) -> None:
+    """S63: what has gone into blobs meanwhile comes as text all the same, each piece once."""
+
+    async def scenario() -> None:
+        async with daemon.open_async(name) as notebook:
+            source = "for n in range(40):\n    print(str(n % 10) * 9999, flush=True)"
+            cell = notebook.add_cell(source)
+            pieces: list[str] = []
+            async for event in notebook.stream_execute(cell, timeout=RUN_S):
+                if isinstance(event, headway.Output):
+                    assert set(event.output) == {"output_type", "name", "text"}
+                    pieces.append(event.output["text"])
+                elif isinstance(event, headway.Finished):
+                    assert "".join(pieces) == event.result.text
+                    assert len(event.result.text) == 400_000
+                else:
+                    assert isinstance(event, headway.Started)
+
+    bounded(scenario())
+
+
 def test_whoever_is_slow_to_take_the_events_of_an_execution_gets_the_last_one_too(
     daemon: HeadwayDaemon, name: str, held: Blocker
 ) -> None:

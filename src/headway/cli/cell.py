@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headway.cli.terminal import say, say_json, table
+from headway.cli.terminal import complain_of, say, say_json, table
 
 if TYPE_CHECKING:
     from headway.client.models import Cell
@@ -172,7 +172,9 @@ def _opened(path: str) -> Notebook:
     from headway.cli.run import existing_notebook
     from headway.client.sync import open as open_sync
 
-    return open_sync(existing_notebook(path), name=_AUTHOR)
+    notebook = open_sync(existing_notebook(path), name=_AUTHOR)
+    complain_of(notebook)
+    return notebook
 
 
 def _place(cells: list[Cell], after: str | None, before: str | None) -> dict[str, Any]:

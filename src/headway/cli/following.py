@@ -45,7 +45,7 @@ async def follow(
         begun: Called when the kernel runs it; never for one that was cancelled before.
     """
     told = _Told(notebook, report)
-    async for event in execution.events():
+    async for event in execution.events(resolve=False):
         match event:
             case Started():
                 if execution.status != "cancelled":

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from headway.cli.terminal import plain, say, say_json
+from headway.cli.terminal import complain_of, plain, say, say_json
 
 __all__ = ["open_notebook"]
 
@@ -22,12 +22,19 @@ def open_notebook(
     kernel: Annotated[
         str | None, typer.Option("--kernel", metavar="NAME", help="Start this kernel too.")
     ] = None,
+    accept_file: Annotated[
+        bool,
+        typer.Option(
+            "--accept-file", help="Take the file's version, even if most of the notebook goes."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Open a notebook in the daemon, which is started if needed, and print what it is."""
     from headway.client.sync import open as open_sync
 
-    with open_sync(notebook, kernel=kernel, name="headway open") as opened:
+    with open_sync(notebook, kernel=kernel, name="headway open", accept_file=accept_file) as opened:
+        complain_of(opened)
         if opened.path is not None and not Path(opened.path).exists():
             opened.save()
         found = {

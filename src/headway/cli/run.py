@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperCommand
 
 from headway.cli.parameters import Parameter, read_pair
-from headway.cli.terminal import short_path
+from headway.cli.terminal import complain_of, short_path
 
 if TYPE_CHECKING:
     from headway.cli.execution import Options
@@ -123,6 +123,7 @@ async def _run(path: Path, options: Options, report: Report) -> Summary:
     from headway.client.aio import open_async
 
     async with open_async(path, name=f"headway run {os.getpid()}") as notebook:
+        complain_of(notebook)
         running = Run(notebook, options, report, os.urandom)
         loop = asyncio.get_running_loop()
         for number in _STOPPING:

@@ -11,9 +11,12 @@ import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["complain", "plain", "say", "say_json", "short_path", "table"]
+if TYPE_CHECKING:
+    from headway.client.local import LocalNotebook
+
+__all__ = ["complain", "complain_of", "plain", "say", "say_json", "short_path", "table"]
 
 _DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """Characters that turn the text after them around, so that it reads as something else."""
@@ -40,6 +43,14 @@ def plain(text: str) -> str:
     """Text as one line without control characters; line ends become spaces."""
     words = " ".join(text.split())
     return "".join("�" if _acts(character) else character for character in words)
+
+
+def complain_of(notebook: LocalNotebook) -> None:
+    """What the daemon says is not as it should be with a notebook: a line each."""
+    path = notebook.path
+    for notice in notebook.notices:
+        is_named = path is None or path in notice.message
+        complain(notice.message if is_named else f"{short_path(path)}: {notice.message}")
 
 
 def short_path(path: str | None) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headway.cli.run import Outputs, existing_notebook, is_interactive
+from headway.cli.terminal import complain_of
 
 if TYPE_CHECKING:
     from headway.cli.watch_report import WatchReport
@@ -55,6 +56,7 @@ def watch(
 
     async def follow_it(report: WatchReport) -> None:
         async with open_async(path, name=f"headway watch {os.getpid()}") as opened:
+            complain_of(opened)
             await _Watch(opened, report).follow(until_idle=until_idle)
 
     with _report(outputs, as_json=as_json) as report:

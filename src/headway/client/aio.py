@@ -130,12 +130,21 @@ class AsyncNotebook(AsyncQuestions):
         return self._execution(accepted.execution_id, accepted.cell_id)
 
     async def stream_execute(
-        self, cell: CellLike, *, timeout: float | None = None, source: Source = "confirmed"
+        self,
+        cell: CellLike,
+        *,
+        timeout: float | None = None,
+        source: Source = "confirmed",
+        resolve: bool = True,
     ) -> AsyncGenerator[Event]:
-        """Run a cell and give what happens as it happens; the last event is Finished."""
+        """Run a cell and give what happens as it happens; the last event is Finished.
+
+        `resolve` as in `Execution.events`.
+        """
         deadline_s = deadline_of(timeout)
         execution = await self.queue_cell(cell, timeout=_or_default(timeout), source=source)
-        async with contextlib.aclosing(execution.events(time_left(deadline_s))) as events:
+        events = execution.events(time_left(deadline_s), resolve=resolve)
+        async with contextlib.aclosing(events):
             async for event in events:
                 yield event
 
@@ -281,11 +290,13 @@ def open_async(
     kernel: str | None = None,
     home: str | os.PathLike[str] | None = None,
     name: str | None = None,
+    accept_file: bool = False,
     timeout: float = OPEN_TIMEOUT_S,
 ) -> AsyncOpening:
     """Open the notebook at `path` (made if absent) with the daemon of `home`, started if need be.
 
-    `kernel` names a kernel to start; `name` is what others see of you.
+    `kernel` names a kernel to start; `name` is what others see of you. A file that would take
+    most of the notebook away raises FileWouldEmpty, unless you `accept_file`.
     """
     chosen = Path(home).expanduser().resolve() if home is not None else paths.home()
     author = name or f"python {os.getpid()}"
@@ -293,7 +304,7 @@ def open_async(
     async def begin() -> AsyncNotebook:
         deadline_s = asyncio.get_running_loop().time() + timeout
         notebook = await _begin(
-            Target(path=notebook_path(path)),
+            Target(path=notebook_path(path), accept_file=accept_file),
             lambda session: Pump(session, daemon_dial(chosen, author)),
             author,
             paths.Paths.of(chosen).socket,

@@ -1,26 +1,39 @@
 """Fetching blobs: the large parts of outputs, by the SHA-256 of their bytes.
 
 Floor 5. One HTTP GET on the daemon's Unix socket for each, bounded in size, and checked against
-the hash that names it. What the bytes mean (`mime`) and where they belong is asked elsewhere.
+the hash that names it. What the bytes mean and where they belong `mime` says.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import h11
 
-from headway.errors import ConnectionLost, DaemonUnavailable, RequestFailed
+from headway.core.document.forms import blobs_of, file_form
+from headway.core.document.mime import resolve
+from headway.errors import ConnectionFailed, ConnectionLost, DaemonUnavailable, RequestFailed
 
-__all__ = ["BLOB_TIMEOUT_S", "MAX_BLOB_BYTES", "fetch_blob"]
+__all__ = [
+    "BLOB_TIMEOUT_S",
+    "FETCH_LIMIT_BYTES",
+    "MAX_BLOB_BYTES",
+    "fetch_blob",
+    "resolve_outputs",
+]
 
 MAX_BLOB_BYTES = 256 * 1024 * 1024
 """The largest blob that is fetched."""
 
 BLOB_TIMEOUT_S = 30.0
 """How long one blob may take when the caller names no time-out."""
+
+FETCH_LIMIT_BYTES = 64 * 1024 * 1024
+"""Blobs put into one result; what is beyond stays as references."""
 
 _READ_BYTES = 256 * 1024
 
@@ -44,6 +57,27 @@ async def fetch_blob(socket: Path, sha256: str, *, max_bytes: int = MAX_BLOB_BYT
     if hashlib.sha256(data).hexdigest() != sha256:
         raise RequestFailed(f"The blob {sha256} arrived damaged.", sha256=sha256)
     return data
+
+
+async def resolve_outputs(
+    socket: Path | None, outputs: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Outputs as nbformat writes them, with their blobs; what cannot be had stays a reference."""
+    blobs: dict[str, bytes] = {}
+    left = FETCH_LIMIT_BYTES
+    for sha256 in blobs_of(outputs):
+        if socket is None or sha256 in blobs or left <= 0:
+            continue
+        try:
+            blobs[sha256] = await fetch_blob(socket, sha256, max_bytes=left)
+        except (RequestFailed, ConnectionFailed):
+            continue
+        left -= len(blobs[sha256])
+    resolved: list[dict[str, Any]] = []
+    for output in outputs:
+        whole = all(sha256 in blobs for sha256 in blobs_of((output,)))
+        resolved.append(resolve(file_form(output), blobs.__getitem__) if whole else output)
+    return resolved
 
 
 async def _get(

@@ -10,51 +10,41 @@ up with) is the daemon asked by id.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from headway.client.blobs import fetch_blob
+from headway.client.blobs import resolve_outputs
 from headway.client.models import (
-    DisplayUpdated,
     Event,
     ExecutionResult,
     Finished,
-    Output,
-    OutputsCleared,
     Started,
     result_of,
 )
+from headway.client.output_events import OutputEvents
 from headway.client.pump import Pump
-from headway.core.document.forms import blobs_of, file_form
-from headway.core.document.mime import resolve
 from headway.core.document.runtime import TERMINAL, ExecutionRecord
 from headway.core.wire.rpc import Cancel, ExecutionOutcome, GetExecution
 from headway.errors import (
-    ConnectionFailed,
     ConnectionLost,
     DeadlineExceeded,
-    RequestFailed,
 )
 from headway.ids import CellId, DocumentId, ExecutionId
 
 __all__ = [
     "ASK_AFTER_S",
-    "FETCH_LIMIT_BYTES",
     "UNKNOWN",
     "AsyncExecution",
     "deadline_of",
-    "resolve_outputs",
     "time_left",
 ]
 
 ASK_AFTER_S = 2.0
 """An execution that the runtime document does not show for so long is asked for by id."""
-
-FETCH_LIMIT_BYTES = 64 * 1024 * 1024
-"""Blobs put into one result; what is beyond stays as references."""
 
 UNKNOWN = "unknown"
 """The status of an execution that the runtime document does not show."""
@@ -107,28 +97,46 @@ class AsyncExecution:
         cancelled: bool = (await self._pump.request(params, timeout)).cancelled
         return cancelled
 
-    async def events(self, timeout: float | None = None) -> AsyncGenerator[Event]:
-        """What happens, from the start on: Started, outputs as they come, Finished."""
+    async def events(
+        self, timeout: float | None = None, *, resolve: bool = True
+    ) -> AsyncGenerator[Event]:
+        """What happens, from the start on: Started, outputs as they come, Finished.
+
+        Outputs are as nbformat writes them, with their large values. Without `resolve` nothing
+        is fetched until the result: they are as the document has them, where large values are
+        references that `fetch_output` resolves.
+        """
         deadline_s = deadline_of(timeout)
         started = False
-        seen: tuple[dict[str, Any], ...] = ()
+        outputs = OutputEvents(self._socket, resolve=resolve)
         while True:
             record = self._shown()
             terminal = record is not None and record.status in TERMINAL
-            news: list[Event] = []
+            news = False
             if record is not None and not started and (terminal or record.status == "running"):
-                started = True
-                news.append(Started(self.id, record.cell_id, record.execution_count))
-            news += _new_events(seen, tuple(record.outputs) if record is not None else ())
-            for event in news:
-                yield event
-            seen = tuple(record.outputs) if record is not None else ()
+                started = news = True
+                yield Started(self.id, record.cell_id, record.execution_count)
+            async with contextlib.aclosing(
+                outputs.since(tuple(record.outputs) if record is not None else ())
+            ) as found:
+                while (event := await self._next_event(found, deadline_s)) is not None:
+                    news = True
+                    yield event
             if terminal:
                 yield Finished(await self.result(time_left(deadline_s)))
                 return
             # While the caller had an event, a change may have come and gone: look again first.
             if not news:
                 await self._next_change(deadline_s)
+
+    async def _next_event(
+        self, found: AsyncGenerator[Event], deadline_s: float | None
+    ) -> Event | None:
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                return await anext(found, None)
+        except TimeoutError as error:
+            raise self._late() from error
 
     async def _next_change(self, deadline_s: float | None) -> None:
         self._check_open()
@@ -207,27 +215,6 @@ class AsyncExecution:
         )
 
 
-async def resolve_outputs(
-    socket: Path | None, outputs: tuple[dict[str, Any], ...] | list[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """Outputs as nbformat writes them, with their blobs; what cannot be had stays a reference."""
-    blobs: dict[str, bytes] = {}
-    left = FETCH_LIMIT_BYTES
-    for sha256 in blobs_of(outputs):
-        if socket is None or sha256 in blobs or left <= 0:
-            continue
-        try:
-            blobs[sha256] = await fetch_blob(socket, sha256, max_bytes=left)
-        except (RequestFailed, ConnectionFailed):
-            continue
-        left -= len(blobs[sha256])
-    resolved: list[dict[str, Any]] = []
-    for output in outputs:
-        whole = all(sha256 in blobs for sha256 in blobs_of((output,)))
-        resolved.append(resolve(file_form(output), blobs.__getitem__) if whole else output)
-    return resolved
-
-
 def time_left(deadline_s: float | None) -> float | None:
     """Seconds until a deadline of the running loop's clock; None without one."""
     if deadline_s is None:
@@ -238,30 +225,3 @@ def time_left(deadline_s: float | None) -> float | None:
 def deadline_of(timeout_s: float | None) -> float | None:
     """When a time-out that begins now has passed, on the running loop's clock."""
     return None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
-
-
-def _new_events(seen: tuple[dict[str, Any], ...], shown: tuple[dict[str, Any], ...]) -> list[Event]:
-    events: list[Event] = []
-    if len(shown) < len(seen):
-        events.append(OutputsCleared())
-        seen = ()
-    for index, output in enumerate(shown):
-        if index >= len(seen):
-            events.append(Output(index, output))
-        elif output != seen[index]:
-            events.append(_changed(index, seen[index], output))
-    return events
-
-
-def _changed(index: int, before: dict[str, Any], after: dict[str, Any]) -> Event:
-    texts = before.get("text"), after.get("text")
-    grows = (
-        after.get("output_type") == "stream"
-        and before.get("sealed") == after.get("sealed")
-        and isinstance(texts[0], str)
-        and isinstance(texts[1], str)
-        and texts[1].startswith(texts[0])
-    )
-    if grows:
-        return Output(index, {**after, "text": after["text"][len(before["text"]) :]})
-    return DisplayUpdated(index, after)

@@ -11,8 +11,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from headway.client.blobs import BLOB_TIMEOUT_S, fetch_blob
-from headway.client.executions import resolve_outputs
+from headway.client.blobs import BLOB_TIMEOUT_S, fetch_blob, resolve_outputs
 from headway.client.local import LocalNotebook
 from headway.errors import DeadlineExceeded, UnknownMethod
 

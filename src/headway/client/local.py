@@ -23,6 +23,7 @@ from headway.core.document.undo import Undo
 from headway.core.session import inputs
 from headway.core.session.effects import SessionStatus
 from headway.core.session.session import Session
+from headway.core.wire.rpc import Notice
 from headway.errors import NotPermitted
 from headway.ids import CellId, DocumentId, ExecutionId, Heads, cell_id
 from headway.moments import Moment
@@ -62,6 +63,15 @@ class LocalNotebook:
         """The notebook's file, where the daemon has it; None for an untitled one."""
         opened = self._session.opened
         return opened.path if opened is not None else None
+
+    @property
+    def notices(self) -> list[Notice]:
+        """What a person should know of its file or history: a code, a sentence and data each.
+
+        As the daemon said when it last opened the notebook for this connection.
+        """
+        opened = self._session.opened
+        return list(opened.notices) if opened is not None else []
 
     @property
     def cells(self) -> list[Cell]:

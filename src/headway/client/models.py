@@ -1,7 +1,7 @@
 """What the client hands out: cells, results, and the events of a running cell. Values only.
 
-Floor 5. Outputs of a result are dicts as nbformat writes them, whole; outputs of a cell and of
-an event are as the runtime document holds them, where large values are references to blobs
+Floor 5. Outputs of a result and of an event are dicts as nbformat writes them, whole; outputs of a
+cell are as the runtime document holds them, where large values are references to blobs
 (`{"blob": sha256, "size": bytes}`) that `fetch_output` resolves.
 """
 

@@ -70,9 +70,14 @@ class Execution:
         """End it: queued, it never runs; running, it is interrupted. False: it had ended."""
         return self._loop.call(self._twin.cancel(timeout))
 
-    def events(self, timeout: float | None = None) -> Generator[Event]:
-        """What happens, from the start on: Started, outputs as they come, Finished."""
-        return _iterate(self._loop, self._twin.events(timeout))
+    def events(self, timeout: float | None = None, *, resolve: bool = True) -> Generator[Event]:
+        """What happens, from the start on: Started, outputs as they come, Finished.
+
+        Outputs are as nbformat writes them, with their large values. Without `resolve` nothing
+        is fetched until the result: they are as the document has them, where large values are
+        references that `fetch_output` resolves.
+        """
+        return _iterate(self._loop, self._twin.events(timeout, resolve=resolve))
 
 
 class Notebook(Comms):
@@ -125,10 +130,18 @@ class Notebook(Comms):
         return Execution(self._loop, twin)
 
     def stream_execute(
-        self, cell: CellLike, *, timeout: float | None = None, source: aio.Source = "confirmed"
+        self,
+        cell: CellLike,
+        *,
+        timeout: float | None = None,
+        source: aio.Source = "confirmed",
+        resolve: bool = True,
     ) -> Generator[Event]:
-        """Run a cell and give what happens as it happens; the last event is Finished."""
-        events = self._twin.stream_execute(cell, timeout=timeout, source=source)
+        """Run a cell and give what happens as it happens; the last event is Finished.
+
+        `resolve` as in `Execution.events`.
+        """
+        events = self._twin.stream_execute(cell, timeout=timeout, source=source, resolve=resolve)
         return _iterate(self._loop, events)
 
     def run(self, code: str, *, timeout: float | None = None) -> ExecutionResult:
@@ -277,13 +290,17 @@ def open(  # noqa: A001 - `headway.open` is the name
     kernel: str | None = None,
     home: str | os.PathLike[str] | None = None,
     name: str | None = None,
+    accept_file: bool = False,
     timeout: float = aio.OPEN_TIMEOUT_S,
 ) -> Notebook:
     """Open the notebook at `path` (made if absent) with the daemon of `home`, started if need be.
 
-    `kernel` names a kernel to start; `name` is what others see of you.
+    `kernel` names a kernel to start; `name` is what others see of you. A file that would take
+    most of the notebook away raises FileWouldEmpty, unless you `accept_file`.
     """
-    opening = aio.open_async(path, kernel=kernel, home=home, name=name, timeout=timeout)
+    opening = aio.open_async(
+        path, kernel=kernel, home=home, name=name, accept_file=accept_file, timeout=timeout
+    )
     return _opened(opening)
 
 

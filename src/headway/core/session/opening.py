@@ -34,12 +34,16 @@ _FATAL_ON_REOPEN = (NotebookNotFound, NotebookUnreadable, NotPermitted)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Which notebook. With `commands` False, `document` is a room of any server of the protocol."""
+    """Which notebook. With `commands` False, `document` is a room of any server of the protocol.
+
+    `accept_file` takes the file that is at the path, whatever it removes from the notebook.
+    """
 
     path: str | None = None
     document: DocumentId | None = None
     create: bool = True
     commands: bool = True
+    accept_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,14 @@ class Opening:
         if self.opened is not None:
             return _frame(Open(document=self.opened.document, create=False))
         target = self.target
-        return _frame(Open(path=target.path, document=target.document, create=target.create))
+        return _frame(
+            Open(
+                path=target.path,
+                document=target.document,
+                create=target.create,
+                accept_file=target.accept_file,
+            )
+        )
 
     def receive(
         self, answer: commands.Response | commands.ErrorResponse

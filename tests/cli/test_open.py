@@ -1,0 +1,47 @@
+"""`headway open`: files that another program has changed, and what is said about them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from command_line import Shell, write_notebook
+from headway.errors import FileWouldEmpty
+
+CELLS = [f"x = {number}" for number in range(6)]
+
+
+def known(shell: Shell, name: str) -> Path:
+    """The file of a notebook that the daemon knows and has not open."""
+    path = shell.folder / name
+    write_notebook(path, *CELLS)
+    assert shell.run("open", name).returncode == 0
+    assert shell.run("stop").returncode == 0
+    return path
+
+
+def test_a_file_that_would_empty_the_notebook_is_taken_only_when_asked_to(
+    lonely_shell: Shell,
+) -> None:
+    path = known(lonely_shell, "a.ipynb")
+    left = json.loads(path.read_bytes())
+    left["cells"] = left["cells"][:1]
+    path.write_text(json.dumps(left))
+    refused = lonely_shell.run("open", "a.ipynb")
+    assert refused.returncode == FileWouldEmpty.exit_status
+    assert len(refused.stderr.splitlines()) == 1
+    found = lonely_shell.json("open", "a.ipynb", "--accept-file")
+    assert found["cells"] == 1
+    again = lonely_shell.run("open", "a.ipynb")
+    assert (again.returncode, again.stderr) == (0, "")
+
+
+def test_what_is_not_as_it_should_be_is_said_once_on_standard_error(lonely_shell: Shell) -> None:
+    path = known(lonely_shell, "b.ipynb")
+    path.write_text("{ half of a note")
+    listed = lonely_shell.run("cell", "list", "b.ipynb", "--json")
+    assert listed.returncode == 0
+    assert listed.stdout.count('"source"') == len(CELLS)
+    (said,) = listed.stderr.splitlines()
+    assert "b.ipynb" in said
+    assert path.read_text() == "{ half of a note"
