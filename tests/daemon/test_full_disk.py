@@ -8,13 +8,16 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from headway.errors import ConnectionLost, NotConfirmed
 from headway_daemon import HeadwayDaemon, headway_daemon
+from held_cell import Blocker
 
 RECOVERS_S = 1.0
+RUN_S = 30.0
 
 
 @contextmanager
@@ -32,6 +35,61 @@ def full_disk(pid: int) -> Iterator[None]:
 def daemon() -> Iterator[HeadwayDaemon]:
     with headway_daemon() as running:
         yield running
+
+
+@pytest.mark.parametrize("ends_meanwhile", [False, True])
+def test_a_kernel_and_what_it_runs_live_through_a_full_disk(
+    daemon: HeadwayDaemon, tmp_path: Path, ends_meanwhile: bool
+) -> None:
+    pid = daemon.post("status").body["pid"]
+    held = Blocker(tmp_path / "pipe")
+    with daemon.open(f"kernel {ends_meanwhile}") as notebook:
+        notebook.run("kept = 41\nprint('hours of work')", timeout=RUN_S).raise_for_error()
+        incarnation = notebook.kernel["incarnation"]
+        running = notebook.queue_cell(notebook.add_cell(held.source))
+        notebook.wait_until(lambda: running.status == "running", timeout=RUN_S)
+        with full_disk(pid):
+            notebook.add_cell("during")
+            with pytest.raises((NotConfirmed, ConnectionLost)):
+                notebook.confirm_sync(timeout=1.5)
+            if ends_meanwhile:
+                held.let_go("unheard")
+        if not ends_meanwhile:
+            notebook.confirm_sync(timeout=RUN_S)
+            notebook.wait_until(lambda: bool(running.outputs), timeout=RUN_S)
+            held.let_go("heard")
+        result = running.result(timeout=RUN_S)
+        assert result.success
+        mark, *rest = result.outputs
+        assert (mark["output_type"], mark["name"]) == ("stream", "stderr")
+        assert [each["text"] for each in rest] == ([] if ends_meanwhile else ["heard\n"])
+        assert notebook.run("print(kept + 1)", timeout=RUN_S).text == "42\n"
+        assert notebook.kernel["incarnation"] == incarnation
+    held.close()
+
+
+def test_what_a_kernel_runs_through_a_full_disk_ends_though_nobody_comes_back(
+    daemon: HeadwayDaemon, tmp_path: Path
+) -> None:
+    pid = daemon.post("status").body["pid"]
+    held = Blocker(tmp_path / "pipe")
+    with daemon.open("left") as notebook:
+        running = notebook.queue_cell(notebook.add_cell(held.source))
+        notebook.wait_until(lambda: running.status == "running", timeout=RUN_S)
+        document = notebook.id
+        with full_disk(pid):
+            notebook.add_cell("during")
+            with pytest.raises((NotConfirmed, ConnectionLost)):
+                notebook.confirm_sync(timeout=1.5)
+            with pytest.raises((NotConfirmed, ConnectionLost)):
+                notebook.close(timeout=0.1)
+    deadline_s = time.monotonic() + RUN_S
+    while document not in [each["document"] for each in daemon.post("list").body["notebooks"]]:
+        assert time.monotonic() < deadline_s
+    held.let_go()
+    asked = {"execution_id": running.id, "document": document, "wait": True, "timeout_s": RUN_S}
+    assert daemon.post("get_execution", **asked).body["record"]["status"] == "ok"
+    held.close()
 
 
 def test_nothing_confirmed_is_lost_and_edits_are_taken_within_a_second_of_space_returning(

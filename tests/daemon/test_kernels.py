@@ -38,6 +38,10 @@ class Stub:
     def ask(self, request: Any) -> None:
         self.asked.append(request)
 
+    def hear_anew(self, events: Any, ended: Any) -> str | None:
+        del events, ended
+        return None
+
     async def interrupt(self) -> None:
         self.interrupted += 1
 

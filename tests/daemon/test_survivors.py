@@ -5,10 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from daemon_world import LIMIT_S, World, running
+from daemon_world import LIMIT_S, FakeRoom, World, running
 from headway.core.kernel.events import ExecuteReply
-from headway.core.room.effects import AskKernel, ExecuteRequest
-from headway.core.room.inputs import KernelEnded, KernelSaid
+from headway.core.room.effects import AskKernel, Effect, ExecuteRequest, Persist
+from headway.core.room.inputs import (
+    Input,
+    KernelEnded,
+    KernelSaid,
+    PeerArrived,
+    PersistFailed,
+)
 from headway.edges.memory_kernels import MemoryKernel, MemoryKernels
 from headway.edges.ports import FileContent, KernelOwner, StoredNotebook
 from headway.errors import NotebookNotFound
@@ -66,6 +72,47 @@ def test_the_notebook_of_a_kernel_that_lives_is_opened_though_nobody_asks() -> N
         assert (stored.kernel.incarnation, stored.kernel.asked) == (3, "e1")
         assert stored.kernel.info == kernel.info
         assert kernel.is_stopped, "a clean end of the daemon ends its kernels"
+
+    play(scenario)
+
+
+def test_a_notebook_whose_store_failed_is_opened_again_with_its_kernel() -> None:
+    def persisting(room: FakeRoom, event: Input) -> list[Effect]:
+        if not isinstance(event, PersistFailed) and not room.seen(PersistFailed):
+            return [Persist(room.next_token(), ())] if isinstance(event, PeerArrived) else []
+        return []
+
+    async def scenario(world: World, kernel: MemoryKernel) -> None:
+        given: list[StoredNotebook] = []
+        world.script = persisting
+        world.opening = lambda stored, _file: given.append(stored)
+        async with running(world=world):
+            host = await world.service.rooms.load("nb-1")
+            failing = world.rooms["nb-1"]
+            world.store.fail()
+            host.arrive(1, "ada", "test")
+            await failing.until(lambda room: bool(room.seen(PersistFailed)))
+            await host.ended.wait()
+            assert not kernel.is_stopped
+            assert not world.service.rooms.is_idle, "it is to come back"
+            kernel.release()
+            world.store = world.store.crashed()
+            world.service.rooms._outside = world.outside
+            while world.rooms["nb-1"] is failing:
+                await asyncio.sleep(0)
+            await world.rooms["nb-1"].until(
+                lambda room: any(
+                    isinstance(event, ExecuteReply)
+                    for said in room.seen(KernelSaid)
+                    for event in said.events
+                )
+            )
+            assert not kernel.is_stopped
+        first, second = given
+        assert first.kernel is not None
+        assert second.kernel is not None
+        assert second.kernel.incarnation == first.kernel.incarnation == 3
+        assert second.kernel.asked == "e1"
 
     play(scenario)
 

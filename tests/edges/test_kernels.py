@@ -478,6 +478,47 @@ def test_a_kernel_with_an_owner_outlives_its_daemon_with_all_it_knows(play: Play
     play(scenario)
 
 
+@pytest.mark.parametrize(("code", "status"), [("x = 1", "ok"), ("1 / 0", "error")])
+def test_who_hears_a_kernel_anew_is_told_how_its_last_execution_ended(
+    play: Play, code: str, status: str
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, former = await bench.start(owner=OWNER)
+        heard = Listener()
+        assert kernel.hear_anew(heard.hear, heard.end) is None
+        kernel.hear_anew(former.hear, former.end)
+        kernel.ask(ExecuteRequest("e1", code))
+        await former.finished("e1")
+        said_before = len(former.events)
+        assert kernel.hear_anew(heard.hear, heard.end) == "e1"
+        (reply,) = [e for e in await heard.finished("e1") if isinstance(e, ExecuteReply)]
+        assert (reply.status, reply.execution_count) == (status, 1)
+        kernel.ask(ExecuteRequest("e2", "7"))
+        assert ExecuteResult("e2", {"text/plain": "7"}, {}, 2) in await heard.finished("e2")
+        assert len(former.events) == said_before
+
+    play(scenario)
+
+
+def test_code_that_runs_goes_on_for_whoever_hears_the_kernel_anew(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, former = await bench.start(owner=OWNER)
+        kernel.ask(ExecuteRequest("e1", bench.dialect.wait_for_ever))
+        await former.begun("e1")
+        heard = Listener()
+        assert kernel.hear_anew(heard.hear, heard.end) == "e1"
+        await kernel.interrupt()
+        (reply,) = [e for e in await heard.finished("e1") if isinstance(e, ExecuteReply)]
+        assert (reply.status, reply.error_name) == ("error", "KeyboardInterrupt")
+        kernel.ask(ExecuteRequest("e2", bench.dialect.die))
+        assert await heard.ended() == bench.dialect.reason
+        assert former.reasons == []
+        with pytest.raises(KernelDied):
+            kernel.hear_anew(heard.hear, heard.end)
+
+    play(scenario)
+
+
 def test_a_kernel_without_an_owner_is_not_found_again(play: Play) -> None:
     async def scenario(bench: Bench) -> None:
         await bench.start()

@@ -33,6 +33,7 @@ from headway.daemon.peer import CLOSE_TRY_AGAIN
 from headway.daemon.perform import perform
 from headway.daemon.ports import Outlet, Outside
 from headway.daemon.storage import Backlog, StorageLane
+from headway.daemon.survivors import OrphanedKernel
 from headway.daemon.trace import trace_effect, trace_input
 from headway.daemon.turns import Turns
 from headway.edges.ports import Watch
@@ -130,6 +131,8 @@ class RoomHost:
         self.peers: dict[int, None] = {}
         self.notices: tuple[rpc.Notice, ...] = ()
         self.refused_file: HeadwayError | None = None
+        self.orphaned: OrphanedKernel | None = None
+        """The kernel that lives on, once the store has failed this host."""
         self.started = asyncio.Event()
         self.ended = asyncio.Event()
         self._first = first
@@ -302,6 +305,8 @@ class RoomHost:
             return
         self._perform_all(effects)
         if isinstance(event, PersistFailed):
+            # Not the kernel's failure: hours of work may be in its memory.
+            self.orphaned = self.kernels.orphan(self.outside.clock.now())
             self.fail(event.error)
 
     def _perform_all(self, effects: Sequence[Effect]) -> None:

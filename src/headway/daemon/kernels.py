@@ -22,10 +22,11 @@ from headway.core.room.inputs import (
     KernelSaid,
     KernelStopped,
 )
-from headway.daemon.survivors import Survivor
+from headway.daemon.survivors import OrphanedKernel, Survivor
 from headway.edges.ports import Kernel, KernelOwner, Kernels
 from headway.errors import HeadwayError
 from headway.ids import DocumentId
+from headway.moments import Moment
 
 __all__ = ["RoomKernels", "Spawn"]
 
@@ -115,6 +116,15 @@ class RoomKernels:
         """End the kernel; nothing more is heard of it but `KernelStopped`."""
         if not self._begin_stop(effect.incarnation):
             self._feed(KernelStopped(effect.incarnation))
+
+    def orphan(self, now: Moment) -> OrphanedKernel | None:
+        """Let the kernel live on without this room; None if none is ready."""
+        for incarnation, slot in list(self._slots.items()):
+            if slot.ready and not slot.stopping and slot.kernel is not None:
+                slot.stopping = True  # nothing it says is for this room any more
+                del self._slots[incarnation]
+                return OrphanedKernel(incarnation, slot.kernel, now.wall_s)
+        return None
 
     def stop_all(self) -> None:
         """End every kernel of this room."""

@@ -17,6 +17,7 @@ from headway.core.wire import rpc
 from headway.daemon.desk import Desk
 from headway.daemon.host import IDLE_ROOM_S, OpenedRoom, RoomHost
 from headway.daemon.ports import Outlet, Outside
+from headway.daemon.returning import Returning
 from headway.daemon.storage import Backlog
 from headway.daemon.survivors import Survivor, Survivors
 from headway.daemon.turns import Turns
@@ -110,6 +111,7 @@ class Rooms:
         self._claims: dict[str, RoomHost] = {}
         self._closing = False
         self.survivors = Survivors(outside.kernels)
+        self._returning = Returning(self.survivors, self.load, tasks)
 
     def all(self) -> list[RoomHost]:
         """The rooms that are open now."""
@@ -118,7 +120,8 @@ class Rooms:
     @property
     def is_idle(self) -> bool:
         """Whether no room works, loads or ends."""
-        return not self._loads and all(host.is_idle for host in self._hosts.values())
+        settled = self._returning.is_idle and not self._loads
+        return settled and all(host.is_idle for host in self._hosts.values())
 
     def find(self, room_id: str) -> RoomHost | None:
         """The open room that serves a notebook or runtime document."""
@@ -217,6 +220,7 @@ class Rooms:
     def close_doors(self) -> None:
         """Open nothing more: the daemon ends."""
         self._closing = True
+        self._returning.give_up()
 
     async def wait_until_ended(self) -> None:
         """End every room and return once they are gone."""
@@ -340,6 +344,9 @@ class Rooms:
         finally:
             if self._hosts.get(host.document) is host:
                 del self._hosts[host.document]
+            if host.orphaned is not None and not self._closing:
+                # Before whoever waits for this host's end can load the notebook without it.
+                self._returning.begin(host.document, host.orphaned)
             self._changed()
 
     async def _once(self, key: str, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:

@@ -1,4 +1,4 @@
-"""Kernels that outlived an earlier daemon, until their rooms have them.
+"""Kernels that outlived an earlier daemon, or their room's store, until their rooms have them.
 
 Floor 5. A survivor is adopted when its room is about to open, so that the room begins with it.
 What it says in between is kept and given to the room once that runs.
@@ -16,7 +16,7 @@ from headway.edges.ports import AdoptableKernel, Kernel, Kernels
 from headway.errors import HeadwayError
 from headway.ids import DocumentId
 
-__all__ = ["Ear", "Survivor", "Survivors"]
+__all__ = ["Ear", "OrphanedKernel", "Survivor", "Survivors"]
 
 _LOG = logging.getLogger("headway.kernels")
 
@@ -65,6 +65,16 @@ class Survivor:
     ear: Ear
 
 
+@dataclass(frozen=True, slots=True)
+class OrphanedKernel:
+    """A kernel of this daemon whose room has failed. It runs on, and nobody hears it."""
+
+    incarnation: int
+    kernel: Kernel
+    since_s: float
+    """Since when nobody does (wall clock)."""
+
+
 class Survivors:
     """The kernels that nobody has taken up yet.
 
@@ -75,6 +85,11 @@ class Survivors:
     def __init__(self, kernels: Kernels) -> None:
         self._kernels = kernels
         self._waiting: dict[DocumentId, AdoptableKernel] = {}
+        self._orphaned: dict[DocumentId, OrphanedKernel] = {}
+
+    def keep(self, document: DocumentId, orphaned: OrphanedKernel) -> None:
+        """Its room has failed; the next one takes it up."""
+        self._orphaned[document] = orphaned
 
     @property
     def documents(self) -> tuple[DocumentId, ...]:
@@ -88,6 +103,9 @@ class Survivors:
 
     async def take(self, document: DocumentId) -> Survivor | None:
         """Adopt the kernel of a notebook; None if none waits, or it has gone meanwhile."""
+        orphaned = self._orphaned.pop(document, None)
+        if orphaned is not None:
+            return _heard_anew(document, orphaned)
         found = self._waiting.pop(document, None)
         if found is None:
             return None
@@ -113,3 +131,16 @@ class Survivors:
         survivor = await self.take(document)
         if survivor is not None:
             await survivor.kernel.stop()
+
+
+def _heard_anew(document: DocumentId, orphaned: OrphanedKernel) -> Survivor | None:
+    ear, kernel = Ear(), orphaned.kernel
+    fields: dict[str, object] = {"document": document}
+    try:
+        asked = kernel.hear_anew(ear.said, ear.ended)
+    except HeadwayError as error:
+        _LOG.warning("a kernel ended while nobody heard it", extra={"fields": fields | error.data})
+        return None
+    _LOG.info("a kernel was taken up by its notebook again", extra={"fields": fields})
+    living = LivingKernel(orphaned.incarnation, kernel.name, kernel.info, asked, orphaned.since_s)
+    return Survivor(living, kernel, ear)

@@ -58,7 +58,8 @@ from headway.edges.kernel_subshell import Subshell
 from headway.edges.kernel_wire import ChannelName, KernelWire
 from headway.edges.kernelspecs import Kernelspec
 from headway.edges.ports import KernelOwner, KernelSink
-from headway.errors import KernelStartFailed
+from headway.errors import KernelDied, KernelStartFailed
+from headway.ids import ExecutionId
 
 __all__ = ["SHUTDOWN_GRACE_S", "TERMINATE_GRACE_S", "JupyterKernel"]
 
@@ -224,15 +225,30 @@ class JupyterKernel:
         self.info = record.info
         if asked is not None:
             self._count = asked.after_count + 1
-            self._outstanding.taken_up(asked.execution_id, self._count)
         self._ready = True
         await self._process.begun()
         await self._listen()
-        if asked is not None:
-            inquiry = Inquiry(asked, self._outstanding, is_ipykernel=self._is_ipykernel)
-            inquiry.request = self._ask_own("shell", *inquiry.question())
-            self._inquiry = inquiry
+        self._inquire(asked)
         return asked
+
+    def hear_anew(self, events: KernelSink, ended: Callable[[str], None]) -> ExecutionId | None:
+        """Have somebody else hear it; see `ports.Kernel`."""
+        if self._process.ended.is_set():
+            reason = self._process.reason()
+            raise KernelDied(f"The kernel ended: {reason}.", reason=reason)
+        self._sink, self._ended = events, ended
+        asked = read_asked(self._private)
+        self._inquire(asked)
+        return None if asked is None else asked.execution_id
+
+    def _inquire(self, asked: Asked | None) -> None:
+        """Ask behind what it was given last how that ended: whoever hears us does not know."""
+        if asked is None:
+            return
+        self._outstanding.taken_up(asked.execution_id, asked.after_count + 1)
+        inquiry = Inquiry(asked, self._outstanding, is_ipykernel=self._is_ipykernel)
+        inquiry.request = self._ask_own("shell", *inquiry.question())
+        self._inquiry = inquiry
 
     async def _listen(self) -> None:
         """Wait until what it publishes surely reaches us, or it cannot be found out."""

@@ -113,6 +113,14 @@ class MemoryKernel:
         elif self.asked is not None and (self.replied is not None or not self.script.is_busy):
             self._loop.call_soon(self._recall, self.asked)
 
+    def hear_anew(self, events: KernelSink, ended: Callable[[str], None]) -> ExecutionId | None:
+        """Have somebody else hear it; see `ports.Kernel`."""
+        if self.script.death is not None:
+            reason = self.script.death
+            raise KernelDied(f"The kernel ended: {reason}.", reason=reason)
+        self.adopt(events, ended)
+        return self.asked
+
     def _recall(self, asked: ExecutionId) -> None:
         lost = ReplyLost(asked, "the daemon ended before it did, and how it ended is not known")
         self._sink((lost if self.replied is None else self.replied, Idle(asked)))

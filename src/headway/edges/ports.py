@@ -240,6 +240,13 @@ class Kernel(Protocol):
     def ask(self, request: KernelRequest) -> None:
         """Send a request; never blocks."""
 
+    def hear_anew(self, events: KernelSink, ended: Callable[[str], None]) -> ExecutionId | None:
+        """Have somebody else hear it, who does not know what it said until now.
+
+        Gives the execution that it was given last; what that did and does comes as events, as
+        after `Kernels.adopt`. Raises KernelDied, with the reason, when it has ended.
+        """
+
     async def interrupt(self) -> None:
         """Interrupt what runs, as its kernelspec says (signal or message)."""
 

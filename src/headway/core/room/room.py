@@ -36,7 +36,6 @@ from headway.core.room.effects import (
     Close,
     Effect,
     FileRecorded,
-    StopKernel,
 )
 from headway.core.room.executions import Executions
 from headway.core.room.file import NotebookFile
@@ -401,12 +400,10 @@ class Room:
             self._file.changed(now)
 
     def _fail(self, error: HeadwayError) -> None:
-        """The store failed: confirm nothing, tell everybody, do no more."""
+        """The store failed: confirm nothing, tell everybody, do no more. The kernel lives on."""
         self.failure = error
         self._requests.refuse_all(error)
         self._file.abandon()
-        if self._kernel.has_process:
-            self._ledger.emit(StopKernel(self._kernel.incarnation))
         for peer in self._peers:
             self._ledger.emit(Close(peer, CLOSE_TRY_AGAIN, "the daemon's store failed"))
 
