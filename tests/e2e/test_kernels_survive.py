@@ -189,6 +189,24 @@ def test_a_running_cell_outlives_its_daemon_and_ends_behind_a_mark(
     bounded(scenario())
 
 
+def test_what_waited_for_a_running_cell_runs_after_it_though_the_daemon_was_killed(
+    lasting: HeadwayDaemon, held: Blocker
+) -> None:
+    async def scenario() -> None:
+        async with lasting.open_async("a") as notebook:
+            running = await begin(notebook, held)
+            cells = [notebook.add_cell(f"x += {number}\nprint(x)") for number in (1, 10, 100)]
+            waiting = await notebook.queue_all(cells=cells)
+            kill_daemon(lasting)
+            notebook.update_source(cells[1], "print('edited meanwhile')")
+            held.let_go()
+            results = [await job.result(RUN_S) for job in waiting]
+            assert [each.text for each in results] == ["43\n", "53\n", "153\n"]
+            assert (await running.result(RUN_S)).status == "ok"
+
+    bounded(scenario())
+
+
 def test_a_cell_that_ended_while_there_was_no_daemon_ends_as_it_did(
     lasting: HeadwayDaemon, held: Blocker
 ) -> None:

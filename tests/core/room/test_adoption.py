@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import random
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from headway.core.document.edits import DeleteCell, UpdateSource
+from headway.core.document.runtime import TERMINAL
 from headway.core.kernel.events import (
     ClearOutput,
     DisplayData,
@@ -27,8 +33,8 @@ from headway.core.room.effects import (
     StopKernel,
     UpdateStored,
 )
-from headway.core.room.inheritance import DAEMON_ENDED
-from headway.core.room.inputs import KernelEnded
+from headway.core.room.inheritance import SOURCE_GONE
+from headway.core.room.inputs import KernelEnded, KernelSaid
 from headway.core.room.opening import LivingKernel, Opening
 from headway.core.wire import rpc
 from room_stage import DOCUMENT, Peer, Stage
@@ -42,10 +48,10 @@ class Before:
 
     def __init__(self) -> None:
         self.stage = Stage()
-        peer: Peer = self.stage.peer()
+        self.peer: Peer = self.stage.peer()
         heads = ""
         for name in ("a", "b", "c"):
-            heads = peer.add_cell(name, f"print({name!r})")
+            heads = self.peer.add_cell(name, f"print({name!r})")
         self.ids = [self.stage.new_id() for _ in range(3)]
         for execution_id, cell_id in zip(self.ids, ("a", "b", "c"), strict=True):
             self.stage.ask(
@@ -71,20 +77,23 @@ class Before:
 
 
 def stored(stage: Stage) -> Opening:
-    """What the store has after a kill."""
-    notebook: list[bytes] = []
-    runtime: list[bytes] = []
-    runtime_snapshot: bytes | None = None
-    accepted: dict[str, ExecutionAccepted] = {}
-    for persist in stage.persists:
+    """What the store has after a kill: what it was given and has answered."""
+    before = stage.opening
+    notebook = list(before.updates)
+    runtime = list(before.runtime_updates)
+    runtime_snapshot = before.runtime_snapshot
+    accepted = {each.execution_id: each for each in before.unfinished}
+    taken = dict(before.taken)
+    for persist in stage.persists[: stage.answered]:
         for record in persist.records:
             match record:
                 case RuntimeReplaced(snapshot=snapshot):
                     runtime_snapshot, runtime = snapshot, []
                 case UpdateStored(document, update):
                     (notebook if document == DOCUMENT else runtime).append(update)
-                case ExecutionAccepted(execution_id=execution_id):
+                case ExecutionAccepted(execution_id=execution_id, runs_as=runs_as):
                     accepted[execution_id] = record
+                    taken[execution_id] = runs_as
                 case ExecutionFinished(execution_id=execution_id):
                     accepted.pop(execution_id)
                 case _:
@@ -95,7 +104,7 @@ def stored(stage: Stage) -> Opening:
         updates=tuple(notebook),
         runtime_snapshot=runtime_snapshot,
         runtime_updates=tuple(runtime),
-        taken={each: each for each in accepted},
+        taken=taken,
         unfinished=tuple(accepted.values()),
     )
 
@@ -124,28 +133,215 @@ def test_what_ran_goes_on_behind_a_mark_and_ends_as_the_kernel_says() -> None:
     assert stage.runtime.status(running) == "running"
     assert stage.room.kernel_state.status == "busy"
     assert stage.room.kernel_state.incarnation == 7
-    assert stage.runtime.queue() == [running]
+    assert stage.runtime.queue() == before.ids
     stage.kernel_says(Stream(running, "stdout", "three\n"))
     stage.kernel_says(ExecuteReply(running, "ok", 1), Idle(running))
     first, mark, last = texts(stage, running)
     assert (first, last) == ("one\n", "three\n")
     assert mark.startswith("[Output may be missing here: the Headway daemon was away from 2023-11-")
     assert stage.runtime.status(running) == "ok"
-    assert stage.room.kernel_state.status == "idle"
     assert stage.of(StartKernel) == []
 
 
-def test_what_waited_is_lost_and_never_given_to_the_kernel() -> None:
+def test_what_waited_goes_on_in_its_order_after_what_ran() -> None:
     before = Before()
     running, *waiting = before.ids
     stage = before.then(asked=running)
-    for execution_id in waiting:
-        record = stage.runtime.execution(execution_id)
-        assert record is not None
-        assert (record.status, record.reason) == ("lost", DAEMON_ENDED)
-    stage.kernel_says(ExecuteReply(running, "ok", 1), Idle(running))
     assert stage.ran() == []
-    assert ended(stage) == {running: "ok"} | dict.fromkeys(waiting, "lost")
+    stage.kernel_says(ExecuteReply(running, "ok", 1), Idle(running))
+    for execution_id, cell_id in zip(waiting, ("b", "c"), strict=True):
+        assert stage.ran()[-1] == (execution_id, f"print({cell_id!r})")
+        stage.kernel_finishes()
+    assert ended(stage) == dict.fromkeys(before.ids, "ok")
+    assert len(stage.ran()) == 2
+
+
+def test_what_waited_behind_something_that_had_ended_goes_on_at_once() -> None:
+    before = Before()
+    running, *waiting = before.ids
+    before.stage.feed(
+        KernelSaid(1, (ExecuteReply(running, "ok", 1), Idle(running))),
+    )
+    ran_last = before.stage.ran()[-1][0]
+    assert ran_last == waiting[0]
+    stage = before.then(asked=waiting[0])
+    stage.kernel_says(ExecuteReply(waiting[0], "ok", 2), Idle(waiting[0]))
+    assert [each for each, _ in stage.ran()] == waiting[1:]
+    again = Stage(seed=2, opening=replace(stored(stage), kernel=None))
+    assert ended(again) == {waiting[1]: "lost"}
+
+
+def test_what_may_have_run_already_is_lost() -> None:
+    """Its end was not durable, and the kernel had been given the next one."""
+    before = Before()
+    first, second, third = before.ids
+    stage = before.then(asked=second)
+    assert ended(stage) == {first: "lost"}
+    stage.kernel_says(ExecuteReply(second, "ok", 2), Idle(second))
+    assert [each for each, _ in stage.ran()] == [third]
+
+
+def test_a_kernel_that_was_given_nothing_that_is_known_gets_nothing() -> None:
+    for asked in (None, "another"):
+        before = Before()
+        stage = before.then(asked=asked)
+        assert ended(stage) == dict.fromkeys(before.ids, "lost")
+        assert stage.ran() == []
+
+
+def test_the_text_that_was_accepted_is_what_runs_also_after_a_restart() -> None:
+    before = Before()
+    running, second, third = before.ids
+    before.peer.edit(UpdateSource("b", "print('edited meanwhile')"), DeleteCell("c"))
+    stage = before.then(asked=running)
+    stage.kernel_says(ExecuteReply(running, "ok", 1), Idle(running))
+    assert stage.ran() == [(second, "print('b')")]
+    record = stage.runtime.execution(third)
+    assert record is not None
+    assert (record.status, record.reason) == ("lost", SOURCE_GONE)
+
+
+class Batch:
+    """The first daemon: a batch of three of which the first runs."""
+
+    def __init__(self, *, allow_errors: bool) -> None:
+        self.stage = Stage()
+        self.peer = self.stage.peer()
+        for name in ("a", "b", "c"):
+            heads = self.peer.add_cell(name, f"print({name!r})")
+        token = self.stage.ask(
+            rpc.ExecuteAll(
+                document=DOCUMENT,
+                batch_id=self.stage.new_id(),
+                required_heads=heads,
+                allow_errors=allow_errors,
+            )
+        )
+        self.ids = [each.execution_id for each in self.stage.answer(token).executions]
+        self.stage.kernel_ready()
+        assert [each for each, _ in self.stage.ran()] == self.ids[:1]
+
+    def then(self) -> Stage:
+        living = LivingKernel(7, "python3", INFO, self.ids[0], AWAY_SINCE_S)
+        return Stage(seed=1, opening=replace(stored(self.stage), kernel=living))
+
+
+@pytest.mark.parametrize("allow_errors", [False, True])
+def test_the_rest_of_a_batch_goes_on_or_ends_as_it_would_have(allow_errors: bool) -> None:
+    before = Batch(allow_errors=allow_errors)
+    first, *rest = before.ids
+    stage = before.then()
+    stage.kernel_says(ExecuteReply(first, "error", 1), Idle(first))
+    if not allow_errors:
+        assert stage.ran() == []
+        assert ended(stage) == {first: "error"} | dict.fromkeys(rest, "cancelled")
+        return
+    for _ in rest:
+        stage.kernel_finishes()
+    assert [each for each, _ in stage.ran()] == rest
+
+
+@pytest.mark.parametrize("allow_errors", [False, True])
+def test_a_batch_that_has_lost_a_cell_goes_on_only_if_it_goes_on_after_errors(
+    allow_errors: bool,
+) -> None:
+    before = Batch(allow_errors=allow_errors)
+    first, second, third = before.ids
+    before.peer.edit(DeleteCell("b"))
+    stage = before.then()
+    assert ended(stage)[second] == "lost"
+    stage.kernel_says(ExecuteReply(first, "ok", 1), Idle(first))
+    if allow_errors:
+        assert [each for each, _ in stage.ran()] == [third]
+    else:
+        assert stage.ran() == []
+        assert ended(stage)[third] == "cancelled"
+
+
+@given(st.randoms(use_true_random=False))
+def test_wherever_the_daemon_is_killed_each_execution_runs_at_most_once_and_ends_once(
+    dice: random.Random,
+) -> None:
+    """And in the order of admission, with the text that was accepted."""
+    stage = Stage(seed=dice.randrange(1000))
+    peer = stage.peer()
+    for name in "abc":
+        peer.add_cell(name, f"{name}0")
+    stage.ask(rpc.StartKernel(document=DOCUMENT))
+    stage.kernel_ready()
+    asked_for: dict[str, None] = {}
+    given_in: list[list[tuple[str, str]]] = []
+    stage.holds_disk = True
+    for life in range(3):
+        for _ in range(dice.randrange(12)):
+            _act(stage, peer, dice)
+        for persist in stage.persists:
+            for record in persist.records:
+                if isinstance(record, ExecutionAccepted) and record.runs_as == record.execution_id:
+                    asked_for.setdefault(record.execution_id)
+        given_in.append(stage.ran())
+        ids_given = [each for ran in given_in for each, _ in ran]
+        last = ids_given[-1] if ids_given else None
+        opening = stored(stage)
+        asked_for = {each: None for each in asked_for if each in opening.taken}
+        living = LivingKernel(7, "python3", INFO, last, AWAY_SINCE_S)
+        stage = Stage(seed=100 + life, opening=replace(opening, kernel=living))
+        peer = stage.peer()
+        stage.holds_disk = life < 1
+    while stage.room.kernel_state.status == "busy":
+        _kernel_ends(stage, "ok")
+    given_in.append(stage.ran())
+    ids_given = [each for ran in given_in for each, _ in ran]
+    assert len(ids_given) == len(set(ids_given))
+    order = list(asked_for)
+    assert ids_given == sorted(ids_given, key=order.index)
+    assert all(stage.runtime.status(each) in TERMINAL for each in order)
+    for execution_id, code in (each for ran in given_in for each in ran):
+        shown = stage.runtime.execution(execution_id)
+        assert shown is not None
+        assert shown.source_sha256 == hashlib.sha256(code.encode()).hexdigest()
+
+
+def _kernel_ends(stage: Stage, status: str) -> None:
+    running = stage.room._executions.queue.running
+    assert running is not None, "the kernel is busy"
+    execution_id = running.execution_id
+    stage.kernel_says(ExecuteReply(execution_id, status, 1), Idle(execution_id))
+
+
+def _act(stage: Stage, peer: Peer, dice: random.Random) -> None:
+    """Something happens: an edit, an execution, a batch, an interrupt, the kernel, the disk."""
+    match dice.randrange(7):
+        case 0:
+            cell_id = dice.choice(peer.notebook.order())
+            peer.edit(UpdateSource(cell_id, f"{cell_id}{dice.randrange(1000)}"))
+        case 1 | 2:
+            stage.ask(
+                rpc.Execute(
+                    document=DOCUMENT,
+                    cell_id=dice.choice(peer.notebook.order()),
+                    execution_id=stage.new_id(),
+                    source="latest",
+                )
+            )
+        case 3:
+            stage.ask(
+                rpc.ExecuteAll(
+                    document=DOCUMENT,
+                    batch_id=stage.new_id(),
+                    source="latest",
+                    allow_errors=dice.random() < 0.5,
+                )
+            )
+        case 4:
+            stage.disk(dice.randrange(1, 4))
+        case 5:
+            if stage.room.kernel_state.status == "busy":
+                _kernel_ends(stage, dice.choice(["ok", "ok", "error"]))
+        case _:
+            if dice.random() < 0.3:
+                stage.ask(rpc.Interrupt(document=DOCUMENT))
+    stage.wait(dice.choice([0.0, 0.05]))
 
 
 def test_what_ended_unheard_is_lost_with_the_reason() -> None:
@@ -157,7 +353,7 @@ def test_what_ended_unheard_is_lost_with_the_reason() -> None:
     assert record is not None
     assert (record.status, record.reason) == ("lost", "nobody knows how it ended")
     assert ended(stage)[running] == "lost"
-    assert stage.room.kernel_state.status == "idle"
+    assert stage.room.kernel_state.status == "busy", "what waited goes on"
 
 
 def test_a_kernel_that_died_meanwhile_ends_what_it_ran_with_the_cause() -> None:

@@ -66,6 +66,8 @@ _SCALARS = (
     "started_s",
     "finished_s",
     "batch_id",
+    "stops_batch",
+    "may_raise",
 )
 
 
@@ -87,6 +89,10 @@ class ExecutionRecord:
     outputs: tuple[dict[str, Any], ...] = ()
     """In the document's form (see `forms`)."""
     batch_id: str | None = None
+    stops_batch: bool = False
+    """Whether its failure cancels the rest of its batch."""
+    may_raise: bool = False
+    """Whether an error in it is no such failure."""
 
 
 class RuntimeReader:
@@ -169,6 +175,8 @@ class RuntimeReader:
             started_s=_seconds(fields.get("started_s")),
             finished_s=_seconds(fields.get("finished_s")),
             batch_id=_optional(fields.get("batch_id"), str),
+            stops_batch=fields.get("stops_batch") is True,
+            may_raise=fields.get("may_raise") is True,
         )
 
 
@@ -271,7 +279,7 @@ class RuntimeDocument:
         written = self._executions.new_map(record.execution_id)
         for name in _SCALARS:
             value = getattr(record, name)
-            if value is not None:
+            if value is not None and value is not False:
                 written.set(name, value)
         outputs = written.new_list("outputs")
         for output in record.outputs:

@@ -36,7 +36,7 @@ from headway.core.room.effects import (
     ExecutionAccepted,
     ExecutionFinished,
 )
-from headway.core.room.queue import MAX_WAITING, Execution, Queue
+from headway.core.room.queue import BATCH_CANCELLED, MAX_WAITING, Execution, Queue
 from headway.core.wire import rpc
 from headway.errors import (
     BadRequest,
@@ -68,8 +68,6 @@ if TYPE_CHECKING:
     from headway.moments import Moment
 
 __all__ = ["Executions", "not_found"]
-
-BATCH_CANCELLED = "an earlier cell of the same run failed"
 
 
 class Executions:
@@ -181,6 +179,8 @@ class Executions:
                 status="queued",
                 queued_s=now.wall_s,
                 batch_id=execution.batch_id,
+                stops_batch=execution.stops_batch,
+                may_raise=execution.may_raise,
             )
             self._recorder.admitted(record, now)
             self.queue.admit(execution)

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 from headway.ids import CellId, ExecutionId
 
-__all__ = ["MAX_WAITING", "Execution", "Queue"]
+__all__ = ["BATCH_CANCELLED", "MAX_WAITING", "Execution", "Queue"]
+
+BATCH_CANCELLED = "an earlier cell of the same run failed"
 
 MAX_WAITING = 10_000
 """How many executions may wait in one notebook."""

@@ -386,10 +386,13 @@ class Room:
             self._ledger.record(FileRecorded(self.document, file.path, file.base_sha256, file.base))
         old = beginning.old_runtime or RuntimeReader.empty()
         self._documents.renew_runtime(old, self._kernel.state(), now)
-        inherited = Inheritance(self._ledger, self._recorder, self._kernel, self._executions.queue)
+        inherited = Inheritance(
+            self._ledger, self._recorder, self._kernel, self._executions.queue, self.notebook
+        )
         inherited.settle(opening, now)
         self._comms.begin(now)
         self._recorder.found_widgets(file.widgets, now, is_new=file.has_new_widgets)
+        self._executions.advance(now)
         self._file.found(self._recorder.found_in_file(beginning.from_file, now, file.runs))
         self._recorder.flush(now)
         if not file.is_behind:
