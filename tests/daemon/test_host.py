@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import time
 from typing import Any
 
 from daemon_world import LIMIT_S, FakeRoom, World, join, obliging, reserved, running
+from file_content import got, put
 from headway.core.kernel.events import Stream
 from headway.core.room.effects import (
     Answer,
@@ -162,16 +164,16 @@ def test_a_file_is_written_and_the_room_hears_of_it_either_way() -> None:
     async def scenario() -> None:
         async with running(writing) as world:
             await world.known()
-            await world.files.replace("/b.ipynb", b"{}", None)
+            await put(world.files, "/b.ipynb", b"{}", None)
             host = await world.service.rooms.load("nb-1")
             host.arrive(1, "ada", "test")
             room = world.rooms["nb-1"]
             await room.until(lambda room: len(room.inputs) == 3)
             assert room.seen(FileWritten)[0].token == 1
             assert not room.seen(FileWriteFailed)
-            content = await world.files.read("/a.ipynb")
+            content = await got(world.files, "/a.ipynb")
             assert content is not None
-            assert content.sha256 == room.seen(FileWritten)[0].sha256
+            assert hashlib.sha256(content).hexdigest() == room.seen(FileWritten)[0].sha256
 
     asyncio.run(scenario())
 

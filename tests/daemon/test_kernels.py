@@ -33,6 +33,7 @@ class Stub:
         self.info = KernelInfo("python")
         self.asked: list[Any] = []
         self.interrupted = 0
+        self.holds: list[bool] = []
         self.stopped = 0
 
     def ask(self, request: Any) -> None:
@@ -41,6 +42,9 @@ class Stub:
     def hear_anew(self, events: Any, ended: Any) -> str | None:
         del events, ended
         return None
+
+    def hold(self, *, holds: bool) -> None:
+        self.holds.append(holds)
 
     async def interrupt(self) -> None:
         self.interrupted += 1

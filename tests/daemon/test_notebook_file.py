@@ -5,7 +5,9 @@ import hashlib
 import json
 from typing import Any
 
+from file_content import image, put
 from headway.core.document import mime
+from headway.core.document.file_image import named_sha256
 from headway.core.room.effects import ReadFile, WriteFile
 from headway.core.room.inputs import FileSeen, FileUnseen, FileWriteFailed, FileWritten
 from headway.daemon.notebook_file import read_notebook, write_notebook
@@ -32,8 +34,8 @@ def notebook(*outputs: dict[str, Any]) -> dict[str, Any]:
 def write(
     content: dict[str, Any], *, there: bytes | None = None, expected: str | None = None
 ) -> tuple[FileWritten | FileWriteFailed, MemoryFiles]:
-    async def note(sha256: str, content: bytes) -> None:
-        assert hashlib.sha256(content).hexdigest() == sha256
+    async def note(sha256: str, image: bytes) -> None:
+        assert named_sha256(image) == sha256
 
     async def scenario() -> tuple[FileWritten | FileWriteFailed, MemoryFiles]:
         async with asyncio.timeout(10):
@@ -41,26 +43,28 @@ def write(
             await blobs.put(SHA, PNG)
             await blobs.put(TEXT, b"first part, ")
             if there is not None:
-                await files.replace("/a.ipynb", there, None)
-            effect = WriteFile(7, "/a.ipynb", content, expected)
+                await put(files, "/a.ipynb", there, None)
+            like = None if there is None else image(there)
+            effect = WriteFile(7, "/a.ipynb", content, expected, like)
             return await write_notebook(effect, files, blobs, note), files
 
     return asyncio.run(scenario())
 
 
 def test_blobs_are_put_in_their_places_and_the_bytes_are_reported() -> None:
-    image = {
+    picture = {
         "output_type": "display_data",
         "data": {"image/png": mime.BlobPart(SHA, "image/png")},
         "metadata": {},
     }
     text = mime.JoinedText((mime.BlobPart(TEXT, "text/plain"), "second part"))
     stream = {"output_type": "stream", "name": "stdout", "text": text}
-    written, _ = write(notebook(image, stream))
+    written, files = write(notebook(picture, stream))
     assert isinstance(written, FileWritten)
     assert (written.token, written.path, written.changed) == (7, "/a.ipynb", True)
-    assert written.sha256 == hashlib.sha256(written.content).hexdigest()
-    shown = json.loads(written.content)["cells"][0]["outputs"]
+    content = files.contents["/a.ipynb"]
+    assert written.sha256 == hashlib.sha256(content).hexdigest()
+    shown = json.loads(content)["cells"][0]["outputs"]
     assert shown[0]["data"]["image/png"].strip() == "iVBORw0K"
     assert "".join(shown[1]["text"]) == "first part, second part"
 
@@ -84,11 +88,14 @@ def test_a_file_that_another_program_changed_is_left_alone() -> None:
 
 
 def test_a_file_that_holds_the_notebook_already_is_not_touched() -> None:
-    first, _ = write(notebook())
-    assert isinstance(first, FileWritten)
-    again, _ = write(notebook(), there=first.content, expected=first.sha256)
-    assert isinstance(again, FileWritten)
-    assert (again.changed, again.content) == (False, first.content)
+    _, files = write(notebook())
+    for indent in (1, 3):
+        there = json.dumps(json.loads(files.contents["/a.ipynb"]), indent=indent).encode()
+        expected = hashlib.sha256(there).hexdigest()
+        again, touched = write(notebook(), there=there, expected=expected)
+        assert isinstance(again, FileWritten)
+        assert (again.changed, again.content) == (False, image(there))
+        assert touched.contents["/a.ipynb"] == there
 
 
 def test_what_is_no_json_is_a_failure_and_not_a_crash() -> None:
@@ -96,15 +103,18 @@ def test_what_is_no_json_is_a_failure_and_not_a_crash() -> None:
     assert isinstance(failed, FileWriteFailed)
 
 
-def look(files: MemoryFiles) -> FileSeen | FileUnseen:
-    return asyncio.run(read_notebook(ReadFile(3, "/a.ipynb"), files))
+def look(files: MemoryFiles, known: str | None = None) -> FileSeen | FileUnseen:
+    return asyncio.run(read_notebook(ReadFile(3, "/a.ipynb", known), files, MemoryBlobs()))
 
 
-def test_a_look_gives_the_bytes_and_their_hash_or_that_there_is_no_file() -> None:
+def test_a_look_gives_the_image_and_its_hash_or_that_there_is_no_file() -> None:
     files = MemoryFiles()
     assert look(files) == FileSeen(3, None, None)
     files.contents["/a.ipynb"] = b"{}"
-    assert look(files) == FileSeen(3, b"{}", hashlib.sha256(b"{}").hexdigest())
+    sha256 = hashlib.sha256(b"{}").hexdigest()
+    assert look(files) == FileSeen(3, image(b"{}"), sha256)
+    assert look(files, known="0" * 64) == FileSeen(3, image(b"{}"), sha256)
+    assert look(files, known=sha256) == FileSeen(3, None, sha256)
 
 
 def test_a_look_at_what_cannot_be_read_gives_the_error() -> None:

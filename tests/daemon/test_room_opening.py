@@ -57,7 +57,7 @@ def test_a_file_that_is_new_to_us_becomes_the_notebook() -> None:
 
 
 def test_a_file_that_is_no_notebook_is_named_in_the_refusal() -> None:
-    file = FileContent(b"not json", "0" * 64)
+    file = FileContent(None, "0" * 64, NotebookUnreadable("The file is not JSON."))
     with pytest.raises(NotebookUnreadable, match=r"/plans\.ipynb was not opened") as refused:
         open_room(stored(path="/plans.ipynb"), file, os.urandom, NOW)
     assert "not JSON" in str(refused.value)
@@ -65,7 +65,7 @@ def test_a_file_that_is_no_notebook_is_named_in_the_refusal() -> None:
 
 
 def test_a_known_notebook_whose_file_is_no_notebook_opens_without_it_and_says_so() -> None:
-    file = FileContent(b"not json", "0" * 64)
+    file = FileContent(None, "0" * 64, NotebookUnreadable("The file is not JSON."))
     opened = open_room(stored(*history(2), path="/plans.ipynb"), file, os.urandom, NOW)
     assert isinstance(opened.refused_file, NotebookUnreadable)
     summary = opened.room.summary()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from daemon_world import World, running
+from file_content import got, put
 from headway.core.room.inputs import FileTouched, Tick
 from headway.daemon import rooms as rooms_module
 from headway.daemon.rooms import Rooms, resolve_path
@@ -74,7 +75,7 @@ def test_a_path_without_file_or_history_is_not_made_unless_asked() -> None:
 
 def test_a_notebook_is_not_created_where_one_is() -> None:
     async def scenario(world: World, rooms: Rooms) -> None:
-        await world.files.replace("/there.ipynb", b"{}", None)
+        await put(world.files, "/there.ipynb", b"{}", None)
         with pytest.raises(FileError, match="already"):
             await rooms.create("/there.ipynb")
         made = await rooms.create("/new.ipynb")
@@ -150,7 +151,7 @@ def test_a_file_that_is_no_notebook_leaves_no_trace_and_may_be_tried_again() -> 
             raise NotebookUnreadable("That is no notebook.", path="/bad.ipynb")
 
         world.opening = unreadable
-        await world.files.replace("/bad.ipynb", b"not a notebook", None)
+        await put(world.files, "/bad.ipynb", b"not a notebook", None)
         for _ in range(2):
             with pytest.raises(NotebookUnreadable):
                 await rooms.open_path("/bad.ipynb", create=True)
@@ -172,13 +173,13 @@ def test_a_known_notebook_whose_file_is_broken_opens_from_its_history() -> None:
 
         world.opening = unreadable
         await world.known("nb-1", "/a.ipynb")
-        await world.files.replace("/a.ipynb", b"half a note", None)
+        await put(world.files, "/a.ipynb", b"half a note", None)
         host, created = await rooms.open_path("/a.ipynb", create=True)
         assert (host.document, created) == ("nb-1", False)
         assert files[1:] == [None]
-        content = await world.files.read("/a.ipynb")
+        content = await got(world.files, "/a.ipynb")
         assert content is not None
-        assert content.content == b"half a note"
+        assert content == b"half a note"
 
     run(scenario)
 

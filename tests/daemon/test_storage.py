@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from headway.core.room.effects import Compact, Persist, StoreBlob, UpdateStored
 from headway.core.room.inputs import Persisted, PersistFailed
-from headway.daemon.storage import Backlog, StorageLane
+from headway.daemon.storage import BLOBS_AT_ONCE, LANE_MAX_BYTES, Backlog, StorageLane
 from headway.edges.memory import MemoryBlobs, MemoryStore
 from headway.errors import StoreFailed
 
@@ -41,7 +41,10 @@ class Lane:
         self.blobs = SlowBlobs()
         self.backlog = Backlog(self.store, max_bytes=100)
         self.settled: list[Persisted | PersistFailed] = []
-        self.lane = StorageLane(self.store, self.blobs, self.backlog, self.settled.append)
+        self.pressed: list[bool] = []
+        self.lane = StorageLane(
+            self.store, self.blobs, self.backlog, self.settled.append, self.pressed.append
+        )
 
     def persist(self, token: int, content: bytes = b"x") -> None:
         self.lane.persist(Persist(token, (UpdateStored(NB, content),)))
@@ -103,12 +106,30 @@ def test_blobs_that_follow_one_another_are_written_together_up_to_a_bound() -> N
         for number in range(20):
             lane.blob(bytes([number]))
         lane.persist(1)
-        while lane.blobs.most_at_once < 8:
+        while lane.blobs.most_at_once < BLOBS_AT_ONCE:
             await asyncio.sleep(0)
         lane.blobs.may_finish.set()
         await lane.lane.wait_until_empty()
-        assert lane.blobs.most_at_once == 8
+        assert lane.blobs.most_at_once == BLOBS_AT_ONCE
         assert lane.tokens == [1]
+
+    run(scenario)
+
+
+def test_a_lane_tells_when_more_waits_than_it_may_and_when_no_longer() -> None:
+    async def scenario(lane: Lane) -> None:
+        lane.blob(b"1" * (LANE_MAX_BYTES // 2))
+        assert lane.pressed == []
+        lane.blob(b"2" * (LANE_MAX_BYTES // 2 + 1))
+        lane.blob(b"3")
+        assert lane.pressed == [True]
+        lane.blobs.may_finish.set()
+        await lane.lane.wait_until_empty()
+        assert lane.pressed == [True, False]
+        lane.blobs.error = StoreFailed("The disk is full.")
+        lane.blob(b"4" * (LANE_MAX_BYTES + 1))
+        await lane.lane.wait_until_empty()
+        assert lane.pressed == [True, False, True, False]
 
     run(scenario)
 

@@ -83,7 +83,7 @@ def test_whatever_is_put_while_it_is_being_removed_is_there_afterwards(tmp_path:
     for data in reversed(contents):
         blobs.put_now(name_of(data), data)
     remover.join(10)
-    assert [blobs._get_now(name) for name in names] == contents
+    assert [blobs.get_now(name) for name in names] == contents
 
 
 @pytest.mark.parametrize("content", [b"damaged!", b""])

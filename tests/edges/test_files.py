@@ -19,10 +19,11 @@ from typing import TypeVar
 
 import pytest
 
+from file_content import got, put
 from headway.edges import files as files_module
 from headway.edges.files import TEMPORARY_PREFIX, DiskFiles
 from headway.edges.memory import MemoryFiles
-from headway.edges.ports import FileContent, Files
+from headway.edges.ports import Files
 from headway.errors import FileChanged, FileNotWritable, NotebookUnreadable
 
 T = TypeVar("T")
@@ -60,51 +61,51 @@ def path(tmp_path: Path) -> str:
 
 
 def test_a_file_that_is_not_there_is_none(files: Files, path: str) -> None:
-    assert run(files.read(path)) is None
+    assert run(got(files, path)) is None
 
 
 def test_a_new_file_holds_what_was_written(files: Files, path: str) -> None:
-    assert run(files.replace(path, NEW, None)) is True
-    assert run(files.read(path)) == FileContent(NEW, sha_of(NEW))
+    assert run(put(files, path, NEW, None)) is True
+    assert run(got(files, path)) == NEW
 
 
 def test_a_known_file_is_replaced(files: Files, path: str) -> None:
-    run(files.replace(path, OLD, None))
-    assert run(files.replace(path, NEW, sha_of(OLD))) is True
-    assert run(files.read(path)) == FileContent(NEW, sha_of(NEW))
+    run(put(files, path, OLD, None))
+    assert run(put(files, path, NEW, sha_of(OLD))) is True
+    assert run(got(files, path)) == NEW
 
 
 @pytest.mark.parametrize("expected", [None, sha_of(OLD), sha_of(NEW)])
 def test_writing_what_is_there_already_changes_nothing_whatever_was_expected(
     files: Files, path: str, expected: str | None
 ) -> None:
-    run(files.replace(path, NEW, None))
-    assert run(files.replace(path, NEW, expected)) is False
+    run(put(files, path, NEW, None))
+    assert run(put(files, path, NEW, expected)) is False
 
 
 @pytest.mark.parametrize("expected", [None, sha_of(OLD)])
 def test_a_file_of_another_program_is_never_overwritten(
     files: Files, path: str, expected: str | None
 ) -> None:
-    run(files.replace(path, FOREIGN, None))
+    run(put(files, path, FOREIGN, None))
     with pytest.raises(FileChanged) as caught:
-        run(files.replace(path, NEW, expected))
+        run(put(files, path, NEW, expected))
     assert caught.value.data == {"path": path, "found_sha256": sha_of(FOREIGN)}
-    assert run(files.read(path)) == FileContent(FOREIGN, sha_of(FOREIGN))
+    assert run(got(files, path)) == FOREIGN
 
 
 def test_a_file_that_was_removed_is_not_made_again_unasked(files: Files, path: str) -> None:
     with pytest.raises(FileChanged) as caught:
-        run(files.replace(path, NEW, sha_of(OLD)))
+        run(put(files, path, NEW, sha_of(OLD)))
     assert caught.value.data["found_sha256"] is None
-    assert run(files.read(path)) is None
+    assert run(got(files, path)) is None
 
 
 def test_the_memory_files_refuse_as_they_are_told() -> None:
     files = MemoryFiles()
     files.refusals["/a"] = FileNotWritable("The disk is full.", path="/a")
     with pytest.raises(FileNotWritable, match="full"):
-        run(files.replace("/a", NEW, None))
+        run(put(files, "/a", NEW, None))
 
 
 def test_permission_bits_survive_and_new_files_follow_the_umask(tmp_path: Path) -> None:
@@ -113,8 +114,8 @@ def test_permission_bits_survive_and_new_files_follow_the_umask(tmp_path: Path) 
     kept.chmod(0o664)
     before = os.umask(0o027)
     try:
-        run(DiskFiles().replace(str(kept), NEW, sha_of(OLD)))
-        run(DiskFiles().replace(str(fresh), NEW, None))
+        run(put(DiskFiles(), str(kept), NEW, sha_of(OLD)))
+        run(put(DiskFiles(), str(fresh), NEW, None))
     finally:
         os.umask(before)
     assert stat.S_IMODE(kept.stat().st_mode) == 0o664
@@ -125,8 +126,8 @@ def test_a_symbolic_link_stays_one_and_its_target_is_written(tmp_path: Path) -> 
     (tmp_path / "far").mkdir()
     target, link = tmp_path / "far" / "target.ipynb", tmp_path / "link.ipynb"
     link.symlink_to(target)
-    assert run(DiskFiles().replace(str(link), OLD, None)) is True
-    assert run(DiskFiles().replace(str(link), NEW, sha_of(OLD))) is True
+    assert run(put(DiskFiles(), str(link), OLD, None)) is True
+    assert run(put(DiskFiles(), str(link), NEW, sha_of(OLD))) is True
     assert link.is_symlink()
     assert target.read_bytes() == NEW
     assert leftovers(tmp_path) == leftovers(tmp_path / "far") == []
@@ -154,7 +155,7 @@ def test_what_cannot_be_written_is_refused_with_advice_and_leaves_nothing(
     os.mkfifo(tmp_path / "fifo")
     before = names_in(tmp_path)
     with pytest.raises(FileNotWritable) as caught:
-        run(DiskFiles().replace(f"{tmp_path}/{name}", NEW, None))
+        run(put(DiskFiles(), f"{tmp_path}/{name}", NEW, None))
     assert caught.value.data["reason"] == errno.errorcode[reason]
     assert caught.value.data["transient"] is False
     assert "cannot be written: " in caught.value.message
@@ -162,7 +163,7 @@ def test_what_cannot_be_written_is_refused_with_advice_and_leaves_nothing(
     assert names_in(tmp_path) == before
     if reason != errno.ENOENT:
         with pytest.raises(NotebookUnreadable, match="cannot be read: "):
-            run(DiskFiles().read(f"{tmp_path}/{name}"))
+            run(got(DiskFiles(), f"{tmp_path}/{name}"))
 
 
 def test_a_file_too_large_to_hold_is_not_read(
@@ -171,7 +172,7 @@ def test_a_file_too_large_to_hold_is_not_read(
     monkeypatch.setattr(files_module, "MAX_FILE_BYTES", 3)
     (tmp_path / "a").write_bytes(b"1234")
     with pytest.raises(NotebookUnreadable, match="Make it smaller"):
-        run(DiskFiles().read(str(tmp_path / "a")))
+        run(got(DiskFiles(), str(tmp_path / "a")))
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_other_and_the_next_write_works(
@@ -184,12 +185,12 @@ def test_a_full_disk_leaves_the_old_file_and_no_other_and_the_next_write_works(
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
     try:
         with pytest.raises(FileNotWritable):
-            run(files.replace(str(path), large, sha_of(OLD)))
+            run(put(files, str(path), large, sha_of(OLD)))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_bytes() == OLD
     assert names_in(tmp_path) == ["a.ipynb"]
-    assert run(files.replace(str(path), large, sha_of(OLD))) is True
+    assert run(put(files, str(path), large, sha_of(OLD))) is True
 
 
 def test_a_write_during_ours_is_seen_before_the_rename(
@@ -205,11 +206,11 @@ def test_a_write_during_ours_is_seen_before_the_rename(
 
     monkeypatch.setattr(os, "fsync", fsync_while_another_writes)
     with pytest.raises(FileChanged):
-        run(DiskFiles().replace(str(path), NEW, sha_of(OLD)))
+        run(put(DiskFiles(), str(path), NEW, sha_of(OLD)))
     assert path.read_bytes() == FOREIGN
     path.unlink()
     with pytest.raises(FileChanged):
-        run(DiskFiles().replace(str(path), NEW, None))
+        run(put(DiskFiles(), str(path), NEW, None))
     assert path.read_bytes() == FOREIGN
     assert names_in(tmp_path) == ["a.ipynb"]
 
@@ -240,7 +241,7 @@ def test_a_file_renamed_into_place_in_the_last_instant_is_put_back(
     other.write_bytes(FOREIGN)
     in_the_last_instant(monkeypatch, lambda: void(other.rename(path)))
     with pytest.raises(FileChanged):
-        run(DiskFiles().replace(str(path), NEW, sha_of(OLD)))
+        run(put(DiskFiles(), str(path), NEW, sha_of(OLD)))
     assert path.read_bytes() == FOREIGN
     assert names_in(tmp_path) == ["a.ipynb"]
 
@@ -252,7 +253,7 @@ def test_a_file_written_in_place_in_the_last_instant_is_put_back(
     path.write_bytes(OLD)
     in_the_last_instant(monkeypatch, lambda: void(path.write_bytes(FOREIGN)))
     with pytest.raises(FileChanged):
-        run(DiskFiles().replace(str(path), NEW, sha_of(OLD)))
+        run(put(DiskFiles(), str(path), NEW, sha_of(OLD)))
     assert path.read_bytes() == FOREIGN
 
 
@@ -263,7 +264,7 @@ def test_a_file_removed_in_the_last_instant_is_not_brought_back(
     path.write_bytes(OLD)
     in_the_last_instant(monkeypatch, path.unlink)
     with pytest.raises(FileChanged):
-        run(DiskFiles().replace(str(path), NEW, sha_of(OLD)))
+        run(put(DiskFiles(), str(path), NEW, sha_of(OLD)))
     assert names_in(tmp_path) == []
 
 
@@ -273,10 +274,10 @@ def test_a_file_that_another_program_is_writing_is_left_to_it(tmp_path: Path) ->
     path.write_bytes(OLD)
     with path.open("r+b") as writing:
         with pytest.raises(FileChanged):
-            run(DiskFiles().replace(str(path), NEW, sha_of(OLD)))
+            run(put(DiskFiles(), str(path), NEW, sha_of(OLD)))
         writing.write(FOREIGN)
     assert path.read_bytes() == FOREIGN
-    assert run(DiskFiles().replace(str(path), NEW, sha_of(FOREIGN))) is True
+    assert run(put(DiskFiles(), str(path), NEW, sha_of(FOREIGN))) is True
 
 
 def test_a_system_that_cannot_exchange_files_replaces_them(
@@ -285,7 +286,7 @@ def test_a_system_that_cannot_exchange_files_replaces_them(
     monkeypatch.setattr(files_module, "_renameat2", None)
     path = tmp_path / "a.ipynb"
     path.write_bytes(OLD)
-    assert run(DiskFiles().replace(str(path), NEW, sha_of(OLD))) is True
+    assert run(put(DiskFiles(), str(path), NEW, sha_of(OLD))) is True
     assert path.read_bytes() == NEW
     assert names_in(tmp_path) == ["a.ipynb"]
 
@@ -295,7 +296,7 @@ def test_of_many_that_create_one_file_exactly_one_succeeds(tmp_path: Path) -> No
     contents = [b"%d" % number * 1000 for number in range(8)]
 
     async def scenario() -> list[bool | BaseException]:
-        attempts = [DiskFiles().replace(path, content, None) for content in contents]
+        attempts = [put(DiskFiles(), path, content, None) for content in contents]
         return await asyncio.gather(*attempts, return_exceptions=True)
 
     outcomes = run(scenario())
@@ -321,7 +322,7 @@ def test_a_reader_never_sees_a_part_of_a_file(tmp_path: Path) -> None:
     files = DiskFiles()
     try:
         for old, new in pairwise(versions):
-            run(files.replace(str(path), new, sha_of(old)))
+            run(put(files, str(path), new, sha_of(old)))
     finally:
         finished.set()
         reader.join(timeout=10)
@@ -336,9 +337,10 @@ def test_leftovers_of_a_killed_process_are_removed_and_those_in_use_are_not(
     abandoned.write_bytes(b"half")
     unrelated = tmp_path / f"{TEMPORARY_PREFIX}notes.txt"
     unrelated.write_bytes(b"mine")
-    with files_module._Temporary(tmp_path, None) as in_use:
-        run(DiskFiles().replace(str(tmp_path / "a.ipynb"), NEW, None))
-        assert in_use.path.exists()
+    in_use = files_module._Temporary(tmp_path, None)
+    run(put(DiskFiles(), str(tmp_path / "a.ipynb"), NEW, None))
+    assert in_use.path.exists()
+    in_use.remove()
     assert not abandoned.exists()
     assert unrelated.exists()
 
@@ -350,9 +352,12 @@ from headway.errors import HeadwayError
 
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 
+async def ready(sha256):
+    return True
+
 for path, expected in ((sys.argv[1], None), (sys.argv[2], sys.argv[4]), (sys.argv[3], sys.argv[4])):
     try:
-        asyncio.run(DiskFiles().replace(path, b"new", expected))
+        asyncio.run(DiskFiles().replace(path, [b"new"], expected, ready))
     except HeadwayError as error:
         print(error.code, error.data["reason"])
 """

@@ -27,6 +27,7 @@ from headway.core.kernel.events import (
     QuestionReply,
     Stream,
 )
+from headway.core.kernel.jupyter import STREAM_CHARACTERS
 from headway.core.room.effects import (
     CompleteRequest,
     ExecuteRequest,
@@ -295,6 +296,24 @@ def test_a_flood_while_nobody_reads_loses_nothing(
         os.close(writing)
         await heard.finished("e")
         assert heard.text().split() == [str(number) for number in range(lines)]
+
+    play(scenario)
+
+
+def test_a_large_text_comes_in_pieces_and_waits_while_it_is_not_wanted() -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        count = 300 * STREAM_CHARACTERS
+        kernel.hold(holds=True)
+        kernel.ask(ExecuteRequest("e1", f"import sys\n_ = sys.stdout.write('x' * {count})"))
+        await heard.until(lambda: any(isinstance(e, ExecuteReply) for e in heard.events))
+        assert heard.text() == ""
+        assert Idle("e1") not in heard.events
+        kernel.hold(holds=False)
+        await heard.finished("e1")
+        texts = [e.text for e in heard.events if isinstance(e, Stream)]
+        assert max(map(len, texts)) == STREAM_CHARACTERS
+        assert heard.text() == "x" * count
 
     play(scenario)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 import msgspec
 
-from headway.core.document import mime, nbformat
+from file_content import written
 from headway.core.room.effects import (
     Answer,
     AskKernel,
@@ -348,21 +348,21 @@ class Daemon:
             error: HeadwayError = FileNotWritable("The simulated folder refused.")
             self.feed(FileWriteFailed(effect.token, error))
             return
-        notebook = mime.resolve(effect.notebook, self.disk.blobs.__getitem__)
-        content = nbformat.serialize(notebook, current)
+        blobs = self.disk.blobs
+        content, image = written(effect.notebook, effect.like, blobs.__getitem__, current)
         changed = content != current
         if changed and actual != effect.expected_sha256:
             error = FileChanged("Another program wrote the simulated file.")
             self.feed(FileWriteFailed(effect.token, error))
             return
         # The intention is durable before the file is touched; a crash may come between.
-        self.disk.intended = content
+        self.disk.intended = image
         replace = self._lives(self._replace)
         delay_s = self.world.options.disk_s * self.dice.uniform(0, 1)
-        self.world.timeline.after(delay_s, lambda: replace(effect, content, changed))
+        self.world.timeline.after(delay_s, lambda: replace(effect, content, image, changed))
 
-    def _replace(self, effect: WriteFile, content: bytes, changed: bool) -> None:
+    def _replace(self, effect: WriteFile, content: bytes, image: bytes, changed: bool) -> None:
         self.files[effect.path] = content
         self.world.hit("file written")
         sha256 = hashlib.sha256(content).hexdigest()
-        self.feed(FileWritten(effect.token, effect.path, sha256, changed, content))
+        self.feed(FileWritten(effect.token, effect.path, sha256, changed, image))

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from headway.core.room import compaction
 from headway.core.room.effects import ExecutionAccepted, Record
 from headway.core.sync.confirm import Confirmation
 from headway.edges import blobs, files, store_schema
+from headway.edges.ports import FileState
 from headway.edges.store import SqliteStore
 from headway.edges.store_rows import RowWriter
 from headway.edges.store_writer import Writer
@@ -121,17 +123,19 @@ def _unsynced_files() -> None:
 def _files_in_place() -> None:
     """A notebook file is written where it is."""
 
-    def replace(_self: Any, path: str, content: bytes, _expected: str | None) -> bool:
-        Path(path).write_bytes(content)
-        return True
+    def put_in_place(path: str, temporary: Any, _expected: str | None) -> FileState:
+        Path(path).write_bytes(temporary.path.read_bytes())
+        return FileState(temporary.sha256, changed=True)
 
-    _put(files.DiskFiles, "_replace_now", replace)
+    _put(files, "_put_in_place", put_in_place)
 
 
 def _half_written_files() -> None:
     """A write that takes only a part of what it is given is believed."""
 
-    def fill(self: Any, content: bytes) -> None:
+    def fill(self: Any, pieces: Iterable[bytes]) -> None:
+        content = b"".join(pieces)
+        self.sha256 = hashlib.sha256(content).hexdigest()
         try:
             os.write(self._descriptor, content)
         except OSError:

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
 
+from file_content import got, put
 from headway.core.room.effects import (
     ExecutionAccepted,
     ExecutionFinished,
@@ -57,8 +58,8 @@ class _Workload:
     async def run(self, seed: int, count: int) -> None:
         """Do every step. Raises HeadwayError when it cannot begin."""
         for name in FILES:
-            found = await self._files.read(self._path(name))
-            number = None if found is None else number_of(name, found.content)
+            found = await got(self._files, self._path(name))
+            number = None if found is None else number_of(name, found)
             self._versions[name] = number or 0
         for kind, about in steps(seed, count):
             if self._refusals > REFUSALS_BORNE:
@@ -118,15 +119,15 @@ class _Workload:
         known = hashlib.sha256(content(name, before)).hexdigest() if before else None
         version = before + 1
         operation = Operation("file", name=name, last=version)
-        writing = self._files.replace(self._path(name), content(name, version), known)
+        writing = put(self._files, self._path(name), content(name, version), known)
         if await self._ask(operation, writing):
             self._versions[name] = version
             return
         try:
-            found = await self._files.read(self._path(name))
+            found = await got(self._files, self._path(name))
         except HeadwayError:
             return
-        number = 0 if found is None else number_of(name, found.content)
+        number = 0 if found is None else number_of(name, found)
         _say({"broken": name} if number is None else {"found": name, "version": number})
         self._versions[name] = number or 0
 

@@ -126,8 +126,10 @@ class RoomHost:
         self.desk = desk
         self.outlets = outlets
         self.turns = turns
-        self.storage = StorageLane(outside.store, outside.blobs, backlog, self._on_stored)
         self.kernels = RoomKernels(room.document, outside.kernels, self.feed, self.spawn)
+        self.storage = StorageLane(
+            outside.store, outside.blobs, backlog, self._on_stored, self.kernels.hold
+        )
         self.peers: dict[int, None] = {}
         self.notices: tuple[rpc.Notice, ...] = ()
         self.refused_file: HeadwayError | None = None

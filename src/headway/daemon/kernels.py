@@ -70,6 +70,7 @@ class RoomKernels:
         self._feed = feed
         self._spawn = spawn
         self._slots: dict[int, _Slot] = {}
+        self._holds = False
 
     @property
     def count(self) -> int:
@@ -85,6 +86,7 @@ class RoomKernels:
     def take_up(self, survivor: Survivor) -> None:
         """A kernel of an earlier daemon is this room's; heard from `listen` on."""
         slot = _Slot(kernel=survivor.kernel, ready=True)
+        survivor.kernel.hold(holds=self._holds)  # whatever it was told before
         self._slots[survivor.living.incarnation] = slot
 
     def listen(self, survivor: Survivor) -> None:
@@ -99,6 +101,13 @@ class RoomKernels:
                 self._feed(KernelSaid(incarnation, events))
 
         survivor.ear.listen(said, lambda reason: self._on_ended(incarnation, slot, reason))
+
+    def hold(self, holds: bool) -> None:
+        """Let the kernels' events wait until told otherwise: the disk is slower than they are."""
+        self._holds = holds
+        for slot in self._slots.values():
+            if slot.kernel is not None:
+                slot.kernel.hold(holds=holds)
 
     def ask(self, effect: AskKernel) -> None:
         """Send a request; a kernel that is gone is not asked (its end was or will be told)."""
@@ -172,6 +181,7 @@ class RoomKernels:
     def _greet(self, incarnation: int, slot: _Slot, kernel: Kernel) -> None:
         self._feed(KernelReady(incarnation, kernel.info, kernel.name, kernel.display_name))
         slot.ready = True
+        kernel.hold(holds=self._holds)
         for events in slot.early_events:
             self._feed(KernelSaid(incarnation, events))
         slot.early_events.clear()

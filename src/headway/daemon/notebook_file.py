@@ -1,22 +1,20 @@
 """A notebook's file on the disk: written (blobs in their places, then bytes), and read.
 
-Floor 5. What the notebook holds and when it is written is the room's decision.
+Floor 5. What the notebook holds and when it is written is the room's decision. Both go piece by
+piece in a thread of their own; nobody ever holds the whole file.
 """
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Iterator
 
-from headway.core.document import mime, nbformat
+from headway.core.document.nbformat import FileScan, FileWriting
 from headway.core.room.effects import ReadFile, WriteFile
 from headway.core.room.inputs import FileSeen, FileUnseen, FileWriteFailed, FileWritten
-from headway.edges.ports import Blobs, Files
-from headway.errors import FileError, FileNotWritable, HeadwayError
+from headway.edges.ports import Blobs, FileContent, Files
+from headway.errors import FileError, FileNotWritable, HeadwayError, NotebookUnreadable
 
-__all__ = ["Note", "read_notebook", "write_notebook"]
+__all__ = ["Note", "read_notebook", "see_file", "write_notebook"]
 
 Note = Callable[[str, bytes], Awaitable[None]]
 
@@ -26,70 +24,108 @@ async def write_notebook(
 ) -> FileWritten | FileWriteFailed:
     """Do what the effect says; the answer is the input for the room. Raises nothing of ours.
 
-    `note` makes the SHA-256 and the bytes that the file is about to hold durable.
+    `note` makes the SHA-256 and the image of what the file is about to hold durable.
     """
+    writing = FileWriting(effect.notebook, effect.like, lambda sha256: _load(sha256, effect, blobs))
+
+    async def ready(sha256: str) -> bool:
+        if writing.says_the_same:
+            return False
+        await note(sha256, writing.image(sha256))
+        return True
+
     try:
-        found = await _collect_blobs(effect, blobs)
-        current = await files.read(effect.path)
-        like = None if current is None else current.content
-        content = await asyncio.to_thread(_render, effect.notebook, found, like)
-        sha256 = hashlib.sha256(content).hexdigest()
-        if content != like:
-            await note(sha256, content)
-        changed = await files.replace(effect.path, content, effect.expected_sha256)
+        pieces = _pieces(writing, effect.path)
+        state = await files.replace(effect.path, pieces, effect.expected_sha256, ready)
     except HeadwayError as error:
         return FileWriteFailed(effect.token, error)
-    except (OSError, ValueError, RecursionError) as error:
-        sentence = f"The notebook could not be written to {effect.path}: {error}"
-        return FileWriteFailed(effect.token, FileNotWritable(sentence, path=effect.path))
-    return FileWritten(effect.token, effect.path, sha256, changed, content)
+    # What stays as it is has the form that it had.
+    kept = effect.like is not None and not state.changed and state.sha256 == effect.expected_sha256
+    image = effect.like if kept else writing.image(state.sha256)
+    assert image is not None, "what is kept is known"
+    return FileWritten(effect.token, effect.path, state.sha256, state.changed, image)
 
 
-async def read_notebook(effect: ReadFile, files: Files) -> FileSeen | FileUnseen:
+async def read_notebook(effect: ReadFile, files: Files, blobs: Blobs) -> FileSeen | FileUnseen:
     """Do what the effect says; the answer is the input for the room. Raises nothing of ours."""
+    known = () if effect.known_sha256 is None else (effect.known_sha256,)
     try:
-        found = await files.read(effect.path)
+        found = await see_file(effect.path, known, files, blobs)
     except HeadwayError as error:
         return FileUnseen(effect.token, error)
     if found is None:
         return FileSeen(effect.token, None, None)
+    if found.unreadable is not None:
+        return FileUnseen(effect.token, found.unreadable)
     return FileSeen(effect.token, found.content, found.sha256)
 
 
-async def _collect_blobs(effect: WriteFile, blobs: Blobs) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    for sha256 in _blobs_in(effect.notebook):
-        if sha256 in found:
-            continue
-        data = await blobs.get(sha256)
-        if data is None:
-            raise FileError(
-                f"The file {effect.path} was not written: an output of the notebook "
-                f"(blob {sha256[:12]}) is missing from the store. Run its cell again.",
-                path=effect.path,
-                sha256=sha256,
-            )
-        found[sha256] = data
-    return found
+async def see_file(
+    path: str, known: Collection[str], files: Files, blobs: Blobs
+) -> FileContent | None:
+    """What is in a file; None if there is none. Raises NotebookUnreadable when it cannot be read.
+
+    Of a file whose SHA-256 is among `known` nothing else is read.
+    """
+    if known:
+        sha256 = await files.read(path, lambda _: None)
+        if sha256 is None:
+            return None
+        if sha256 in known:
+            return FileContent(None, sha256)
+    scanning = _Scanning(blobs)
+    sha256 = await files.read(path, scanning.take)
+    return None if sha256 is None else scanning.seen(sha256)
 
 
-def _blobs_in(notebook: dict[str, Any]) -> list[str]:
-    names: list[str] = []
-    pending: list[Any] = [notebook]
-    while pending:
-        match pending.pop():
-            case mime.BlobPart(sha256):
-                names.append(sha256)
-            case mime.JoinedText(parts):
-                pending.extend(parts)
-            case dict() as members:
-                pending.extend(members.values())
-            case list() | tuple() as items:
-                pending.extend(items)
-            case _:
-                pass
-    return names
+class _Scanning:
+    """Takes a file's bytes. What is no notebook is read to its end, to know its hash."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+        self._scan = FileScan()
+        self._error: NotebookUnreadable | None = None
+
+    def take(self, piece: bytes) -> None:
+        if self._error is not None:
+            return
+        try:
+            found = self._scan.feed(piece)
+        except NotebookUnreadable as error:
+            self._error = error
+            return
+        self._put(found)
+
+    def seen(self, sha256: str) -> FileContent:
+        if self._error is None:
+            try:
+                self._put(self._scan.end())
+            except NotebookUnreadable as error:
+                self._error = error
+        if self._error is not None:
+            return FileContent(None, sha256, self._error)
+        return FileContent(self._scan.image(sha256), sha256)
+
+    def _put(self, blobs: tuple[tuple[str, bytes], ...]) -> None:
+        for sha256, data in blobs:
+            self._blobs.put_now(sha256, data)
 
 
-def _render(notebook: dict[str, Any], found: dict[str, bytes], like: bytes | None) -> bytes:
-    return nbformat.serialize(mime.resolve(notebook, found.__getitem__), like)
+def _pieces(writing: FileWriting, path: str) -> Iterator[bytes]:
+    try:
+        yield from writing.pieces()
+    except (ValueError, RecursionError) as error:
+        sentence = f"The notebook could not be written to {path}: {error}"
+        raise FileNotWritable(sentence, path=path) from error
+
+
+def _load(sha256: str, effect: WriteFile, blobs: Blobs) -> bytes:
+    data = blobs.get_now(sha256)
+    if data is None:
+        raise FileError(
+            f"The file {effect.path} was not written: an output of the notebook "
+            f"(blob {sha256[:12]}) is missing from the store. Run its cell again.",
+            path=effect.path,
+            sha256=sha256,
+        )
+    return data

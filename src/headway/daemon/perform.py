@@ -6,6 +6,7 @@ Floor 5. What takes time runs as a job of the host and answers with an input.
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from headway.core.room.effects import (
@@ -25,6 +26,7 @@ from headway.core.room.effects import (
     StoreBlob,
     WriteFile,
 )
+from headway.core.room.inputs import FileWritten
 from headway.daemon.notebook_file import read_notebook, write_notebook
 
 if TYPE_CHECKING:
@@ -75,9 +77,13 @@ async def _write(effect: WriteFile, host: RoomHost) -> None:
         await host.outside.store.append([FileIntended(host.document, sha256, content)])
 
     async with contextlib.nullcontext() if effect.is_awaited else host.turns.turn():
+        begun_s = host.outside.clock.now().monotonic_s
         written = await write_notebook(effect, host.outside.files, host.outside.blobs, note)
+        took_s = host.outside.clock.now().monotonic_s - begun_s
+    if isinstance(written, FileWritten):
+        written = replace(written, took_s=took_s)
     host.feed(written)
 
 
 async def _read(effect: ReadFile, host: RoomHost) -> None:
-    host.feed(await read_notebook(effect, host.outside.files))
+    host.feed(await read_notebook(effect, host.outside.files, host.outside.blobs))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from headway.core.document.file_image import named_sha256
 from headway.core.room.opening import Opening
 from headway.core.room.room import Room
 from headway.daemon.host import OpenedRoom
@@ -47,7 +48,7 @@ def open_room(
         runtime_updates=stored.runtime_updates,
         base=stored.file_content,
         intended=stored.intended_content,
-        file=None if file is None else file.content,
+        file=_image_of(stored, file),
         taken=stored.taken,
         horizon_ms=stored.horizon_ms,
         unfinished=stored.unfinished,
@@ -55,6 +56,8 @@ def open_room(
         kernel_idle_s=kernel_idle_s,
     )
     try:
+        if file is not None and file.unreadable is not None:
+            raise file.unreadable
         return OpenedRoom(*Room.open(opening, entropy, now))
     except (NotebookUnreadable, FileWouldEmpty) as error:
         # Whoever reads it knows a name, not which bytes were looked at.
@@ -65,3 +68,15 @@ def open_room(
     # Its history is sound: the notebook is opened without its file, which is left alone.
     without_file = replace(opening, file=None, refused=refused)
     return OpenedRoom(*Room.open(without_file, entropy, now), refused)
+
+
+def _image_of(stored: StoredNotebook, file: FileContent | None) -> bytes | None:
+    """The image of the file, which is stored already when the file is as we left it."""
+    if file is None or file.unreadable is not None:
+        return None
+    if file.content is not None:
+        return file.content
+    stored_images = (stored.file_content, stored.intended_content)
+    return next(
+        image for image in stored_images if image is not None and named_sha256(image) == file.sha256
+    )

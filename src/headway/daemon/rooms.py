@@ -9,19 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import replace
 from typing import Any
 
 from headway.core.wire import rpc
 from headway.daemon.desk import Desk
 from headway.daemon.host import IDLE_ROOM_S, OpenedRoom, RoomHost
+from headway.daemon.notebook_file import see_file
 from headway.daemon.ports import Outlet, Outside
 from headway.daemon.returning import Returning
 from headway.daemon.storage import Backlog
 from headway.daemon.survivors import Survivor, Survivors
 from headway.daemon.turns import Turns
-from headway.edges.ports import FileContent, StoredNotebook
+from headway.edges.ports import FileContent, StoredNotebook, known_files
 from headway.errors import (
     BadRequest,
     Busy,
@@ -240,7 +241,7 @@ class Rooms:
                     raise
                 # Its history is gone and it has given up its path: the file begins a new one.
                 lost = error
-        content = await self._outside.files.read(path)
+        content = await self._see(path)
         if content is None and not create:
             raise NotebookNotFound(f"There is no notebook at {path}.", path=path)
         if lost is not None and content is None:
@@ -251,7 +252,7 @@ class Rooms:
         return host, True
 
     async def _create_at(self, path: str) -> tuple[RoomHost, bool]:
-        if self.at_path(path) is not None or await self._outside.files.read(path) is not None:
+        if self.at_path(path) is not None or await self._see(path) is not None:
             raise _exists(path)
         # The file of a notebook we know was moved or deleted: that notebook loses its path.
         former = await self._outside.store.find_path(path)
@@ -301,7 +302,7 @@ class Rooms:
         if stored.path is None:
             return await self._make(stored, None)
         try:
-            return await self._make(stored, await self._outside.files.read(stored.path))
+            return await self._make(stored, await self._see(stored.path, known_files(stored)))
         except (NotebookUnreadable, FileWouldEmpty) as error:
             # Its history is sound. Opened as if there were no file, it is usable, and the room
             # will find that a file is there and leave it alone.
@@ -309,6 +310,9 @@ class Rooms:
             _LOG.warning("a notebook is opened without its file", extra={"fields": fields})
             opened = await self._make(stored, None)
             return replace(opened, refused_file=error)
+
+    async def _see(self, path: str, known: Collection[str] = ()) -> FileContent | None:
+        return await see_file(path, known, self._outside.files, self._outside.blobs)
 
     async def _make(self, stored: StoredNotebook, content: FileContent | None) -> OpenedRoom:
         # In a thread: a large notebook takes long to parse, and others must not feel it.

@@ -17,13 +17,17 @@ from headway.edges.ports import Blobs, Store
 from headway.edges.store_rows import payload_bytes
 from headway.errors import HeadwayError, StoreFailed
 
-__all__ = ["BACKLOG_MAX_BYTES", "BLOBS_AT_ONCE", "Backlog", "StorageLane"]
+__all__ = ["BACKLOG_MAX_BYTES", "BLOBS_AT_ONCE", "LANE_MAX_BYTES", "Backlog", "StorageLane"]
 
 BACKLOG_MAX_BYTES = 32 * 1024 * 1024
 """While more than this waits for the disk, no connection is read from."""
 
-BLOBS_AT_ONCE = 8
-"""How many blobs of one room are written at the same time."""
+LANE_MAX_BYTES = 8 * 1024 * 1024
+"""While more blobs of one room than this wait for the disk, its kernel is not listened to."""
+
+BLOBS_AT_ONCE = 3
+"""How many blobs of one room are written at the same time: half of the process's worker threads,
+so that others find one."""
 
 _RECHECK_S = 1.0
 
@@ -78,6 +82,7 @@ class StorageLane:
         blobs: Where blobs go.
         backlog: Told of what waits here.
         settled: Takes `Persisted` or `PersistFailed`, once for each `persist`.
+        pressed: Told whether more waits than `LANE_MAX_BYTES`, whenever that changes.
     """
 
     def __init__(
@@ -86,11 +91,14 @@ class StorageLane:
         blobs: Blobs,
         backlog: Backlog,
         settled: Callable[[Persisted | PersistFailed], None],
+        pressed: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._blobs = blobs
         self._backlog = backlog
         self._settled = settled
+        self._pressed = pressed
+        self._waiting_bytes = 0
         self._queue: deque[Persist | Compact | StoreBlob] = deque()
         self._busy = False
         self._appended = 0
@@ -123,8 +131,16 @@ class StorageLane:
         """Store a blob; later records wait for it; never blocks."""
         self._empty.clear()
         self._queue.append(effect)
-        self._backlog.hold(len(effect.data))
+        self._count(len(effect.data))
         self._wake.set()
+
+    def _count(self, more: int) -> None:
+        was_pressed = self._waiting_bytes > LANE_MAX_BYTES
+        self._waiting_bytes += more
+        self._backlog.hold(more)
+        is_pressed = self._waiting_bytes > LANE_MAX_BYTES
+        if is_pressed != was_pressed:
+            self._pressed(is_pressed)
 
     async def wait_until_empty(self) -> None:
         """Return once everything given so far is durable or has failed."""
@@ -166,7 +182,7 @@ class StorageLane:
         except* OSError as group:
             self._error = StoreFailed(f"A blob could not be stored: {group.exceptions[0]}.")
         finally:
-            self._backlog.hold(-sum(len(blob.data) for blob in blobs))
+            self._count(-sum(len(blob.data) for blob in blobs))
 
     def _append(self, effect: Persist | Compact) -> None:
         """Give it to the store at the end of this turn of the loop.

@@ -103,7 +103,7 @@ class FileBlobs:
 
     async def get(self, sha256: str) -> bytes | None:
         """The bytes, or None. A blob whose bytes do not match its name is None."""
-        return await asyncio.to_thread(self._get_now, sha256)
+        return await asyncio.to_thread(self.get_now, sha256)
 
     async def unused_since(self, before_s: float) -> frozenset[str]:
         """The blobs last put before that time (seconds since 1970), and not by this process."""
@@ -156,7 +156,8 @@ class FileBlobs:
         """The length in bytes, or None. The bytes are not read, so not verified either."""
         return await asyncio.to_thread(self._size_now, sha256)
 
-    def _get_now(self, sha256: str) -> bytes | None:
+    def get_now(self, sha256: str) -> bytes | None:
+        """`get` for a thread that may block."""
         if not is_blob_id(sha256):
             return None
         try:

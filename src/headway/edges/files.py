@@ -28,18 +28,26 @@ import os
 import secrets
 import signal
 import stat
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from headway.edges.folders import sync_folder
-from headway.edges.ports import FileContent
+from headway.edges.ports import FileState
 from headway.errors import FileChanged, FileNotWritable, NotebookUnreadable
 
 __all__ = ["MAX_FILE_BYTES", "TEMPORARY_PREFIX", "DiskFiles", "changed_elsewhere", "exchange"]
 
-MAX_FILE_BYTES = 1024 * 1024 * 1024
-"""A larger file is refused rather than read into memory."""
+MAX_FILE_BYTES = 8 * 1024 * 1024 * 1024
+"""A larger file is not read. None that we write is: `MAX_FILE_OUTPUT_BYTES` of outputs, of which a
+byte is at most six characters of JSON, and `strict_json.MAX_FILE_BYTES` besides."""
+
+READ_BYTES = 256 * 1024
+"""How much of a file is read at a time."""
+
+SYNC_BYTES = 8 * 1024 * 1024
+"""A large file is synced each time so much of it was written. All at the end, that would hold up
+every other sync on the disk, the store's among them."""
 
 TEMPORARY_PREFIX = ".headway-"
 """How the name of a file begins that is being written and not yet in place."""
@@ -95,43 +103,52 @@ class DiskFiles:
     def __init__(self) -> None:
         self._tidied: set[Path] = set()
 
-    async def read(self, path: str) -> FileContent | None:
-        """The file's bytes; None if there is none; NotebookUnreadable if it cannot be read."""
-        return await asyncio.to_thread(_read_now, path)
+    async def read(self, path: str, take: Callable[[bytes], None]) -> str | None:
+        """Give the file's bytes to `take`, in another thread, and their SHA-256; None: no file."""
+        return await asyncio.to_thread(_read_now, path, take)
 
-    async def replace(self, path: str, content: bytes, expected_sha256: str | None) -> bool:
+    async def replace(
+        self,
+        path: str,
+        content: Iterable[bytes],
+        expected_sha256: str | None,
+        ready: Callable[[str], Awaitable[bool]],
+    ) -> FileState:
         """Make the file hold `content`, whole or not at all, durable on return.
 
-        Gives False, and touches nothing, when its bytes are `content` already. Raises
-        FileChanged when they are neither `content` nor those of `expected_sha256` (None: there
-        must be no file), and FileNotWritable with a sentence that says what to do; its
-        `data["transient"]` is True when trying again later may help.
+        Nothing is touched when `ready`, asked with the SHA-256 of `content`, gives False, nor
+        when the file's bytes are `content` already. Raises FileChanged when they are neither
+        `content` nor those of `expected_sha256` (None: there must be no file), and
+        FileNotWritable with a sentence that says what to do; its `data["transient"]` is True when
+        trying again later may help.
         """
-        return await asyncio.to_thread(self._replace_now, path, content, expected_sha256)
-
-    def _replace_now(self, path: str, content: bytes, expected_sha256: str | None) -> bool:
+        temporary = await asyncio.to_thread(self._prepare, path, content)
         try:
-            if not _may_replace(path, content, expected_sha256):
-                return False
+            found = await asyncio.to_thread(_found, path)
+            if found == temporary.sha256:
+                return FileState(temporary.sha256, changed=False)
+            if found != expected_sha256:
+                raise changed_elsewhere(path, found)
+            if not await ready(temporary.sha256):
+                assert expected_sha256 is not None, "what is not there says nothing"
+                return FileState(expected_sha256, changed=False)
+            return await asyncio.to_thread(_put_in_place, path, temporary, expected_sha256)
+        finally:
+            await asyncio.shield(asyncio.to_thread(temporary.remove))
+
+    def _prepare(self, path: str, content: Iterable[bytes]) -> _Temporary:
+        """The file under its temporary name, on the disk."""
+        with _explained(path):
             target = Path(os.path.realpath(path))
-            self._tidy(target.parent)
             like = _status_to_keep(target)
-            with _Temporary(target.parent, like) as temporary:
+            self._tidy(target.parent)
+            temporary = _Temporary(target.parent, like)
+            try:
                 temporary.fill(content)
-                if not _may_replace(path, content, expected_sha256):
-                    return False
-                if expected_sha256 is None:
-                    temporary.appear_as(target)
-                else:
-                    temporary.take_the_place_of(target, content, expected_sha256)
-            sync_folder(target.parent)
-        except FileExistsError as error:
-            found = _read_now(path)
-            raise changed_elsewhere(path, None if found is None else found.sha256) from error
-        except (OSError, ValueError) as error:
-            sentence, data = _explanation(path, "written", error, _SENTENCES)
-            raise FileNotWritable(sentence, **data) from error
-        return True
+            except BaseException:
+                temporary.remove()
+                raise
+            return temporary
 
     def _tidy(self, folder: Path) -> None:
         """Remove, once for each folder, what a crash of an earlier process left in it."""
@@ -143,34 +160,76 @@ class DiskFiles:
         self._tidied.add(folder)
 
 
+def _found(path: str) -> str | None:
+    with _explained(path):
+        return _hash_now(path)
+
+
+def _put_in_place(path: str, temporary: _Temporary, expected_sha256: str | None) -> FileState:
+    with _explained(path):
+        target = Path(os.path.realpath(path))
+        try:
+            found = _hash_now(path)
+            if found == temporary.sha256:
+                return FileState(temporary.sha256, changed=False)
+            if found != expected_sha256:
+                raise changed_elsewhere(path, found)
+            if expected_sha256 is None:
+                temporary.appear_as(target)
+            else:
+                temporary.take_the_place_of(target, expected_sha256)
+        except FileExistsError as error:
+            raise changed_elsewhere(path, _hash_now(path)) from error
+        sync_folder(target.parent)
+    return FileState(temporary.sha256, changed=True)
+
+
+@contextlib.contextmanager
+def _explained(path: str) -> Iterator[None]:
+    """What the system refuses becomes FileNotWritable."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        sentence, data = _explanation(path, "written", error, _SENTENCES)
+        raise FileNotWritable(sentence, **data) from error
+
+
 class _Temporary:
-    """A new file in `folder`, locked while it is written; gone on leaving unless it was moved.
+    """A new file in `folder`, locked until it is removed; only its name is, if it was moved.
 
     `like` is the status whose mode and owner it shall have; None: as any new file.
     """
 
     def __init__(self, folder: Path, like: os.stat_result | None) -> None:
         self.path = folder / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.tmp"
+        self.sha256 = ""
         self._like = like
-
-    def __enter__(self) -> Self:
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-        self._descriptor = os.open(self.path, flags, 0o600 if self._like else _NEW_FILE_MODE)
+        self._descriptor = os.open(self.path, flags, 0o600 if like else _NEW_FILE_MODE)
         # The lock tells `_remove_if_abandoned` of another daemon that somebody is at work here.
         with contextlib.suppress(OSError):
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return self
 
-    def __exit__(self, *_error: object) -> None:
+    def remove(self) -> None:
+        """Let go of it."""
         with contextlib.suppress(OSError):
             self.path.unlink()
         os.close(self._descriptor)
 
-    def fill(self, content: bytes) -> None:
+    def fill(self, content: Iterable[bytes]) -> None:
         """Write all of `content`, give the file the mode it shall have, and fsync it."""
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
+        digest = hashlib.sha256()
+        unsynced = 0
+        for piece in content:
+            digest.update(piece)
+            rest = memoryview(piece)
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+            unsynced += len(piece)
+            if unsynced >= SYNC_BYTES:
+                os.fsync(self._descriptor)
+                unsynced = 0
+        self.sha256 = digest.hexdigest()
         if self._like is not None:
             with contextlib.suppress(OSError):
                 os.fchown(self._descriptor, self._like.st_uid, self._like.st_gid)
@@ -187,7 +246,7 @@ class _Temporary:
             # A file system without hard links: only the check before is between us and others.
             self.path.rename(target)
 
-    def take_the_place_of(self, target: Path, content: bytes, expected_sha256: str) -> None:
+    def take_the_place_of(self, target: Path, expected_sha256: str) -> None:
         """Become `target`, which holds what `expected_sha256` names; else FileChanged."""
         try:
             if not exchange(self.path, target):
@@ -197,55 +256,54 @@ class _Temporary:
             if not target.parent.is_dir():
                 raise
             raise changed_elsewhere(str(target), None) from error
-        displaced = _read_bytes(str(self.path))
-        found = None if displaced is None else hashlib.sha256(displaced).hexdigest()
+        found = _hash_now(str(self.path))
         if found == expected_sha256 and not _is_being_written(self.path):
             return
         # Theirs back in its place. Whatever is there by then instead of ours is newer still.
         exchange(self.path, target)
-        if _read_bytes(str(self.path)) != content:
+        if _hash_now(str(self.path)) != self.sha256:
             exchange(self.path, target)
         raise changed_elsewhere(str(target), found)
 
 
-def _read_now(path: str) -> FileContent | None:
+def _read_now(path: str, take: Callable[[bytes], None]) -> str | None:
     try:
-        content = _read_bytes(path)
+        return _read_pieces(path, take)
     except (OSError, ValueError) as error:
         sentence, data = _explanation(path, "read", error, _SENTENCES | _READING_SENTENCES)
         raise NotebookUnreadable(sentence, **data) from error
-    if content is None:
-        return None
-    return FileContent(content, hashlib.sha256(content).hexdigest())
 
 
-def _read_bytes(path: str) -> bytes | None:
-    """All bytes of a regular file; None if there is none."""
+def _hash_now(path: str) -> str | None:
+    """The SHA-256 of a file's bytes; None if there is none."""
+    return _read_pieces(path, lambda _: None)
+
+
+def _read_pieces(path: str, take: Callable[[bytes], None]) -> str | None:
+    """Give all bytes of a regular file to `take`; gives their SHA-256, None if there is none."""
     try:
         # A FIFO must not block the thread until somebody writes to it.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if stat.S_ISDIR(status.st_mode):
-            raise IsADirectoryError(errno.EISDIR, "is a folder")
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "is no ordinary file")
-        if status.st_size > MAX_FILE_BYTES:
-            raise OSError(errno.EFBIG, f"is larger than {MAX_FILE_BYTES} bytes")
-        return file.read()
+    digest = hashlib.sha256()
+    try:
+        _check_regular(os.fstat(descriptor))
+        while piece := os.read(descriptor, READ_BYTES):
+            digest.update(piece)
+            take(piece)
+    finally:
+        os.close(descriptor)
+    return digest.hexdigest()
 
 
-def _may_replace(path: str, content: bytes, expected_sha256: str | None) -> bool:
-    """True when the file is what we know; False when it is `content`; else FileChanged."""
-    current = _read_bytes(path)
-    if current == content:
-        return False
-    found = None if current is None else hashlib.sha256(current).hexdigest()
-    if found != expected_sha256:
-        raise changed_elsewhere(path, found)
-    return True
+def _check_regular(status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "is a folder")
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "is no ordinary file")
+    if status.st_size > MAX_FILE_BYTES:
+        raise OSError(errno.EFBIG, f"is larger than {MAX_FILE_BYTES} bytes")
 
 
 def exchange(one: Path, other: Path) -> bool:
@@ -295,6 +353,7 @@ def _status_to_keep(target: Path) -> os.stat_result | None:
         status = target.stat()
     except FileNotFoundError:
         return None
+    _check_regular(status)
     if not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
     return status

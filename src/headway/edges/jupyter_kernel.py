@@ -148,6 +148,10 @@ class JupyterKernel:
     def _ask_control(self, kind: str) -> str:
         return self._ask_own("control", kind, {})
 
+    def hold(self, *, holds: bool) -> None:
+        """Take none of its outputs until told otherwise; they wait, in order."""
+        self._wire.hold(holds=holds)
+
     async def interrupt(self) -> None:
         """Interrupt what was asked: SIGINT to the process group, or a message, as the spec says.
 
@@ -219,9 +223,10 @@ class JupyterKernel:
         asked = read_asked(self._private)
         connection = read_connection(self._private)
         self._process = KernelProcess.find(self._private, self._process_ended)
-        self._wire = KernelWire(context, connection, self._receive)
+        bounded = record.is_ipykernel
+        self._wire = KernelWire(context, connection, self._receive, bounded=bounded)
         self._note = AskedNote(self._private)
-        self._is_ipykernel = record.is_ipykernel
+        self._is_ipykernel = bounded
         self.info = record.info
         if asked is not None:
             self._count = asked.after_count + 1
@@ -293,6 +298,7 @@ class JupyterKernel:
         if self._is_ipykernel:
             self._ask_own("shell", "execute_request", prepare_request())
             await self._prepared.wait()
+            self._wire.bound()
         self._raise_if_ended()
         self._ready = True
         if owner is not None:

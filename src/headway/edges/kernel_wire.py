@@ -10,7 +10,9 @@ event loop's reader callback: no task switch and no future lies between the kern
 whoever takes the messages. It works on every event loop that has `add_reader`.
 
 Nothing is dropped on our side: receive queues are unbounded (`RCVHWM` 0) and a kernel's flood is
-taken in slices, so that other work gets its turn in between.
+taken in slices, so that other work gets its turn in between. A kernel that keeps what it cannot
+send has a bounded queue here (`bound`): it waits there, where its own user pays for it. And while
+we cannot store as fast as it prints it is not listened to (`hold`).
 
 When the kernel's process ends, its last messages may still lie in the operating system's buffers.
 Each socket's monitor tells when the peer's connection was closed, which is after its last byte;
@@ -38,11 +40,15 @@ ConnectionInfo = dict[str, Any]
 SLICE_MESSAGES: Final = 64
 """Messages taken from one socket before the event loop gets its turn."""
 
-SLICE_BYTES: Final = 2 * 1024 * 1024
+SLICE_BYTES: Final = 256 * 1024
 """Bytes taken from one socket before the event loop gets its turn."""
 
 RECEIVE_QUEUE: Final = 0
 """ZeroMQ's high-water mark for what we have not taken yet; 0 is unbounded."""
+
+BOUNDED_QUEUE: Final = 64
+"""The same, in messages, for a kernel that does not drop what it cannot send. One has what was
+printed in 20 ms, or a value."""
 
 IDENTITY: Final = b"headway"
 """What kernels know us by. Always the same, so that an answer to what an earlier daemon asked
@@ -64,6 +70,7 @@ class _Channel:
         self._loop = asyncio.get_running_loop()
         self._socket = socket
         self._receive = receive
+        self._held = False
         self._descriptor = socket.fileno()
         self._loop.add_reader(self._descriptor, self.read)
         self._loop.call_soon(self.read)  # an edge from before we listened
@@ -73,8 +80,16 @@ class _Channel:
         if int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
             self._loop.call_soon(self.read)
 
+    def hold(self, *, holds: bool) -> None:
+        """Read nothing until told otherwise."""
+        if self._held and not holds:
+            self._loop.call_soon(self.read)
+        self._held = holds
+
     def read(self) -> bool:
         """Take one slice; whether there was anything."""
+        if self._held:
+            return False
         taken: list[_Frames] = []
         size = 0
         while not self._socket.closed:
@@ -101,7 +116,7 @@ class KernelWire:
     """Connected to one kernel, subscribed to everything it publishes.
 
     `receive` gets the parsed messages of one channel, in the order sent; a message with a bad
-    signature or form is dropped, and logged.
+    signature or form is dropped, and logged. `bounded`: see `bound`.
     """
 
     def __init__(
@@ -109,6 +124,8 @@ class KernelWire:
         context: zmq.Context[zmq.Socket[bytes]],
         connection: ConnectionInfo,
         receive: Callable[[ChannelName, Sequence[dict[str, Any]]], None],
+        *,
+        bounded: bool = False,
     ) -> None:
         self._messages = KernelMessages(connection["key"].encode(), connection["signature_scheme"])
         self._deliver = receive
@@ -124,6 +141,8 @@ class KernelWire:
         self._channels: dict[ChannelName, _Channel] = {}
         for name, kind in kinds.items():
             self._channels[name] = self._connect(context, name, kind, connection)
+        if bounded:
+            self.bound()
 
     def send(
         self,
@@ -149,8 +168,18 @@ class KernelWire:
         except TimeoutError:
             _LOG.debug("a kernel that has ended still holds its connection open")
         for channel in self._channels.values():
+            channel.hold(holds=False)
             while channel.read():
                 pass
+
+    def bound(self) -> None:
+        """The kernel keeps what it cannot send: let what it publishes wait there."""
+        if not self._sockets["iopub"].closed:
+            self._sockets["iopub"].setsockopt(zmq.RCVHWM, BOUNDED_QUEUE)
+
+    def hold(self, *, holds: bool) -> None:
+        """Take nothing that it publishes until told otherwise."""
+        self._channels["iopub"].hold(holds=holds)
 
     def close(self) -> None:
         """Close every socket at once; nothing more is delivered."""

@@ -7,7 +7,6 @@ needs to provoke: time that moves when told, a disk that is slow, full, or loses
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -20,9 +19,8 @@ from headway.core.room.effects import (
     RuntimeReplaced,
     UpdateStored,
 )
-from headway.edges.blobs import check_blob, is_blob_id
-from headway.edges.files import changed_elsewhere
-from headway.edges.ports import FileContent, KnownNotebook, StoredExecution, StoredNotebook
+from headway.edges.memory_files import MemoryBlobs, MemoryFiles
+from headway.edges.ports import KnownNotebook, StoredExecution, StoredNotebook
 from headway.edges.store import refusal_of_path
 from headway.edges.store_rows import (
     Compacted,
@@ -33,7 +31,7 @@ from headway.edges.store_rows import (
     payload_bytes,
 )
 from headway.edges.store_upkeep import Forgotten, OrphansGone, Shrunk
-from headway.errors import FileError, HeadwayError, NotebookNotFound, StoreError, StoreFailed
+from headway.errors import HeadwayError, NotebookNotFound, StoreError, StoreFailed
 from headway.ids import DocumentId, ExecutionId
 from headway.moments import Moment
 
@@ -329,73 +327,3 @@ class MemoryStore:
         if stored.record is not None or original is None:
             return stored
         return StoredExecution(stored.accepted, original.record)
-
-
-class MemoryBlobs:
-    """Blobs in a dictionary, `contents`; a test may damage or remove them there."""
-
-    def __init__(self) -> None:
-        self.contents: dict[str, bytes] = {}
-
-    async def put(self, sha256: str, data: bytes) -> None:
-        """Store `data`; durable on return."""
-        self.put_now(sha256, data)
-
-    def put_now(self, sha256: str, data: bytes) -> None:
-        """`put` for a caller that is no coroutine."""
-        check_blob(sha256, data)
-        self.contents[sha256] = data
-
-    async def get(self, sha256: str) -> bytes | None:
-        """The bytes, or None, also when they do not match their name."""
-        data = self.contents.get(sha256) if is_blob_id(sha256) else None
-        if data is None or hashlib.sha256(data).hexdigest() != sha256:
-            return None
-        return data
-
-    async def size(self, sha256: str) -> int | None:
-        """The length in bytes, or None."""
-        return len(self.contents[sha256]) if sha256 in self.contents else None
-
-    async def unused_since(self, before_s: float) -> frozenset[str]:
-        """None: all were put by this process."""
-        del before_s
-        return frozenset()
-
-    async def remove(self, blobs: Collection[str], before_s: float) -> int:
-        """None can be removed."""
-        del blobs, before_s
-        return 0
-
-
-class MemoryFiles:
-    """Files in a dictionary, `contents`; `refusals` maps a path to the error it answers with."""
-
-    def __init__(self) -> None:
-        self.contents: dict[str, bytes] = {}
-        self.refusals: dict[str, FileError] = {}
-
-    async def read(self, path: str) -> FileContent | None:
-        """The file's bytes; None if there is none."""
-        self._refuse(path)
-        content = self.contents.get(path)
-        if content is None:
-            return None
-        return FileContent(content, hashlib.sha256(content).hexdigest())
-
-    async def replace(self, path: str, content: bytes, expected_sha256: str | None) -> bool:
-        """Make the file hold `content`; False when it does already."""
-        self._refuse(path)
-        current = self.contents.get(path)
-        if current == content:
-            return False
-        found = None if current is None else hashlib.sha256(current).hexdigest()
-        if found != expected_sha256:
-            raise changed_elsewhere(path, found)
-        self.contents[path] = content
-        return True
-
-    def _refuse(self, path: str) -> None:
-        if path in self.refusals:
-            error = self.refusals[path]
-            raise type(error)(error.message, **error.data)

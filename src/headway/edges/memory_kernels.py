@@ -57,6 +57,7 @@ class MemoryKernel:
         self._ended = ended
         self._by_hand = by_hand
         self._said_ended = False
+        self._held: list[tuple[KernelEvent, ...]] | None = None
 
     @property
     def requests(self) -> list[KernelRequest]:
@@ -89,6 +90,15 @@ class MemoryKernel:
     def say(self, *events: KernelEvent) -> None:
         """Hand on events as if the kernel had sent them."""
         self._say(events)
+
+    def hold(self, *, holds: bool) -> None:
+        """Keep what it says until told otherwise."""
+        if holds:
+            self._held = [] if self._held is None else self._held
+            return
+        held, self._held = self._held, None
+        for events in held or ():
+            self._say(events)
 
     async def interrupt(self) -> None:
         """Raise KeyboardInterrupt in what runs."""
@@ -137,6 +147,9 @@ class MemoryKernel:
         for event in events:
             if isinstance(event, ExecuteReply) and event.execution_id == self.asked:
                 self.replied = event
+        if self._held is not None:
+            self._held.append(events)
+            return
         if events and not self.is_stopped:
             self._sink(events)
         if self.script.death is not None and not self._said_ended:

@@ -8,13 +8,15 @@ what comes out is of the tree in `headway.errors`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from headway.core.document.file_image import named_sha256
 from headway.core.kernel.events import KernelEvent, KernelInfo
 from headway.core.room.effects import ExecutionAccepted, KernelRequest, Record
 from headway.core.room.opening import LivingKernel
+from headway.errors import NotebookUnreadable
 from headway.ids import DocumentId, ExecutionId
 from headway.moments import Moment
 
@@ -24,6 +26,7 @@ __all__ = [
     "Blobs",
     "Clock",
     "FileContent",
+    "FileState",
     "Files",
     "Kernel",
     "KernelOwner",
@@ -35,6 +38,7 @@ __all__ = [
     "StoredNotebook",
     "Watch",
     "Watching",
+    "known_files",
 ]
 
 
@@ -69,14 +73,14 @@ class StoredNotebook:
     path: str | None
     file_sha256: str | None
     file_content: bytes | None
-    """The bytes last written to, or read from, the file."""
+    """The image of the bytes last written to, or read from, the file: see `file_image`."""
     snapshot: bytes | None
     updates: tuple[bytes, ...]
     runtime: DocumentId | None
     runtime_snapshot: bytes | None
     runtime_updates: tuple[bytes, ...]
     intended_content: bytes | None = None
-    """The bytes that the file was about to hold when the store was last written."""
+    """The image of what the file was about to hold when the store was last written."""
     unfinished: tuple[ExecutionAccepted, ...] = field(default=())
     """Accepted and not terminal when the store was last written."""
     kernel: LivingKernel | None = None
@@ -88,6 +92,12 @@ class StoredNotebook:
     """Ids minted up to then, in milliseconds since 1970, may have been accepted and forgotten."""
     notices: tuple[str, ...] = ()
     """What was found damaged of it, a sentence each."""
+
+
+def known_files(stored: StoredNotebook) -> tuple[str, ...]:
+    """The SHA-256 of each file whose image is stored: such a file need not be read again."""
+    images = (stored.file_content, stored.intended_content)
+    return tuple(named_sha256(image) for image in images if image is not None)
 
 
 class Store(Protocol):
@@ -164,8 +174,14 @@ class Blobs(Protocol):
     async def put(self, sha256: str, data: bytes) -> None:
         """Store `data`; durable on return. Putting the same again is a no-op."""
 
+    def put_now(self, sha256: str, data: bytes) -> None:
+        """`put` for a thread that may block."""
+
     async def get(self, sha256: str) -> bytes | None:
         """The bytes, or None. A blob whose bytes do not match its name is None."""
+
+    def get_now(self, sha256: str) -> bytes | None:
+        """`get` for a thread that may block."""
 
     async def size(self, sha256: str) -> int | None:
         """The length in bytes, or None."""
@@ -182,24 +198,47 @@ class Blobs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FileContent:
-    """A file as it was read."""
+    """What is in a notebook's file, for those who take it in."""
 
-    content: bytes
+    content: bytes | None
+    """Its image (`core.document.file_image`), its blobs stored; None for what was known already,
+    and for what is no notebook."""
     sha256: str
+    unreadable: NotebookUnreadable | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What a file holds now, by its SHA-256, and whether that was changed."""
+
+    sha256: str
+    changed: bool
 
 
 class Files(Protocol):
-    """Notebook files on the user's disk."""
+    """Notebook files on the user's disk. Their bytes are never held as a whole."""
 
-    async def read(self, path: str) -> FileContent | None:
-        """The file's bytes; None if there is none; NotebookUnreadable if it cannot be read."""
+    async def read(self, path: str, take: Callable[[bytes], None]) -> str | None:
+        """Give the file's bytes to `take`, in order, in another thread; and their SHA-256.
 
-    async def replace(self, path: str, content: bytes, expected_sha256: str | None) -> bool:
+        None if there is no file; NotebookUnreadable if it cannot be read. What `take` raises
+        ends the reading and comes through.
+        """
+
+    async def replace(
+        self,
+        path: str,
+        content: Iterable[bytes],
+        expected_sha256: str | None,
+        ready: Callable[[str], Awaitable[bool]],
+    ) -> FileState:
         """Make the file hold `content`, whole or not at all, durable on return.
 
-        Gives False, and touches nothing, when its bytes are `content` already. Raises FileChanged
-        when the bytes there are neither `content` nor those of `expected_sha256` (None: there
-        must be no file), FileNotWritable when the folder or disk refuses.
+        `content` is taken piece by piece in another thread; what it raises comes through, and
+        nothing is touched then. `ready` is asked with its SHA-256 before the file is touched; at
+        False nothing is. Nor is it when its bytes are `content` already. Raises FileChanged when
+        the bytes there are neither `content` nor those of `expected_sha256` (None: there must be
+        no file), FileNotWritable when the folder or disk refuses.
         """
 
 
@@ -246,6 +285,9 @@ class Kernel(Protocol):
         Gives the execution that it was given last; what that did and does comes as events, as
         after `Kernels.adopt`. Raises KernelDied, with the reason, when it has ended.
         """
+
+    def hold(self, *, holds: bool) -> None:
+        """Give no more events until told otherwise; they wait, in order."""
 
     async def interrupt(self) -> None:
         """Interrupt what runs, as its kernelspec says (signal or message)."""

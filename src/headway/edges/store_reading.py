@@ -7,11 +7,11 @@ changes nothing; `store_quarantine` puts aside what is named here.
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
+from headway.core.document.file_image import is_sound
 from headway.core.room.effects import ExecutionAccepted
 from headway.edges.ports import StoredExecution, StoredNotebook
 from headway.edges.store_quarantine import Damage
@@ -55,9 +55,9 @@ def read_notebook(connection: sqlite3.Connection, document: DocumentId) -> Readi
         return None
     damage: list[Damage] = []
     path, file_sha256, file_content, intended_sha256, intended_content = row
-    if intended_content is not None and not _is_named(intended_content, intended_sha256):
+    if intended_content is not None and not _is_image_of(intended_content, intended_sha256):
         intended_content = None
-    if file_content is not None and not _is_named(file_content, file_sha256):
+    if file_content is not None and not _is_image_of(file_content, file_sha256):
         damage.append(Damage("file", document, None, "the file's last content"))
         file_sha256 = file_content = None
     current = connection.execute(
@@ -200,5 +200,5 @@ def _is_sound(document: DocumentId, content: object, check: object) -> bool:
     return isinstance(content, bytes) and checksum(document, content) == check
 
 
-def _is_named(content: object, sha256: object) -> bool:
-    return isinstance(content, bytes) and hashlib.sha256(content).hexdigest() == sha256
+def _is_image_of(content: object, sha256: object) -> bool:
+    return isinstance(content, bytes) and is_sound(content, sha256)

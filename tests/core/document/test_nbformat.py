@@ -11,17 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from file_content import serialize
 from headway.core.document import strict_json
 from headway.core.document.crdt import Replica
 from headway.core.document.edits import AddCell, SetNotebookMetadata
-from headway.core.document.forms import blobs_of, seal_outputs
+from headway.core.document.forms import blobs_of, form_size, seal_outputs
 from headway.core.document.mime import resolve
 from headway.core.document.nbformat import (
     ParsedNotebook,
+    ShownOutputs,
     parse_notebook,
     render_notebook,
     same_content,
-    serialize,
 )
 from headway.core.document.notebook import NotebookDocument
 from headway.core.document.runtime import ExecutionRecord, RuntimeDocument
@@ -203,6 +204,26 @@ def test_large_outputs_of_a_file_leave_the_document_and_come_back() -> None:
     assert rendered["cells"][0]["outputs"] == big
 
 
+def test_outputs_that_a_file_has_no_room_for_are_counted_at_the_end_of_their_cell() -> None:
+    document = NotebookDocument(Replica(next(peers)))
+    runtime = RuntimeDocument(Replica(next(peers)))
+    document.apply([AddCell("a"), AddCell("b")], NOW, "test")
+    streams = [{"output_type": "stream", "name": "stdout", "text": "x" * 100_000}] * 3
+    small: list[dict[str, Any]] = [
+        {"output_type": "error", "ename": "", "evalue": "", "traceback": []}
+    ]
+    sealed = seal_outputs([*streams, *small])
+    for cell_id, outputs in (("a", sealed.outputs), ("b", seal_outputs(small).outputs)):
+        record = ExecutionRecord(execution_id=f"e{cell_id}", cell_id=cell_id, outputs=outputs)
+        runtime.add_execution(record)
+    rendered = render_notebook(document, runtime.reader, 202_000)
+    first, second = resolve(rendered, dict(sealed.blobs).__getitem__)["cells"]
+    assert first["outputs"][:-1] == streams[:2]
+    left_out = sum(map(form_size, sealed.outputs[2:]))
+    assert f"left 2 outputs of this cell, {left_out:,} bytes, out" in first["outputs"][2]["text"]
+    assert second["outputs"] == small
+
+
 def test_an_empty_file_is_an_empty_notebook() -> None:
     for content in (b"", b" \n"):
         assert parse(content).cells == ()
@@ -227,7 +248,7 @@ def test_sources_as_lines_and_missing_fields_are_fine() -> None:
         }
     )
     assert [cell.source for cell in parsed.cells] == ["x = 1\ny", ""]
-    assert parsed.outputs["a"] == (None, ())
+    assert parsed.outputs["a"] == ShownOutputs()
     assert "b" not in parsed.outputs
     assert not parsed.changed
 
@@ -278,11 +299,11 @@ def test_format_three_is_upgraded_with_our_ids() -> None:
         ("m1", "markdown", "## Title"),
         ("m2", "code", "1\n2"),
     ]
-    count, (result, stream, image) = parsed.outputs["m2"]
-    assert count == 4
+    result, stream, shown = parsed.outputs["m2"].outputs
+    assert parsed.outputs["m2"].execution_count == 4
     assert result["data"] == {"text/plain": "2"}
     assert (stream["name"], stream["text"]) == ("stderr", "warned")
-    assert image["data"] == {"image/png": "iVBORw=="}
+    assert shown["data"] == {"image/png": "iVBORw=="}
     assert parsed.metadata == {"kernel": "x"}
     assert parsed.changed
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from headway.core.room.autosave import (
     AUTOSAVE_LATEST_S,
     AUTOSAVE_QUIET_S,
+    AUTOSAVE_REST,
     PERMANENT_S,
     RETRY_S,
     Autosave,
@@ -90,3 +91,18 @@ def test_a_write_that_is_put_off_is_still_due() -> None:
 
     assert autosave.is_due(at(1.0 + AUTOSAVE_QUIET_S))
     assert autosave.error is None
+
+
+def test_a_file_that_takes_long_to_write_is_written_for_a_share_of_the_time() -> None:
+    autosave = Autosave()
+    autosave.changed(at(0.0))
+    autosave.began()
+    autosave.changed(at(6.0))
+    autosave.succeeded(at(9.0), 4.0)
+    autosave.try_again()
+
+    assert autosave.next_deadline() == 9.0 + AUTOSAVE_REST * 4.0
+    autosave.began()
+    autosave.changed(at(60.0))
+    autosave.succeeded(at(60.001), 0.001)
+    assert autosave.next_deadline() == 61.0

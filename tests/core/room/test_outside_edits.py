@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from headway.core.document import mime
+from file_content import written
 from headway.core.document.edits import UpdateSource
-from headway.core.document.nbformat import serialize
 from headway.core.kernel.events import CommOpened
 from headway.core.room.autosave import AUTOSAVE_QUIET_S
 from headway.core.room.effects import (
@@ -145,14 +144,13 @@ class FileStage(Stage):
         current = self.files.get(effect.path)
         if self.refusal is not None:
             return FileWriteFailed(effect.token, self.refusal)
-        rendered = mime.resolve(effect.notebook, self.blobs.__getitem__)
-        content = serialize(rendered, current)
+        content, image = written(effect.notebook, effect.like, self.blobs.__getitem__, current)
         if content != current and sha(current) != effect.expected_sha256:
             return FileWriteFailed(effect.token, FileChanged("It was written.", path=effect.path))
         self.files[effect.path] = content
         digest = hashlib.sha256(content).hexdigest()
         return FileWritten(
-            effect.token, effect.path, digest, changed=content != current, content=content
+            effect.token, effect.path, digest, changed=content != current, content=image
         )
 
     def records(self, kind: type[Any]) -> list[Any]:

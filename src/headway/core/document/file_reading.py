@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from headway.core.document.edits import CELL_TYPES, MAX_SOURCE_CHARACTERS, CellType
+from headway.core.document.file_image import OutputsImage, digest_of, split_image
 from headway.core.document.forms import BUNDLE_TYPES
 from headway.core.document.json_values import check_json
 from headway.core.document.mime import is_json
@@ -29,6 +30,7 @@ __all__ = [
     "ParsedNotebook",
     "ShownOutputs",
     "interpret",
+    "joined_output",
     "parse_notebook",
 ]
 
@@ -63,10 +65,23 @@ class ParsedCell:
 
 
 class ShownOutputs(NamedTuple):
-    """What a code cell of a file shows. Outputs as nbformat has them, lines joined."""
+    """What a code cell of a file shows."""
 
     execution_count: int | None = None
     outputs: tuple[dict[str, Any], ...] = ()
+    """As nbformat has them, lines joined; none of those that `image` has."""
+    image: OutputsImage | None = None
+    """What an image of the file knows of the outputs."""
+
+    @property
+    def number(self) -> int:
+        """How many outputs there are."""
+        return len(self.outputs) if self.image is None else self.image.number
+
+    @property
+    def digest(self) -> str:
+        """Equal for equal outputs."""
+        return digest_of(self.outputs) if self.image is None else self.image.digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +109,23 @@ class ParsedNotebook:
 
 
 def parse_notebook(content: bytes, mint: Callable[[], CellId]) -> ParsedNotebook:
-    """The notebook in a file's bytes; an empty file is an empty notebook.
+    """The notebook in a file's bytes, or in their image; an empty file is an empty notebook.
 
     `mint` gives a fresh id for each cell without a valid one of its own. Raises
     NotebookUnreadable with a sentence for anything that is no notebook.
     """
-    if not content.strip():
+    text, images = split_image(content)
+    if not text.strip():
         return ParsedNotebook(changed=True)
-    return interpret(read_json(content), mint)
+    parsed = interpret(read_json(text), mint)
+    if not images:
+        return parsed
+    outputs = dict(parsed.outputs)
+    for place, image in images.items():
+        cell_id = parsed.cells[place].id
+        if cell_id in outputs:
+            outputs[cell_id] = outputs[cell_id]._replace(image=image)
+    return replace(parsed, outputs=outputs)
 
 
 def interpret(notebook: Any, mint: Callable[[], CellId]) -> ParsedNotebook:
@@ -237,11 +261,11 @@ def _shown(cell: dict[str, Any], where: str) -> ShownOutputs:
         for output in outputs
     ):
         raise NotebookUnreadable(f"In {where}: the outputs are no list of outputs.")
-    shown = tuple(_output(output) for output in outputs)
+    shown = tuple(joined_output(output) for output in outputs)
     return ShownOutputs(count if _is_count(count) else None, shown)
 
 
-def _output(output: dict[str, Any]) -> dict[str, Any]:
+def joined_output(output: dict[str, Any]) -> dict[str, Any]:
     """A copy with multi-line strings joined and required fields present."""
     output = dict(output)
     output_type = output["output_type"]

@@ -1,67 +1,166 @@
-"""Writing `.ipynb` files: notebook JSON to bytes. See `nbformat`, the face.
+"""Writing `.ipynb` files: notebook JSON to bytes, piece by piece. See `nbformat`, the face.
 
-Floor 1, pure. As nbformat's own writer does it, but bytes that already say the same are given back
-as they are, whatever their indentation, key order or line ends.
+Floor 1, pure. As nbformat's own writer does it. Blobs are loaded one at a time, and what is made
+of one is given away before the next, so a file of any size takes the memory of its largest value.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from itertools import count, zip_longest
 from typing import Any
 
+from headway.core.document.file_image import OutputsDigest, OutputsImage, image_of, split_image
 from headway.core.document.file_reading import (
     ParsedCell,
     ParsedNotebook,
     interpret,
     parse_notebook,
 )
-from headway.core.document.forms import BUNDLE_TYPES
 from headway.core.document.json_values import identical
-from headway.errors import NotebookUnreadable
+from headway.core.document.json_writing import JsonWriting, Load
+from headway.core.document.mime import resolve
+from headway.core.document.output_writing import OutputWriting, split_cell
+from headway.core.document.strict_json import MAX_FILE_BYTES
+from headway.errors import FileNotWritable, NotebookUnreadable
 from headway.ids import CellId
 
-__all__ = ["INDENT", "same_content", "serialize"]
+__all__ = ["INDENT", "PIECE_BYTES", "FileWriting", "same_content"]
 
 INDENT = 1
 
+PIECE_BYTES = 65_536
+"""A piece of a file is about this long: what is smaller waits for more."""
+
 _INDENTATION = re.compile(rb"\A[^{]{0,10}\{\r?\n([ \t]{1,16})\"")
-_SPLIT_APPLICATION_TYPES = frozenset({"application/javascript", "image/svg+xml"})
 
 
-def serialize(notebook: dict[str, Any], like: bytes | None = None) -> bytes:
-    """The bytes of a file that holds `notebook` (nbformat JSON, blobs resolved).
+class FileWriting:
+    """The bytes of a file that holds a notebook, and afterwards what there is to know of them.
 
-    `like` are the bytes there now. They are given back unchanged if they hold the same notebook.
-    Else their indentation is kept, and what only they know: keys that nbformat does not know,
-    metadata and attachments too large for a document, a newer minor format; cells match by id.
-    Otherwise nbformat's conventions: an indent of 1, sorted keys, text beyond ASCII as it is,
-    multi-line strings as lists of lines, a final line feed.
+    Of what is there now, its indentation is kept, and what only it knows: keys that nbformat does
+    not know, metadata and attachments too large for a document, a newer minor format; cells match
+    by id. Otherwise nbformat's conventions: an indent of 1, sorted keys, text beyond ASCII as it
+    is, multi-line strings as lists of lines, a final line feed.
+
+    Args:
+        notebook: nbformat JSON, `mime.BlobPart` and `mime.JoinedText` where blobs belong.
+        like: The bytes there now, or their image; None if there is no file.
+        load: Gives the bytes of a blob by its SHA-256; what it raises comes through.
     """
-    there = None if like is None else _understood(like)
-    indent: int | str = INDENT
-    if like is not None and there is not None:
-        notebook = _with_unknown(notebook, there)
-        if not there.changed and same_content(there, interpret(notebook, _mint())):
-            return like
-        indent = _indentation(like)
-    text = json.dumps(
-        _split(notebook),
-        ensure_ascii=False,
-        allow_nan=False,
-        indent=indent,
-        sort_keys=True,
-        separators=(",", ": "),
-    )
-    return text.encode() + b"\n"
+
+    def __init__(self, notebook: dict[str, Any], like: bytes | None, load: Load) -> None:
+        self._there = None if like is None else _understood(like)
+        self._indent = " " * INDENT
+        if like is not None and self._there is not None:
+            notebook = _with_unknown(notebook, self._there)
+            self._indent = _indentation(like)
+        self._notebook = notebook
+        self._load = load
+        self._shown: dict[int, OutputsImage] = {}
+        self._skeleton: list[bytes] = []
+
+    def pieces(self) -> Iterator[bytes]:
+        """The file, in order; to be taken once, to its end.
+
+        Raises FileNotWritable for a notebook that could not be read again.
+        """
+        metadata = resolve(self._notebook["metadata"], self._load)
+        self._notebook = {**self._notebook, "metadata": metadata}
+        waiting: list[str] = []
+        size = apart = 0
+        for text, is_output in self._texts():
+            waiting.append(text)
+            size += len(text)
+            if not is_output:
+                self._skeleton.append(text.encode())
+                apart += len(self._skeleton[-1])
+            if apart > MAX_FILE_BYTES:
+                raise FileNotWritable(
+                    f"The notebook was not written: besides its outputs it has more than "
+                    f"{MAX_FILE_BYTES:,} bytes, and such a file could not be opened again. Remove "
+                    "some of its cells, attachments or metadata.",
+                    limit=MAX_FILE_BYTES,
+                )
+            if size >= PIECE_BYTES:
+                yield "".join(waiting).encode()
+                waiting, size = [], 0
+        yield "".join(waiting).encode()
+
+    def image(self, sha256: str) -> bytes:
+        """The image of what was written; `sha256` is of all of it."""
+        return image_of(sha256, b"".join(self._skeleton), self._shown)
+
+    @property
+    def says_the_same(self) -> bool:
+        """Whether what is there says the same already, whatever its form."""
+        there = self._there
+        if there is None or there.changed:
+            return False
+        bare = {**self._notebook, "cells": [_without_outputs(c) for c in self._notebook["cells"]]}
+        ours = interpret(bare, _mint())
+        shown = {
+            ours.cells[place].id: ours.outputs[ours.cells[place].id]._replace(image=image)
+            for place, image in self._shown.items()
+        }
+        return same_content(there, ours, shown)
+
+    def _texts(self) -> Iterator[tuple[str, bool]]:
+        """The text of the file, and of each part whether it belongs to a list of outputs."""
+        plain = JsonWriting(self._indent)
+        outputs = OutputWriting(self._indent, self._load)
+        for key, opening in plain.members(self._notebook, 0):
+            yield opening, False
+            if key != "cells":
+                for text in plain.value(self._notebook[key], 1):
+                    yield text, False
+                continue
+            cells = self._notebook["cells"]
+            for place, (cell, before) in enumerate(plain.items(cells, 1)):
+                yield before, False
+                yield from self._cell(place, cell, plain, outputs)
+            yield plain.end(cells, 1), False
+        yield plain.end(self._notebook, 0) + "\n", False
+
+    def _cell(
+        self, place: int, cell: dict[str, Any], plain: JsonWriting, outputs: OutputWriting
+    ) -> Iterator[tuple[str, bool]]:
+        is_code = cell["cell_type"] == "code"
+        cell = split_cell(cell)
+        for key, opening in plain.members(cell, 2):
+            yield opening, False
+            if key != "outputs" or not is_code:
+                for text in plain.value(cell[key], 3):
+                    yield text, False
+                continue
+            digest = OutputsDigest()
+            yield "[", False
+            for output, before in plain.items(cell["outputs"], 3):
+                yield before.removeprefix("["), True
+                for text in outputs.output(output, 4):
+                    yield text, True
+                digest.add(outputs.summary)
+            yield plain.end(cell["outputs"], 3).removeprefix("[").removesuffix("]"), True
+            yield "]", False
+            self._shown[place] = OutputsImage(digest.number, digest.hexdigest())
+        yield plain.end(cell, 2), False
 
 
-def same_content(one: ParsedNotebook, other: ParsedNotebook) -> bool:
-    """Whether two files say the same: everything but `changed` and `minted`."""
-    return len(one.cells) == len(other.cells) and all(
-        identical(ours, theirs) for ours, theirs in zip_longest(_parts(one), _parts(other))
+def same_content(one: ParsedNotebook, other: ParsedNotebook, shown: Any = None) -> bool:
+    """Whether two files say the same: everything but `changed` and `minted`.
+
+    `shown` is what the other shows, if that is not known to it.
+    """
+    shown = other.outputs if shown is None else shown
+    return (
+        len(one.cells) == len(other.cells)
+        and all(identical(ours, theirs) for ours, theirs in zip_longest(_parts(one), _parts(other)))
+        and one.outputs.keys() == shown.keys()
+        and all(
+            (seen.execution_count, seen.digest) == (shown[each].execution_count, shown[each].digest)
+            for each, seen in one.outputs.items()
+        )
     )
 
 
@@ -96,6 +195,10 @@ def _cell_with_unknown(cell: dict[str, Any], there: ParsedCell | None) -> dict[s
     return {**there.extra, **cell, **oversize}
 
 
+def _without_outputs(cell: dict[str, Any]) -> dict[str, Any]:
+    return {**cell, "outputs": []} if cell["cell_type"] == "code" else cell
+
+
 def _parts(notebook: ParsedNotebook) -> Iterator[Any]:
     yield notebook.metadata
     yield notebook.nbformat_minor
@@ -107,53 +210,8 @@ def _parts(notebook: ParsedNotebook) -> Iterator[Any]:
         yield cell.attachments
         yield cell.extra
         yield cell.oversize
-        if cell.id in notebook.outputs:
-            shown = notebook.outputs[cell.id]
-            yield shown.execution_count
-            yield list(shown.outputs)
 
 
-def _indentation(content: bytes) -> int | str:
-    found = _INDENTATION.match(content[:100])
-    return found[1].decode() if found is not None else INDENT
-
-
-def _split(notebook: dict[str, Any]) -> dict[str, Any]:
-    return {**notebook, "cells": [_split_cell(cell) for cell in notebook["cells"]]}
-
-
-def _split_cell(cell: dict[str, Any]) -> dict[str, Any]:
-    split = {**cell, "source": _lines(cell["source"])}
-    if "attachments" in cell:
-        split["attachments"] = {
-            name: _split_bundle(bundle) for name, bundle in cell["attachments"].items()
-        }
-    if "outputs" in cell and cell["cell_type"] == "code":
-        split["outputs"] = [_split_output(output) for output in cell["outputs"]]
-    return split
-
-
-def _split_output(output: dict[str, Any]) -> dict[str, Any]:
-    output_type = output["output_type"]
-    if output_type in BUNDLE_TYPES:
-        return {**output, "data": _split_bundle(output["data"])}
-    if output_type == "stream":
-        return {**output, "text": _lines(output["text"])}
-    return output
-
-
-def _split_bundle(bundle: Any) -> Any:
-    if not isinstance(bundle, dict):
-        return bundle
-    return {
-        media_type: _lines(value) if _is_split(media_type) else value
-        for media_type, value in bundle.items()
-    }
-
-
-def _is_split(media_type: str) -> bool:
-    return media_type.startswith("text/") or media_type in _SPLIT_APPLICATION_TYPES
-
-
-def _lines(value: Any) -> Any:
-    return value.splitlines(keepends=True) if isinstance(value, str) else value
+def _indentation(content: bytes) -> str:
+    found = _INDENTATION.match(split_image(content)[0][:100])
+    return found[1].decode() if found is not None else " " * INDENT

@@ -43,7 +43,9 @@ __all__ = [
     "blobs_of",
     "bundle_form",
     "file_form",
+    "form_size",
     "is_reference",
+    "seal_output",
     "seal_outputs",
     "seal_text",
     "stream_form",
@@ -110,6 +112,15 @@ def value_size(value: Any) -> int:
     return text_size(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
+def form_size(form: Mapping[str, Any]) -> int:
+    """The size of what an output in the document's form shows, in bytes; of blobs, theirs."""
+    values = [*form.values(), *(form.get("sealed") or ())]
+    data = form.get("data")
+    values.extend(data.values() if isinstance(data, Mapping) else ())
+    stored = sum(int(value["size"]) for value in values if is_reference(value))
+    return value_size(dict(form)) + stored
+
+
 def value_form(
     media_type: str, value: Any, blobs: BlobSet, threshold: int = BLOB_THRESHOLD_BYTES
 ) -> Any:
@@ -156,8 +167,12 @@ def seal_text(text: str, blobs: BlobSet) -> list[dict[str, Any]]:
 def seal_outputs(outputs: Iterable[Mapping[str, Any]]) -> SealedOutputs:
     """Outputs from a file (multi-line strings joined) in the document's form."""
     blobs = BlobSet()
-    forms = tuple(_sealed(clean_value(dict(output)), blobs) for output in outputs)
-    return SealedOutputs(forms, blobs.taken())
+    return SealedOutputs(tuple(seal_output(each, blobs) for each in outputs), blobs.taken())
+
+
+def seal_output(output: Mapping[str, Any], blobs: BlobSet) -> dict[str, Any]:
+    """One of them."""
+    return _sealed(clean_value(dict(output)), blobs)
 
 
 def _sealed(output: dict[str, Any], blobs: BlobSet) -> dict[str, Any]:

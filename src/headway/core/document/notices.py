@@ -12,9 +12,11 @@ from headway.core.document.mime import clean_text, text_size
 
 __all__ = [
     "MAX_ERROR_BYTES",
+    "MAX_FILE_OUTPUT_BYTES",
     "MAX_OUTPUTS",
     "OUTPUT_QUOTA_BYTES",
     "error_form",
+    "file_marker",
     "gap_text",
     "marker_text",
 ]
@@ -22,9 +24,12 @@ __all__ = [
 OUTPUT_QUOTA_BYTES = 64 * 1024 * 1024
 """What one execution may keep: stream text as UTF-8, MIME values as UTF-8 or JSON.
 
-As much as a client puts into one result. The document and the daemon's memory could take more,
-for bulk is in blobs; the `.ipynb`, which is written as one piece, could not.
+As much as a client puts into one result. The document, the file and the daemon's memory could take
+more, for bulk is in blobs.
 """
+
+MAX_FILE_OUTPUT_BYTES = 1024 * 1024 * 1024
+"""What the outputs in one `.ipynb` may have, counted as the quota is. The daemon keeps them all."""
 
 MAX_OUTPUTS = 2_000
 """How many outputs one execution may keep."""
@@ -39,6 +44,15 @@ def marker_text(left_out: int, quota_bytes: int) -> str:
         f"[Headway left out {left_out:,} bytes of output: an execution keeps at most "
         f"{quota_bytes:,} bytes in {MAX_OUTPUTS:,} outputs.]\n"
     )
+
+
+def file_marker(left_out: int, number: int, limit: int) -> dict[str, Any]:
+    """An output that says what a file has no room for, as the document holds it."""
+    text = (
+        f"[Headway left {number:,} outputs of this cell, {left_out:,} bytes, out of this file: a "
+        f"file holds at most {limit:,} bytes of outputs. The daemon keeps them.]\n"
+    )
+    return {"output_type": "stream", "name": "stderr", "text": text, "sealed": []}
 
 
 def gap_text(since_s: float, until_s: float) -> str:

@@ -15,10 +15,10 @@ from typing import Any, NoReturn
 from headway.core.document.mime import MAX_DEPTH, clean_value
 from headway.errors import NotebookUnreadable
 
-__all__ = ["MAX_FILE_BYTES", "read_json"]
+__all__ = ["MAX_FILE_BYTES", "not_utf8", "read_json", "read_json_text", "too_deep", "too_large"]
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
-"""The largest file that is read as a notebook."""
+"""The most that is read as one JSON value: all of a notebook's file but its outputs."""
 
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -26,20 +26,29 @@ _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 def read_json(content: bytes) -> Any:
     """The value that `content` holds; raises NotebookUnreadable with a sentence."""
     if len(content) > MAX_FILE_BYTES:
-        raise NotebookUnreadable(
-            f"The file has {len(content):,} bytes; the limit is {MAX_FILE_BYTES:,}.",
-            limit=MAX_FILE_BYTES,
-            actual=len(content),
-        )
-    text = _decode(content)
+        raise too_large(len(content))
+    return read_json_text(_decode(content))
+
+
+def read_json_text(text: str) -> Any:
+    """As `read_json`, of text that was decoded already."""
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
     except RecursionError as error:
-        raise _too_deep() from error
+        raise too_deep() from error
     except ValueError as error:
         raise NotebookUnreadable(f"The file is not JSON: {_first_line(error)}.") from error
     _check(value)
     return clean_value(value) if _SURROGATE_ESCAPE.search(text) else value
+
+
+def too_large(actual: int) -> NotebookUnreadable:
+    """The error of a file that has too much besides its outputs."""
+    return NotebookUnreadable(
+        f"The file has {actual:,} bytes besides its outputs; the limit is {MAX_FILE_BYTES:,}.",
+        limit=MAX_FILE_BYTES,
+        actual=actual,
+    )
 
 
 def _decode(content: bytes) -> str:
@@ -47,9 +56,12 @@ def _decode(content: bytes) -> str:
     try:
         return content.decode("utf-16" if utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise NotebookUnreadable(
-            f"The file is not text in UTF-8: byte {error.start} does not belong there."
-        ) from error
+        raise not_utf8(error.start) from error
+
+
+def not_utf8(place: int) -> NotebookUnreadable:
+    """The error of a file that has this byte, counted from 0, where it makes no sense."""
+    return NotebookUnreadable(f"The file is not text in UTF-8: byte {place} does not belong there.")
 
 
 def _check(value: Any) -> None:
@@ -57,7 +69,7 @@ def _check(value: Any) -> None:
     level, depth = [value], 0
     while level:
         if depth > MAX_DEPTH:
-            raise _too_deep()
+            raise too_deep()
         below: list[Any] = []
         for item in level:
             if isinstance(item, dict):
@@ -74,7 +86,8 @@ def _refuse_constant(name: str) -> NoReturn:
     raise NotebookUnreadable(f"The file holds {name}, which is not a JSON number.")
 
 
-def _too_deep() -> NotebookUnreadable:
+def too_deep() -> NotebookUnreadable:
+    """The error of a file that is nested too deep."""
     return NotebookUnreadable(
         f"The file is nested more than {MAX_DEPTH} levels deep.", limit=MAX_DEPTH
     )

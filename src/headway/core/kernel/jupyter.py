@@ -48,6 +48,7 @@ from headway.core.kernel.events import (
 __all__ = [
     "HISTORY_INPUTS_AT_ONCE",
     "PREPARE_IPYKERNEL",
+    "STREAM_CHARACTERS",
     "complete_request",
     "execute_request",
     "history_request",
@@ -76,6 +77,10 @@ _FLUSH_WHAT_WAS_WRITTEN: Final = (
 )
 """A stream of ipykernel to which nothing was written since it was flushed is not flushed again."""
 
+STREAM_CHARACTERS: Final = 131_072
+"""How much text an ipykernel puts into one message. As it comes it puts all that was printed
+within one interval into one, 50 MB say, and whoever takes that does nothing else meanwhile."""
+
 PREPARE_IPYKERNEL: Final = (
     "(lambda out, err, shell, zmq: ("
     "setattr(out, 'flush_interval', 0.02), setattr(err, 'flush_interval', 0.02), "
@@ -84,12 +89,17 @@ PREPARE_IPYKERNEL: Final = (
     "setattr(shell.history_manager, 'db_cache_size',"
     f" max(shell.history_manager.db_cache_size, {HISTORY_INPUTS_AT_ONCE})), "
     "setattr(shell.kernel, '_execute_sleep', 0), "
+    "[setattr(each, '_flush_buffers', (lambda flush: lambda: ("
+    f"(parent, text[start:start + {STREAM_CHARACTERS}]) for parent, text in flush() "
+    f"for start in range(0, len(text), {STREAM_CHARACTERS})))(each._flush_buffers)) "
+    "for each in (out, err) if hasattr(each, '_flush_buffers')], "
     f"{_FLUSH_WHAT_WAS_WRITTEN}) and None)"
     "(__import__('sys').stdout, __import__('sys').stderr, get_ipython(), __import__('zmq'))"
 )
 """One expression that leaves no name behind in the user's namespace. It makes ipykernel
 
 *   show what is printed within 20 ms instead of 200 (its `OutStream.flush_interval`), and
+*   send a flood of text in messages of `STREAM_CHARACTERS`;
 *   keep, instead of silently drop, messages beyond its socket's default high-water mark of 1000
     when the reader lags; set in the thread that owns the socket;
 *   write IPython's own history file once in `HISTORY_INPUTS_AT_ONCE` inputs, instead of after

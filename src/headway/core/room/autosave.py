@@ -10,13 +10,24 @@ from dataclasses import dataclass
 from headway.errors import HeadwayError
 from headway.moments import Moment
 
-__all__ = ["AUTOSAVE_LATEST_S", "AUTOSAVE_QUIET_S", "PERMANENT_S", "RETRY_S", "Autosave"]
+__all__ = [
+    "AUTOSAVE_LATEST_S",
+    "AUTOSAVE_QUIET_S",
+    "AUTOSAVE_REST",
+    "PERMANENT_S",
+    "RETRY_S",
+    "Autosave",
+]
 
 AUTOSAVE_QUIET_S = 1.0
 """A changed notebook is written after this long without a further change."""
 
 AUTOSAVE_LATEST_S = 5.0
 """A changed notebook is written after this long at the latest, however busy its writers."""
+
+AUTOSAVE_REST = 9.0
+"""After a write the next one rests so many times as long as it took: a large file that changes all
+the time is written for a tenth of the time, whatever its size."""
 
 RETRY_S = (2.0, 5.0, 15.0, 60.0)
 """Waits between attempts while the disk refuses; the last one repeats."""
@@ -34,6 +45,7 @@ class Autosave:
     changed_last_s: float | None = None
     writing: bool = False
     error: HeadwayError | None = None
+    _rests_until_s: float = 0.0
     _failures: int = 0
     _not_before_s: float = 0.0
     _has_given_up: bool = False
@@ -61,12 +73,14 @@ class Autosave:
         self.writing = True
         self.changed_first_s = self.changed_last_s = None
 
-    def succeeded(self) -> None:
-        """The write is done."""
+    def succeeded(self, now: Moment | None = None, took_s: float = 0.0) -> None:
+        """The write is done; when, and how long it took."""
         self.writing = False
         self.error = None
         self._failures = 0
         self.try_again()
+        if now is not None:
+            self._rests_until_s = now.monotonic_s + AUTOSAVE_REST * took_s
 
     def put_off(self, now: Moment) -> None:
         """The write was not done, for a reason that is being seen to."""
@@ -95,7 +109,7 @@ class Autosave:
         assert self.changed_last_s is not None, "a first change without a last one"
         quiet = self.changed_last_s + AUTOSAVE_QUIET_S
         latest = self.changed_first_s + AUTOSAVE_LATEST_S
-        return max(min(quiet, latest), self._not_before_s)
+        return max(min(quiet, latest), self._not_before_s, self._rests_until_s)
 
     def is_due(self, now: Moment) -> bool:
         """Whether to write now."""

@@ -104,7 +104,10 @@ class ExecutionFinished:
 
 @dataclass(frozen=True, slots=True)
 class FileRecorded:
-    """The notebook's file holds these bytes: the base of the next three-way merge."""
+    """The notebook's file holds the bytes of this SHA-256: the base of the next three-way merge.
+
+    `content` is their image (`core.document.file_image`): all of them but the bulk of outputs.
+    """
 
     notebook: DocumentId
     path: str
@@ -114,7 +117,7 @@ class FileRecorded:
 
 @dataclass(frozen=True, slots=True)
 class FileIntended:
-    """The notebook's file is about to hold these bytes: recorded before they are written.
+    """The notebook's file is about to hold the bytes of this image: recorded before they do.
 
     A daemon that ends between the file and its `FileRecorded` knows its own write by this, and
     does not take it for another program's. The next `FileRecorded` makes an end of it.
@@ -295,16 +298,18 @@ class StopKernel:
 class WriteFile:
     """Write the notebook to `path`, whole or not at all, if the file still is what we know.
 
-    `notebook` is nbformat JSON with blobs still to be put in (`mime.resolve`).
+    `notebook` is nbformat JSON with blobs still to be put in (`file_writing`).
     `expected_sha256` is of the bytes we last wrote or read there; None when there must be no
     file. A file that is neither is left alone and answered with FileChanged. Before the file is
-    touched, its new bytes are durable as a `FileIntended`.
+    touched, the image of its new bytes is durable as a `FileIntended`.
     """
 
     token: int
     path: str
     notebook: dict[str, Any]
     expected_sha256: str | None
+    like: bytes | None = None
+    """The image of the expected bytes: their form is kept, and what only they know."""
     is_awaited: bool = True
     """Whether somebody asked for it and waits; else it may take its turn among others."""
 
@@ -313,12 +318,13 @@ class WriteFile:
 class ReadFile:
     """Read the notebook's file. Answered by `FileSeen` or `FileUnseen`.
 
-    Never under way at the same time as a `WriteFile`, so what it finds is not older than what
-    was written last.
+    When its bytes are those of `known_sha256`, nothing but that is read. Never under way at the
+    same time as a `WriteFile`, so what it finds is not older than what was written last.
     """
 
     token: int
     path: str
+    known_sha256: str | None = None
 
 
 Effect = (

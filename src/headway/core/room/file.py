@@ -179,7 +179,7 @@ class NotebookFile:
         """Take an input that is about the file."""
         match event:
             case FileWritten():
-                self._written(event)
+                self._written(event, now)
             case FileWriteFailed(token=token, error=error):
                 self._failed(token, error, now)
             case FileTouched():
@@ -212,7 +212,7 @@ class NotebookFile:
         if self.path is not None and self._look_s is not None and self._look_s <= now.monotonic_s:
             self._look_s = None
             self._step = _Look(self._next_token())
-            self._ledger.emit(ReadFile(self._step.token, self.path))
+            self._ledger.emit(ReadFile(self._step.token, self.path, self._base_sha256))
         elif self._savers:
             self._begin(self._savers.first_target)
         elif self.path is not None and self._held is None and self.autosave.is_due(now):
@@ -237,7 +237,7 @@ class NotebookFile:
         if not self._ends(event.token):
             return
         accepts, self._accepts = self._accepts, False
-        if event.content is None or event.sha256 is None:
+        if event.sha256 is None:
             self._there = None
             if self._base is None:
                 self._release()
@@ -249,6 +249,7 @@ class NotebookFile:
             if not self.autosave.is_behind:
                 self._all_saved(event.sha256)
         else:
+            assert event.content is not None, "what is not known was read"
             self._take(event.content, event.sha256, now, accepts=accepts)
 
     def _unseen(self, token: int, error: HeadwayError, now: Moment) -> None:
@@ -324,16 +325,17 @@ class NotebookFile:
         content = render_notebook(notebook, runtime)
         self.autosave.began()
         expected = self._there if target == self.path else None
-        effect = WriteFile(self._step.token, target, content, expected, bool(waiters))
+        like = None if expected is None else self._base
+        effect = WriteFile(self._step.token, target, content, expected, like, bool(waiters))
         self._ledger.when_durable(lambda _: self._ledger.emit(effect))
 
-    def _written(self, event: FileWritten) -> None:
+    def _written(self, event: FileWritten, now: Moment) -> None:
         """The write is done: note it, then answer."""
         write = self._step
         if not isinstance(write, _Write) or not self._ends(event.token):
             return
         self.path, self._runs, self._races = event.path, write.runs, 0
-        self.autosave.succeeded()
+        self.autosave.succeeded(now, event.took_s)
         self._know(event.content, event.sha256)
         saved = Saved(
             path=event.path,

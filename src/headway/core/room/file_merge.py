@@ -17,10 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from headway.core.document.brake import check_merge
 from headway.core.document.edits import Edit
+from headway.core.document.file_image import is_blank, named_sha256
 from headway.core.document.json_values import identical
 from headway.core.document.nbformat import ParsedNotebook, ShownOutputs, parse_notebook
 from headway.core.document.notebook import NotebookDocument
@@ -46,8 +46,7 @@ class FileOutputs:
 
     cell_id: CellId
     source: str
-    execution_count: int | None
-    outputs: tuple[dict[str, Any], ...]
+    shown: ShownOutputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +77,8 @@ def plan_merge(
 
     Args:
         notebook: The document.
-        base: The bytes last written to, or read from, the file; None if never.
-        content: The file's bytes now.
+        base: The image of what was last written to, or read from, the file; None if never.
+        content: The file's bytes now, or their image, outputs included.
         entropy: For the ids of cells that have none.
         older: Bases before `base`, the oldest first.
         accepts: A person wants the file's version, whatever it takes away.
@@ -94,7 +93,9 @@ def plan_merge(
 
     parsed = parse(content)
     known, theirs = aligned(None if base is None else parse(base), parsed, ours)
-    if known is not None and (older := [each for each in older if each != base]):
+    latest = None if base is None else named_sha256(base)
+    older = [each for each in older if named_sha256(each) != latest]
+    if known is not None and older:
         pairs = [(known, theirs), *(aligned(parse(each), parsed, ours) for each in reversed(older))]
         known, theirs = _closest([(one, other) for one, other in pairs if one is not None])
     edits = reconcile(
@@ -107,7 +108,7 @@ def plan_merge(
         theirs,
         tuple(edits),
         tuple(
-            FileOutputs(cell.id, cell.source, *theirs.outputs[cell.id])
+            FileOutputs(cell.id, cell.source, theirs.outputs[cell.id])
             for cell in theirs.cells
             if cell.id in theirs.outputs
             and not _same_outputs(before.get(cell.id), theirs.outputs[cell.id])
@@ -119,7 +120,7 @@ def plan_merge(
 
 def check_readable(content: bytes) -> None:
     """Raise NotebookUnreadable for an empty file: it is being written, or was cut off."""
-    if not content.strip():
+    if is_blank(content):
         raise NotebookUnreadable(
             "The notebook's file is empty: another program cut it off or is still writing it. It "
             "is left as it is. Put a notebook there or remove it, or save elsewhere."
@@ -158,7 +159,7 @@ def runs_shown(
             continue
         if (record.execution_count, len(record.outputs)) == (
             in_file.execution_count,
-            len(in_file.outputs),
+            in_file.number,
         ):
             found[each] = record.execution_id
     return found
@@ -189,6 +190,4 @@ def _distance(base: ParsedNotebook, theirs: ParsedNotebook) -> int:
 
 def _same_outputs(before: ShownOutputs | None, after: ShownOutputs | None) -> bool:
     before, after = before or ShownOutputs(), after or ShownOutputs()
-    return before.execution_count == after.execution_count and identical(
-        list(before.outputs), list(after.outputs)
-    )
+    return (before.execution_count, before.digest) == (after.execution_count, after.digest)

@@ -149,7 +149,9 @@ class FileWritten:
     sha256: str
     changed: bool
     content: bytes
-    """The bytes of the file."""
+    """The image of the file."""
+    took_s: float = 0.0
+    """How long the writing took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,10 @@ class FileTouched:
 
 @dataclass(frozen=True, slots=True)
 class FileSeen:
-    """The file of `ReadFile(token)` as it is; both None if there is none."""
+    """The file of `ReadFile(token)` as it is: its image, the blobs of that stored.
+
+    Without an image it is what was known already; both are None if there is no file.
+    """
 
     token: int
     content: bytes | None

@@ -6,13 +6,13 @@ history does not know comes in as ordinary edits (DESIGN section 7).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from headway.core.document.crdt import Replica, Version
 from headway.core.document.edits import AddCell, Edit, SetNotebookMetadata
+from headway.core.document.file_image import named_sha256
 from headway.core.document.nbformat import ParsedNotebook, parse_notebook
 from headway.core.document.notebook import NotebookDocument
 from headway.core.document.reconcile import aligned
@@ -58,11 +58,12 @@ class Opening:
     runtime_snapshot: bytes | None = None
     runtime_updates: tuple[bytes, ...] = ()
     base: bytes | None = None
-    """The bytes last written to, or read from, the file."""
+    """The image of what was last written to, or read from, the file (see `file_image`)."""
     intended: bytes | None = None
-    """The bytes that the file was about to hold when the daemon ended."""
+    """The image of what the file was about to hold when the daemon ended."""
     file: bytes | None = None
-    """The bytes of the file now; None if there is none, or none that can be read."""
+    """The image of the file now; None if there is none, or none that can be read. With outputs,
+    unless it is that of `base` or `intended`."""
     accept_file: bool = False
     """A person wants the file's version, whatever it takes away."""
     refused: HeadwayError | None = None
@@ -83,7 +84,7 @@ class KnownFile:
 
     path: str | None
     base: bytes | None = None
-    """The bytes last written or read: the base of the next merge."""
+    """The image of what was last written or read: the base of the next merge."""
     base_sha256: str | None = None
     is_there: bool = False
     """Whether these bytes are in the file now."""
@@ -142,7 +143,7 @@ def begin(opening: Opening, entropy: Entropy, now: Moment) -> Beginning:
             known, outputs = _first_reading(opening, opening.file, notebook, entropy, now)
     elif opening.file is None:
         known = _without_file(opening, notebook)
-    elif opening.file in (opening.base, opening.intended):
+    elif _sha256(opening.file) in (_sha256(opening.base), _sha256(opening.intended)):
         known = _with_known_file(opening, opening.file, notebook, runtime, entropy)
     else:
         known, outputs = _merged(opening, opening.file, notebook, runtime, entropy, now)
@@ -156,7 +157,7 @@ def _first_reading(
     theirs = parse_notebook(content, lambda: cell_id(entropy))
     notebook.apply(_first_edits(theirs), now, "file")
     outputs = tuple(
-        FileOutputs(cell.id, cell.source, *theirs.outputs[cell.id])
+        FileOutputs(cell.id, cell.source, theirs.outputs[cell.id])
         for cell in theirs.cells
         if cell.id in theirs.outputs
     )
@@ -226,7 +227,7 @@ def _known(
         base=content,
         base_sha256=_sha256(content),
         is_there=True,
-        is_new=content != opening.base,
+        is_new=_sha256(content) != _sha256(opening.base),
         runs=runs,
         is_behind=is_behind,
         widgets=theirs.widgets,
@@ -252,7 +253,7 @@ def _is_behind(
 
 
 def _sha256(content: bytes | None) -> str | None:
-    return None if content is None else hashlib.sha256(content).hexdigest()
+    return None if content is None else named_sha256(content)
 
 
 def _old_runtime(opening: Opening, entropy: Entropy) -> RuntimeReader | None:

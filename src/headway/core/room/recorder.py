@@ -242,26 +242,32 @@ class Recorder:
         made: dict[CellId, ExecutionId] = {}
         for each in shown:
             latest = self.reader.latest(each.cell_id)
-            is_empty = not each.outputs and each.execution_count is None
+            is_empty = not each.shown.number and each.shown.execution_count is None
             if (latest is None and not is_empty) or (latest and latest == runs.get(each.cell_id)):
                 made[each.cell_id] = self._record_run(each, now)
         return made
 
-    def _record_run(self, shown: FileOutputs, now: Moment) -> ExecutionId:
-        sealed = seal_outputs(shown.outputs)
-        for sha256, data in sealed.blobs:
-            self._ledger.blob(sha256, data)
-        failed = any(output["output_type"] == "error" for output in sealed.outputs)
+    def _record_run(self, found: FileOutputs, now: Moment) -> ExecutionId:
+        image = found.shown.image
+        if image is not None and image.outputs is not None:
+            # Whoever read the file has stored the blobs.
+            outputs = image.outputs
+        else:
+            sealed = seal_outputs(found.shown.outputs)
+            outputs = sealed.outputs
+            for sha256, data in sealed.blobs:
+                self._ledger.blob(sha256, data)
+        failed = any(output["output_type"] == "error" for output in outputs)
         record = ExecutionRecord(
             execution_id=execution_id(now.wall_s, self._entropy),
-            cell_id=shown.cell_id,
-            source_sha256=hashlib.sha256(shown.source.encode()).hexdigest(),
+            cell_id=found.cell_id,
+            source_sha256=hashlib.sha256(found.source.encode()).hexdigest(),
             heads="",
             requested_by="file",
             status="error" if failed else "ok",
             queued_s=now.wall_s,
-            execution_count=shown.execution_count,
-            outputs=sealed.outputs,
+            execution_count=found.shown.execution_count,
+            outputs=outputs,
         )
         self.admitted(record, now)
         return record.execution_id
