@@ -191,7 +191,9 @@ class ReopeningStore(Generic[AnyStore]):
             async with asyncio.timeout(WAIT_FOR_STORE_S):
                 await self._working.wait()
         except TimeoutError:
-            raise self._refusal() from None
+            # It may have begun to work in the last instant: then nothing is refused.
+            if not self._working.is_set():
+                raise self._refusal() from None
 
     def _refusal(self) -> HeadwayError:
         failure = self._failure
