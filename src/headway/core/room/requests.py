@@ -6,13 +6,16 @@ it any more, what comes late is dropped here and nowhere else.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
+from headway.core.document.crdt import Replica
 from headway.core.room.effects import Answer, Refuse
 from headway.core.room.inputs import Requested
 from headway.core.room.ledger import Ledger
-from headway.errors import Busy, DeadlineExceeded, HeadsTimeout, HeadwayError
-from headway.ids import Heads, heads_to_text
+from headway.errors import BadRequest, Busy, DeadlineExceeded, HeadsTimeout, HeadwayError
+from headway.ids import Heads, heads_from_text, heads_to_text
 from headway.moments import Moment
 
 __all__ = ["MAX_OPEN_REQUESTS", "Requests"]
@@ -46,6 +49,34 @@ class Requests:
         self._open[request.token] = request
         return True
 
+    def take(self, request: Requested, replica: Replica) -> bool:
+        """Take a request; whether it can be done now. Else it was refused, or waits for heads."""
+        if not self.open(request):
+            return False
+        required = request.params.required_heads
+        if required is None:
+            return True
+        try:
+            heads = heads_from_text(required)
+            arrived = replica.contains(heads)
+        except (ValueError, HeadwayError):
+            error = BadRequest(
+                "required_heads must be a document's encoded heads in base64.",
+                field="required_heads",
+            )
+            self.refuse(request.token, error)
+            return False
+        if not arrived:
+            self.wait_for_heads(request.token, Heads(heads))
+        return arrived
+
+    def take_arrived(self, replica: Replica) -> Iterator[Requested]:
+        """The requests whose heads have arrived, oldest first; each waits no more."""
+        for token, heads in tuple(self._for_heads.items()):
+            if token in self._for_heads and replica.contains(heads):
+                del self._for_heads[token]
+                yield self._open[token]
+
     def is_open(self, token: int) -> bool:
         """Whether somebody still waits for this answer."""
         return token in self._open
@@ -53,14 +84,6 @@ class Requests:
     def wait_for_heads(self, token: int, heads: Heads) -> None:
         """This request goes on when the document contains `heads`."""
         self._for_heads[token] = heads
-
-    def waiting_for_heads(self) -> tuple[tuple[Requested, Heads], ...]:
-        """The requests whose heads have not arrived, oldest first."""
-        return tuple((self._open[token], heads) for token, heads in self._for_heads.items())
-
-    def heads_arrived(self, token: int) -> None:
-        """This request waits no more."""
-        self._for_heads.pop(token, None)
 
     def answer(self, token: int, result: msgspec.Struct) -> None:
         """The request's result, if it is still open."""

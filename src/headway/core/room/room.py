@@ -74,7 +74,7 @@ from headway.core.room.requests import Requests
 from headway.core.room.taken import Taken
 from headway.core.wire import rpc
 from headway.errors import BadRequest, HeadwayError
-from headway.ids import DocumentId, Entropy, Heads, heads_from_text
+from headway.ids import DocumentId, Entropy
 from headway.moments import Moment
 
 __all__ = ["CLOSE_TRY_AGAIN", "Room"]
@@ -308,32 +308,12 @@ class Room:
 
     def _requested(self, request: Requested, now: Moment) -> None:
         self._idleness.touched()
-        if not self._requests.open(request):
-            return
-        required = request.params.required_heads
-        if required is None:
+        if self._requests.take(request, self.notebook.replica):
             self._serve(request, now)
-            return
-        try:
-            heads = heads_from_text(required)
-            arrived = self.notebook.replica.contains(heads)
-        except (ValueError, HeadwayError):
-            error = BadRequest(
-                "required_heads must be a document's encoded heads in base64.",
-                field="required_heads",
-            )
-            self._requests.refuse(request.token, error)
-            return
-        if arrived:
-            self._serve(request, now)
-        else:
-            self._requests.wait_for_heads(request.token, Heads(heads))
 
     def _serve_arrived_heads(self, now: Moment) -> None:
-        for request, heads in self._requests.waiting_for_heads():
-            if self.notebook.replica.contains(heads):
-                self._requests.heads_arrived(request.token)
-                self._serve(request, now)
+        for request in self._requests.take_arrived(self.notebook.replica):
+            self._serve(request, now)
 
     def _serve(self, request: Requested, now: Moment) -> None:
         try:

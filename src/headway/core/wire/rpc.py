@@ -12,6 +12,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
+from headway.core.wire.comm_commands import CommClose, CommMessage, CommOpen, CommSent
+from headway.core.wire.declaring import (
+    MAX_REQUEST_TIMEOUT_S,
+    REQUEST_TIMEOUT_S,
+    Params,
+    RoomParams,
+)
+
 __all__ = [
     "MAX_HISTORY_INPUTS",
     "MAX_REQUEST_TIMEOUT_S",
@@ -67,41 +75,8 @@ __all__ = [
     "Stopping",
 ]
 
-REQUEST_TIMEOUT_S = 30.0
-"""How long the daemon tries when a request names no time-out."""
-
-
-MAX_REQUEST_TIMEOUT_S = 86_400.0
-"""The longest time-out a request may name: a day."""
-
-
 MAX_HISTORY_INPUTS = 10_000
 """The most inputs of a kernel's history that one request may ask for."""
-
-
-class Params(
-    msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, omit_defaults=True
-):
-    """What every request may carry.
-
-    An unknown parameter is refused: to ignore a misspelt `required_heads` would drop a promise.
-    Defaults are not sent, so that older daemons take requests that use nothing new.
-    """
-
-    method: ClassVar[str]
-    result: ClassVar[type[Any]]
-
-    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=MAX_REQUEST_TIMEOUT_S)] = REQUEST_TIMEOUT_S
-    """Seconds until DEADLINE_EXCEEDED or HEADS_TIMEOUT."""
-
-
-class RoomParams(Params, kw_only=True, frozen=True):
-    """A request to one notebook."""
-
-    document: str
-    """The notebook's document id."""
-    required_heads: str | None = None
-    """The heads that the daemon's copy must contain first."""
 
 
 class KernelState(msgspec.Struct, kw_only=True, frozen=True):
@@ -467,51 +442,6 @@ class KernelHistory(RoomParams, kw_only=True, frozen=True):
     """Of equal inputs that fit a pattern only the last."""
     output: bool = False
     """With the outputs that the kernel keeps, which is few of them."""
-
-
-class CommSent(msgspec.Struct, kw_only=True, frozen=True):
-    """The kernel was given the message, and what it changes of a state is in the runtime document.
-
-    Not that the kernel has handled it.
-    """
-
-    comm_id: str
-
-
-class CommOpen(RoomParams, kw_only=True, frozen=True):
-    """Open a comm to what the kernel has registered as `target_name`."""
-
-    method: ClassVar[str] = "comm_open"
-    result: ClassVar[type[Any]] = CommSent
-
-    target_name: str
-    comm_id: str | None = None
-    """A fresh one if None."""
-    data: dict[str, Any] = {}
-    metadata: dict[str, Any] = {}
-    buffers: list[bytes] = []
-    """Binary parts, each in standard base64."""
-
-
-class CommMessage(RoomParams, kw_only=True, frozen=True):
-    """Say something on a comm. A widget's `update` is shown to all peers at once."""
-
-    method: ClassVar[str] = "comm_message"
-    result: ClassVar[type[Any]] = CommSent
-
-    comm_id: str
-    data: dict[str, Any] = {}
-    buffers: list[bytes] = []
-
-
-class CommClose(RoomParams, kw_only=True, frozen=True):
-    """Close a comm."""
-
-    method: ClassVar[str] = "comm_close"
-    result: ClassVar[type[Any]] = CommSent
-
-    comm_id: str
-    data: dict[str, Any] = {}
 
 
 class DaemonStatus(msgspec.Struct, kw_only=True, frozen=True):
