@@ -87,7 +87,7 @@ class _Comm:
     sizes: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
     pending: dict[str, KeyChange] = field(default_factory=dict)
-    removed: set[str] = field(default_factory=set)
+    removed: dict[str, None] = field(default_factory=dict)
     """Keys that lost their place in the document."""
     large_bytes: int = 0
     """Of what is pending, what will be in blobs."""
@@ -240,7 +240,7 @@ class Comms:
             self._kept_bytes -= former
             comm.left_out[key] = size
             comm.pending.pop(key, None)
-            comm.removed.add(key)
+            comm.removed[key] = None
             if not self._has_noted:
                 self._has_noted = True
                 self._notes.append((comm.record.execution_id, state_left_out_text(key, size)))
@@ -249,7 +249,7 @@ class Comms:
             comm.sizes[key] = size
             comm.left_out.pop(key, None)
             comm.pending[key] = change
-            comm.removed.discard(key)
+            comm.removed.pop(key, None)
         comm.large_bytes = sum(
             comm.sizes[each]
             for each, pending in comm.pending.items()
@@ -285,7 +285,7 @@ def _change(comm: _Comm, blobs: BlobSet, *, is_open: bool) -> CommChange:
             for key, pending in comm.pending.items()
             if pending.parts
         },
-        tuple(comm.removed | comm.pending.keys()),
+        tuple({**comm.removed, **comm.pending}),
         dict(comm.left_out),
         is_open,
     )
