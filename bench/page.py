@@ -63,24 +63,24 @@ def _figure(figure: Figure) -> Iterator[str]:
     if figure.note:
         yield figure.note
     for aim in figure.aims:
-        yield f"- {_aim(figure, aim)}"
+        what, stands, verdict = _aim(figure, aim)
+        yield f"- Aim: {what}: {f'{stands}, ' if stands else ''}{verdict}."
 
 
-def _aim(figure: Figure, aim: Aim) -> str:
+def _aim(figure: Figure, aim: Aim) -> tuple[str, str, str]:
+    """What is aimed at, what stands there, and the verdict."""
     ours = aim.ours or figure.ours[0]
+    limit = f"{_number(aim.limit, figure.unit)} {figure.unit}"
+    if aim.over is not None:
+        limit = f"{aim.limit:g} times {aim.over}"
+    what = f"{ours}: {_SHARES[aim.share]} at most {limit}"
     value = figure.reached(aim)
-    share = _SHARES[aim.share]
-    if aim.over is None:
-        what = f"{ours}: {share} at most {_number(aim.limit, figure.unit)} {figure.unit}"
-        stands = "" if value is None else f"{_number(value, figure.unit)} {figure.unit}"
-    else:
-        what = f"{ours}: {share} at most {aim.limit:g} times {aim.over}"
-        stands = "" if value is None else f"{value:.2f}"
     if value is None:
-        return f"Aim: {what}: not measured."
+        return what, "", "not measured"
     if figure.summary(ours).count < _LEAST[aim.share]:
-        return f"Aim: {what}: too few values."
-    return f"Aim: {what}: {stands}, {'met' if value <= aim.limit else '**missed**'}."
+        return what, "", "too few values"
+    stands = f"{_number(value, figure.unit)} {figure.unit}" if aim.over is None else f"{value:.2f}"
+    return what, stands, "met" if value <= aim.limit else "**missed**"
 
 
 def _table(table: Table) -> Iterator[str]:
@@ -185,9 +185,8 @@ def _aims(results: Sequence[Result]) -> str:
     for result in results:
         if isinstance(result, Figure):
             for aim in result.aims:
-                what, _, stands = _aim(result, aim).removeprefix("Aim: ").rpartition(": ")
-                value, _, verdict = stands.rstrip(".").partition(", ")
-                lines.append(f"| {result.name} | {what} | {value} | {verdict} |")
+                what, stands, verdict = _aim(result, aim)
+                lines.append(f"| {result.name} | {what} | {stands} | {verdict} |")
         elif isinstance(result, Table) and result.must_be_zero:
             shames = " ".join(_shames(result))
             columns = ", ".join(result.must_be_zero)

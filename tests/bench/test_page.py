@@ -23,7 +23,13 @@ def results() -> list[Result]:
             ours=["ours"],
             rounds={"ours": [[0.002]] * 3, "slow": [[0.004]] * 3, "quick": [[0.001]] * 3},
             absent={"gone": "it did | not start"},
-            aims=[Aim(1.0, "slow"), Aim(1.0, "quick"), Aim(0.001), Aim(1.0, "gone")],
+            aims=[
+                Aim(1.0, "slow"),
+                Aim(1.0, "quick"),
+                Aim(0.001),
+                Aim(1.0, "gone"),
+                Aim(9.0, "slow", 0.99),
+            ],
             plot="step",
         ),
         Table(
@@ -57,12 +63,13 @@ def test_a_ratio_stands_beside_each_peer_and_a_peer_that_is_ahead_is_named() -> 
     assert "- A step: 0.50 times slow." not in text
 
 
-def test_each_aim_is_met_missed_or_not_measured() -> None:
+def test_each_aim_is_met_missed_not_measured_or_of_too_few_values() -> None:
     text = written(results())
     assert "| A step | ours: p50 at most 1 times slow | 0.50 | met |" in text
     assert "| A step | ours: p50 at most 1 times quick | 2.00 | **missed** |" in text
     assert "| A step | ours: p50 at most 1.00 ms | 2.00 ms | **missed** |" in text
     assert "ours: p50 at most 1 times gone: not measured" in text
+    assert "ours: p99 at most 9 times slow: too few values" in text
 
 
 def test_what_must_be_zero_and_what_must_not_grow_is_called_by_its_name() -> None:
