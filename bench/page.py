@@ -23,6 +23,8 @@ LEAST_FOR_P95, LEAST_FOR_P99 = 20, 100
 """A percentile of fewer values says nothing, and is left out."""
 _LEAST = {0.5: 1, 0.95: LEAST_FOR_P95, 0.99: LEAST_FOR_P99}
 
+UNENDED = "The program of this question did not end in this run.\n"
+
 _SCALES = {"ms": 1e3, "s": 1.0, "MB": 1e-6, "kB": 1e-3}
 _SHARES = {0.5: "p50", 0.95: "p95", 0.99: "p99"}
 
@@ -157,7 +159,7 @@ def page(
     """The whole page. `chapters` is heading -> results; the machine before and after."""
     results = [each for found in chapters.values() for each in found]
     told = (
-        f"## {heading}\n\n" + "\n".join(section(each) for each in found)
+        f"## {heading}\n\n" + ("\n".join(section(each) for each in found) or UNENDED)
         for heading, found in chapters.items()
     )
     return TEMPLATE.read_text().format(

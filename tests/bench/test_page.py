@@ -92,6 +92,10 @@ def test_what_was_written_by_hand_is_kept(tmp_path: Path, monkeypatch: pytest.Mo
     assert written(results()) == text
 
 
+def test_a_question_whose_program_did_not_end_says_so() -> None:
+    assert page.UNENDED in written([])
+
+
 def test_results_survive_their_file() -> None:
     data = msgspec.json.encode(results())
     assert msgspec.json.decode(data, type=list[Result]) == results()
