@@ -26,6 +26,7 @@ from headway.daemon.server import bind_tcp, bind_unix
 from headway.daemon.service import Service
 from headway.edges.clock import SystemClock
 from headway.edges.memory import MemoryBlobs, MemoryFiles, MemoryStore
+from headway.edges.memory_environments import MemoryEnvironments
 from headway.edges.memory_kernels import MemoryKernels
 from headway.edges.memory_watch import MemoryWatching
 from headway.edges.ports import FileContent, StoredNotebook
@@ -129,6 +130,7 @@ class World:
         self.files = MemoryFiles()
         self.watching = MemoryWatching()
         self.kernels = MemoryKernels()
+        self.environments = MemoryEnvironments()
         self.rooms: dict[str, FakeRoom] = {}
         self.opened: list[str] = []
         self.first: Sequence[Effect] = ()
@@ -146,6 +148,7 @@ class World:
             files=self.files,
             watching=self.watching,
             kernels=self.kernels,
+            environments=self.environments,
             clock=SystemClock(),
             entropy=os.urandom,
         )

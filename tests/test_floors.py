@@ -44,6 +44,7 @@ LIBRARIES_OF_THE_CORE = {
     "loro": ENGINE_IMPORTERS,
     "nbformat": {"headway.core.document.upgrade"},
     "msgspec": None,  # anywhere
+    "packaging": {"headway.core.document.dependencies"},
 }
 LOCK_KEEPERS = {"headway.core.document.gate"}
 
@@ -73,6 +74,7 @@ PURE = frozenset(
         "re",
         "string",
         "struct",
+        "tomllib",
         "types",
         "typing",
         "unicodedata",

@@ -34,6 +34,10 @@
     │   ├── KernelStartFailed
     │   ├── KernelDied
     │   ├── CommNotFound
+    │   ├── InvalidDependencies      what the notebook declares makes no sense
+    │   ├── InstallationNeeded       nobody consented to what would have to be installed
+    │   ├── EnvironmentNotFound
+    │   ├── EnvironmentNotMade
     │   └── NotPermitted
     ├── FileError
     │   ├── NotebookUnreadable
@@ -70,6 +74,8 @@ __all__ = [
     "DocumentError",
     "EditError",
     "EngineFailure",
+    "EnvironmentNotFound",
+    "EnvironmentNotMade",
     "ExecutionExpired",
     "ExecutionNotFound",
     "FileChanged",
@@ -80,6 +86,8 @@ __all__ = [
     "HeadsTooOld",
     "HeadsUnknown",
     "HeadwayError",
+    "InstallationNeeded",
+    "InvalidDependencies",
     "InvalidEdit",
     "InvalidUpdate",
     "KernelDied",
@@ -348,6 +356,35 @@ class CommNotFound(RequestFailed):
     """The kernel has no such comm (any more). `data["comm_id"]`."""
 
     code = "COMM_NOT_FOUND"
+
+
+class InvalidDependencies(RequestFailed):
+    """What a notebook says it needs has not the right form, or two places of it differ."""
+
+    code = "INVALID_DEPENDENCIES"
+
+
+class InstallationNeeded(RequestFailed):
+    """The kernel needs what is not installed, and nobody consented to that; nothing was done.
+
+    `data["requirements"]` would be installed, with `data["requires_python"]`; `data["into"]` is
+    the folder of the environment, None for one of its own. To consent, repeat the request with
+    `install` = `data["installation"]`.
+    """
+
+    code = "INSTALLATION_NEEDED"
+
+
+class EnvironmentNotFound(RequestFailed):
+    """There is no environment with a Python at the path. `data["path"]`."""
+
+    code = "ENVIRONMENT_NOT_FOUND"
+
+
+class EnvironmentNotMade(RequestFailed):
+    """Installing failed; nothing half-made is used. `data["reason"]`, `data["written"]`."""
+
+    code = "ENVIRONMENT_NOT_MADE"
 
 
 class NotPermitted(RequestFailed):

@@ -13,7 +13,9 @@ from headway.cli.parameters import (
     Place,
     find_place,
     injected_source,
+    read_object,
     read_pair,
+    read_raw_pair,
     read_value,
 )
 from headway.errors import BadRequest
@@ -90,3 +92,24 @@ def test_the_new_cell_goes_after_the_first_cell_tagged_parameters() -> None:
 
 def test_without_a_tagged_cell_it_goes_to_the_top() -> None:
     assert find_place([("a", {"tags": "parameters"}), ("b", {})]) == Place(None, None)
+
+
+def test_a_raw_value_is_text_whatever_it_looks_like() -> None:
+    assert read_raw_pair(("zip", "01234")) == Parameter("zip", "01234")
+    with pytest.raises(BadRequest):
+        read_raw_pair(("no name", "1"))
+
+
+def test_an_object_brings_lists_and_objects_as_python() -> None:
+    text = '{"years": [2023, 2024], "places": {"here": true, "\'there\'": null}, "big": 1e999}'
+    names: dict[str, object] = {}
+    exec(injected_source(read_object(text, "-y")), names)
+    assert names["years"] == [2023, 2024]
+    assert names["places"] == {"here": True, "'there'": None}
+    assert names["big"] == float("inf")
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "3", '{"no name": 1}'])
+def test_what_is_no_object_of_parameters_is_refused(text: str) -> None:
+    with pytest.raises(BadRequest):
+        read_object(text, "-y")

@@ -241,3 +241,16 @@ def test_an_unknown_option_is_a_mistake_of_usage(shell: Shell) -> None:
 def kernel_status(shell: Shell, path: Path) -> str:
     (status,) = (each["kernel"]["status"] for each in shell.json("ps") if each["path"] == str(path))
     return str(status)
+
+
+def test_parameters_of_files_and_objects_count_less_than_those_by_name(shell: Shell) -> None:
+    path = write_notebook(shell.folder / "given.ipynb", "print(a, b, repr(c), d)")
+    (shell.folder / "given.json").write_text('{"a": 1, "b": 1, "c": 1, "d": [1, {"e": null}]}')
+    done = shell.run(
+        *("run", "given.ipynb", "-f", "given.json", "-y", '{"b": 2, "c": 2}', "-p", "c", "3"),
+        *("-r", "c", "4"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert read_outputs(path)[-1][0]["text"] == "1 2 '4' [1, {'e': None}]\n"
+    wrong = shell.run("run", "given.ipynb", "-f", "nothing.json")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)

@@ -16,8 +16,10 @@ from headway.core.room.inputs import (
     KernelStopped,
 )
 from headway.core.room.opening import LivingKernel
+from headway.core.wire.rpc import KernelEnvironment
 from headway.daemon.kernels import RoomKernels
 from headway.daemon.survivors import Ear, Survivor
+from headway.edges.memory_environments import MemoryEnvironments
 from headway.edges.ports import AdoptableKernel, AdoptedKernel, KernelOwner, KernelSink
 from headway.errors import KernelDied, KernelStartFailed
 
@@ -30,6 +32,7 @@ class Stub:
     def __init__(self) -> None:
         self.name = "python3"
         self.display_name = "Python 3"
+        self.environment: KernelEnvironment | None = None
         self.info = KernelInfo("python")
         self.asked: list[Any] = []
         self.interrupted = 0
@@ -77,7 +80,9 @@ class Port:
         events: KernelSink,
         ended: Callable[[str], None],
         owner: KernelOwner | None = None,
+        environment: KernelEnvironment | None = None,
     ) -> Stub:
+        self.kernel.environment = environment
         self.owner = owner
         self.events, self.ended, self.folder = events, ended, folder
         self.begun.set()
@@ -105,10 +110,13 @@ class Port:
 class Setting:
     def __init__(self, tasks: asyncio.TaskGroup) -> None:
         self.port = Port()
+        self.environments = MemoryEnvironments()
         self.fed: list[Input] = []
         self.jobs: list[asyncio.Task[None]] = []
         self._tasks = tasks
-        self.kernels = RoomKernels(DOCUMENT, self.port, self.fed.append, self.spawn)
+        self.kernels = RoomKernels(
+            DOCUMENT, self.port, self.environments, self.fed.append, self.spawn
+        )
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._tasks.create_task(work)

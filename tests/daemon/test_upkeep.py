@@ -14,6 +14,7 @@ from headway.daemon.ports import Outside
 from headway.daemon.upkeep import BLOB_GRACE_S, Upkeep
 from headway.edges.blobs import FileBlobs
 from headway.edges.memory import FakeClock, MemoryFiles
+from headway.edges.memory_environments import MemoryEnvironments
 from headway.edges.memory_kernels import MemoryKernels
 from headway.edges.memory_watch import MemoryWatching
 from headway.edges.store import SqliteStore
@@ -44,6 +45,7 @@ class House:
             files=MemoryFiles(),
             watching=MemoryWatching(),
             kernels=MemoryKernels(),
+            environments=MemoryEnvironments(),
             clock=clock,
             entropy=os.urandom,
         )

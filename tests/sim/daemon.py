@@ -16,6 +16,7 @@ from headway.core.room.effects import (
     Compact,
     Effect,
     InterruptKernel,
+    LookAtEnvironment,
     Persist,
     ReadFile,
     Refuse,
@@ -279,6 +280,8 @@ class Daemon:
                 self._answer(token, result)
             case Refuse(token, error):
                 self._answer(token, error)
+            case LookAtEnvironment(environment):
+                self.kernels.look(environment)
             case StartKernel(incarnation=incarnation):
                 self.kernels.start(incarnation)
             case AskKernel():

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from headway.core.kernel.events import KernelEvent, KernelInfo
-from headway.core.room.effects import AskKernel, ExecuteRequest
+from headway.core.room.effects import AskKernel, Environment, ExecuteRequest
 from headway.core.room.inputs import (
+    EnvironmentSeen,
     Input,
     KernelEnded,
     KernelFailed,
@@ -52,6 +53,12 @@ class Kernels:
         fails = options.kernel_start_failures and world.is_chaos and self.dice.random() < 0.3
         ready = self._lives(lambda: self._started(incarnation, kernel, fails=fails))
         world.timeline.after(options.kernel_s * self.dice.uniform(1, 10), ready)
+
+    def look(self, environment: Environment) -> None:
+        """Every environment is there."""
+        seen = self._lives(lambda: self._feed(EnvironmentSeen(environment, is_ready=True)))
+        delay_s = self.world.options.kernel_s * self.dice.uniform(0, 3)
+        self.world.timeline.after(delay_s, seen)
 
     def ask(self, effect: AskKernel) -> None:
         if isinstance(effect.request, ExecuteRequest):

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from headway.cli.consent import INSTALL_TIMEOUT_S, with_consent
 from headway.cli.following import follow
 from headway.cli.parameters import INJECTED_TAG, Parameter, find_place, injected_source
 from headway.cli.report import Beginning, Report, Summary
@@ -58,6 +59,10 @@ class Options:
     timeout_s: float | None = None
     """How long one cell may run."""
     allow_errors: bool = False
+    environment: str | None = None
+    """The folder of a virtual environment to run in."""
+    install: bool = False
+    """Whether what it lacks is installed without a question."""
 
 
 class Run:
@@ -125,7 +130,15 @@ class Run:
                 f"The notebook runs on the kernel {notebook.kernel.get('name')} now, so it cannot "
                 f"run on {options.kernel}. Leave --kernel out, or end that kernel first."
             )
-        kernel = await notebook.start_kernel(options.kernel)
+        kernel = await with_consent(
+            lambda install: notebook.start_kernel(
+                options.kernel,
+                environment=options.environment,
+                install=install,
+                timeout=INSTALL_TIMEOUT_S,
+            ),
+            install=options.install,
+        )
         if options.parameters:
             self._inject(kernel.language)
         executions = await notebook.queue_all(allow_errors=options.allow_errors)

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from headway.cli import cell, doctor, logs, relay, run, serve, status, watch
+from headway.cli import cell, deps, doctor, kernel, logs, relay, run, serve, status, watch
 from headway.cli.open import open_notebook
 from headway.cli.terminal import complain, say
 from headway.errors import HeadwayError
@@ -48,6 +48,17 @@ app = _new_app(
 _cells = _new_app(
     help="One cell at a time: list, show, add, edit, delete, move, run.",
     epilog=_examples(("headway cell list analysis.ipynb", "headway cell COMMAND --help")),
+)
+
+
+_kernels = _new_app(
+    help="A notebook's kernel: list, start, change, restart, stop, interrupt.",
+    epilog=_examples(("headway kernel list", "headway kernel COMMAND --help")),
+)
+
+_dependencies = _new_app(
+    help="What a notebook declares that it needs: list, add, remove.",
+    epilog=_examples(("headway deps list analysis.ipynb", "headway deps COMMAND --help")),
 )
 
 
@@ -105,6 +116,30 @@ _add(_cells, "delete", cell.delete, "headway cell delete analysis.ipynb 4f2a")
 _add(_cells, "move", cell.move, "headway cell move analysis.ipynb 4f2a --after 91bc")
 _add(_cells, "run", cell.run, "headway cell run analysis.ipynb 4f2a --timeout 60")
 app.add_typer(_cells, name="cell")
+_add(_kernels, "list", kernel.list_kernels, "headway kernel list", "headway kernel list --json")
+_add(
+    _kernels,
+    "start",
+    kernel.start,
+    "headway kernel start analysis.ipynb --kernel python3",
+    "headway kernel start analysis.ipynb --environment .venv",
+    "headway kernel start analysis.ipynb --install",
+)
+_add(_kernels, "change", kernel.change, "headway kernel change analysis.ipynb python3")
+_add(
+    _kernels,
+    "restart",
+    kernel.restart,
+    "headway kernel restart analysis.ipynb",
+    "headway kernel restart analysis.ipynb --run-all",
+)
+_add(_kernels, "stop", kernel.stop, "headway kernel stop analysis.ipynb")
+_add(_kernels, "interrupt", kernel.interrupt, "headway kernel interrupt analysis.ipynb")
+app.add_typer(_kernels, name="kernel")
+_add(_dependencies, "list", deps.list_dependencies, "headway deps list analysis.ipynb")
+_add(_dependencies, "add", deps.add, "headway deps add analysis.ipynb pandas numpy~=2.0")
+_add(_dependencies, "remove", deps.remove, "headway deps remove analysis.ipynb pandas")
+app.add_typer(_dependencies, name="deps")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -7,6 +7,7 @@ Floor 6, pure: it knows tags and source text, and nothing of daemons. The rules 
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,15 +23,17 @@ __all__ = [
     "Value",
     "find_place",
     "injected_source",
+    "read_object",
     "read_pair",
+    "read_raw_pair",
     "read_value",
 ]
 
 PARAMETERS_TAG = "parameters"
 INJECTED_TAG = "injected-parameters"
 
-Value = int | float | bool | str | None
-"""What a parameter can be."""
+Value = int | float | bool | str | None | list[Any] | dict[str, Any]
+"""What a parameter can be: lists and objects come from JSON only."""
 
 _WORDS: Mapping[str, Value] = {"True": True, "False": False, "None": None}
 
@@ -70,6 +73,23 @@ def read_pair(words: Sequence[str]) -> Parameter:
     return Parameter(name, read_value(text))
 
 
+def read_raw_pair(words: Sequence[str]) -> Parameter:
+    """A parameter from its two words, the value as text whatever it looks like."""
+    name, text = words
+    return Parameter(read_pair((name, "")).name, text)
+
+
+def read_object(text: str, place: str) -> list[Parameter]:
+    """The parameters in a JSON object; `place` says where it is. Raises BadRequest."""
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise BadRequest(f"The parameters in {place} are not JSON: {error}.") from error
+    if not isinstance(found, dict):
+        raise BadRequest(f"The parameters in {place} are no JSON object.")
+    return [Parameter(read_pair((name, "")).name, value) for name, value in found.items()]
+
+
 def injected_source(parameters: Iterable[Parameter]) -> str:
     """The Python source of the injected cell; a name given twice has its last value."""
     values = {parameter.name: parameter.value for parameter in parameters}
@@ -93,6 +113,11 @@ def find_place(cells: Iterable[tuple[str, Mapping[str, Any]]]) -> Place:
 
 
 def _as_python(value: Value) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_as_python, value))}]"
+    if isinstance(value, dict):
+        inner = (f"{_quoted(name)}: {_as_python(each)}" for name, each in value.items())
+        return f"{{{', '.join(inner)}}}"
     if isinstance(value, float) and not math.isfinite(value):
         return f'float("{value}")'
     if isinstance(value, str):

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from headway.cli.parameters import Parameter, read_pair
+from headway.cli.consent import Environment, Install
+from headway.cli.parameters import Parameter, read_object, read_pair, read_raw_pair
 from headway.cli.terminal import complain_of, short_path
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class RunCommand(TyperCommand):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         for parameter in self.params:
-            if parameter.name == "parameters":
+            if parameter.name in {"parameters", "raw_parameters"}:
                 parameter.nargs = 2
 
 
@@ -77,9 +78,33 @@ def run(
             help="Set a variable after the cell tagged `parameters`; may be repeated.",
         ),
     ] = None,
+    raw_parameters: Annotated[
+        list[Parameter] | None,
+        typer.Option(
+            "--parameter-raw",
+            "-r",
+            metavar="NAME VALUE",
+            parser=read_raw_pair,
+            help="The same, with VALUE as text whatever it looks like.",
+        ),
+    ] = None,
+    parameter_files: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--parameters-file", "-f", metavar="FILE", help="Parameters from a JSON file."
+        ),
+    ] = None,
+    parameter_texts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--parameters-json", "-y", metavar="JSON", help="Parameters as a JSON object."
+        ),
+    ] = None,
     kernel: Annotated[
         str | None, typer.Option("--kernel", metavar="NAME", help="The kernel to run on.")
     ] = None,
+    environment: Environment = None,
+    install: Install = False,
     timeout: Annotated[
         float | None,
         typer.Option("--timeout", metavar="S", help="Stop if one cell runs longer (seconds)."),
@@ -110,10 +135,23 @@ def run(
 
     from headway.cli.execution import Options
 
-    options = Options(tuple(parameters or ()), kernel, timeout, allow_errors)
+    given = [each for file in parameter_files or () for each in _parameters_in(file)]
+    given += [each for text in parameter_texts or () for each in read_object(text, "-y")]
+    given += [*(parameters or ()), *(raw_parameters or ())]
+    options = Options(tuple(given), kernel, timeout, allow_errors, environment, install)
     with _report(outputs, as_json=as_json) as report:
         summary = asyncio.run(_run(target, options, report))
     raise typer.Exit(summary.exit_status)
+
+
+def _parameters_in(file: str) -> list[Parameter]:
+    from headway.errors import BadRequest
+
+    try:
+        text = Path(file).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadRequest(f"The parameters in {file} cannot be read: {error}.") from error
+    return read_object(text, file)
 
 
 async def _run(path: Path, options: Options, report: Report) -> Summary:

@@ -22,6 +22,7 @@ from typing import Literal, Self
 from headway.client.connection import connect_url
 from headway.client.discovery import daemon_dial
 from headway.client.executions import AsyncExecution, deadline_of, time_left
+from headway.client.kernels import KERNEL_TIMEOUT_S, KernelCalls
 from headway.client.local import CellLike, id_of
 from headway.client.models import Event, ExecutionResult
 from headway.client.opening import AsyncOpening, notebook_path
@@ -55,13 +56,10 @@ OPEN_TIMEOUT_S = 60.0
 CLOSE_TIMEOUT_S = 10.0
 """How long `close` waits for what was not acknowledged yet."""
 
-KERNEL_TIMEOUT_S = 90.0
-"""How long starting a kernel may take."""
-
 Source = Literal["confirmed", "latest"]
 
 
-class AsyncNotebook(AsyncQuestions):
+class AsyncNotebook(AsyncQuestions, KernelCalls):
     """An open notebook: a replica that is edited at once, and the daemon that runs its cells."""
 
     def __init__(self, pump: Pump, author: str, socket: Path | None) -> None:
@@ -100,15 +98,23 @@ class AsyncNotebook(AsyncQuestions):
             return Confirmation(heads, elapsed_s, confirmed=False, error=error)
 
     async def execute_cell(
-        self, cell: CellLike, *, timeout: float | None = None, source: Source = "confirmed"
+        self,
+        cell: CellLike,
+        *,
+        timeout: float | None = None,
+        source: Source = "confirmed",
+        install: bool = False,
     ) -> ExecutionResult:
         """Run a cell as it is here now, and wait for its end; never races with edits.
 
         An error in the cell is a result. Raises DeadlineExceeded when `timeout` passes first
-        (`data["execution_id"]`; the execution goes on), and the daemon's typed refusals.
+        (`data["execution_id"]`; the execution goes on), and the daemon's typed refusals. `install`
+        is that of `start_kernel`.
         """
         deadline_s = deadline_of(timeout)
-        execution = await self.queue_cell(cell, timeout=_or_default(timeout), source=source)
+        execution = await self.queue_cell(
+            cell, timeout=_or_default(timeout), source=source, install=install
+        )
         return await execution.result(time_left(deadline_s))
 
     async def queue_cell(
@@ -117,6 +123,7 @@ class AsyncNotebook(AsyncQuestions):
         *,
         timeout: float = rpc.REQUEST_TIMEOUT_S,
         source: Source = "confirmed",
+        install: bool = False,
     ) -> AsyncExecution:
         """Have a cell run as it is here now, and do not wait for its end."""
         params = rpc.Execute(
@@ -125,6 +132,7 @@ class AsyncNotebook(AsyncQuestions):
             cell_id=id_of(cell),
             execution_id=execution_id(time.time(), os.urandom),
             source=source,
+            install=self._consent(install=install),
         )
         accepted: rpc.Accepted = await self._pump.request(params, timeout)
         return self._execution(accepted.execution_id, accepted.cell_id)
@@ -157,12 +165,18 @@ class AsyncNotebook(AsyncQuestions):
         *,
         cells: Sequence[CellLike] | None = None,
         allow_errors: bool = False,
+        restart: bool = False,
+        install: bool = False,
         timeout: float | None = None,
     ) -> list[ExecutionResult]:
         """Run every code cell, or `cells` in their order; gives all results, as `queue_all`."""
         deadline_s = deadline_of(timeout)
         executions = await self.queue_all(
-            cells=cells, allow_errors=allow_errors, timeout=_or_default(timeout)
+            cells=cells,
+            allow_errors=allow_errors,
+            restart=restart,
+            install=install,
+            timeout=_or_default(timeout),
         )
         return [await execution.result(time_left(deadline_s)) for execution in executions]
 
@@ -185,13 +199,16 @@ class AsyncNotebook(AsyncQuestions):
         *,
         cells: Sequence[CellLike] | None = None,
         allow_errors: bool = False,
+        restart: bool = False,
+        install: bool = False,
         timeout: float = rpc.REQUEST_TIMEOUT_S,
     ) -> list[AsyncExecution]:
         """Have every code cell, or `cells` in their order, run; do not wait for their ends.
 
         All are admitted or none; cells tagged `skip-execution` are left out. Unless
         `allow_errors`, those after one that fails (and is not tagged `raises-exception`) are
-        cancelled.
+        cancelled. With `restart` they run on a fresh kernel, in the same admission. `install` is
+        that of `start_kernel`.
         """
         params = rpc.ExecuteAll(
             document=self.id,
@@ -199,6 +216,8 @@ class AsyncNotebook(AsyncQuestions):
             batch_id=execution_id(time.time(), os.urandom),
             cells=None if cells is None else [id_of(cell) for cell in cells],
             allow_errors=allow_errors,
+            restart=restart,
+            install=self._consent(install=install),
         )
         admitted: rpc.AcceptedAll = await self._pump.request(params, timeout)
         return [self._execution(each.execution_id, each.cell_id) for each in admitted.executions]
@@ -214,28 +233,6 @@ class AsyncNotebook(AsyncQuestions):
     async def interrupt(self, *, timeout: float = rpc.REQUEST_TIMEOUT_S) -> rpc.Interrupted:
         """End every execution that was asked for before this call, and none after."""
         answer: rpc.Interrupted = await self._pump.request(rpc.Interrupt(document=self.id), timeout)
-        return answer
-
-    async def start_kernel(
-        self, name: str | None = None, *, timeout: float = KERNEL_TIMEOUT_S
-    ) -> rpc.KernelState:
-        """Start the kernel `name`, or the notebook's own; one that runs already is success."""
-        params = rpc.StartKernel(document=self.id, required_heads=self._ticket(), name=name)
-        answer: rpc.KernelState = await self._pump.request(params, timeout)
-        return answer
-
-    async def restart_kernel(
-        self, name: str | None = None, *, timeout: float = KERNEL_TIMEOUT_S
-    ) -> rpc.KernelState:
-        """Put a fresh kernel in place of this one; what ran or waited ends."""
-        params = rpc.RestartKernel(document=self.id, required_heads=self._ticket(), name=name)
-        answer: rpc.KernelState = await self._pump.request(params, timeout)
-        return answer
-
-    async def shutdown_kernel(self, *, timeout: float = KERNEL_TIMEOUT_S) -> rpc.KernelState:
-        """End the kernel; what ran or waited ends."""
-        params = rpc.ShutdownKernel(document=self.id, required_heads=self._ticket())
-        answer: rpc.KernelState = await self._pump.request(params, timeout)
         return answer
 
     async def save(

@@ -17,6 +17,14 @@ from headway.client.pump import Pump
 from headway.core.document import edits
 from headway.core.document.comm_records import CommMessageRecord, CommRecord
 from headway.core.document.crdt import HistoryEntry
+from headway.core.document.dependencies import (
+    METADATA_KEY,
+    Dependencies,
+    declared,
+    edited_metadata,
+    with_added,
+    without,
+)
 from headway.core.document.edits import Edit
 from headway.core.document.notebook import NotebookDocument
 from headway.core.document.undo import Undo
@@ -92,8 +100,15 @@ class LocalNotebook:
         return self._document.metadata()
 
     @property
+    def dependencies(self) -> Dependencies | None:
+        """What the notebook declares that it needs; None if nothing. InvalidDependencies."""
+        cells = self._document.cells()
+        sources = (cell.source for cell in cells if cell.cell_type == "code")
+        return declared(self._document.metadata(), sources)
+
+    @property
     def kernel(self) -> dict[str, Any]:
-        """The kernel as the daemon last showed it: name, status, incarnation, language, error."""
+        """The kernel as the daemon last showed it: name, status, reason, environment, progress."""
         runtime = self._session.runtime
         return runtime.kernel() if runtime is not None else {}
 
@@ -209,6 +224,22 @@ class LocalNotebook:
     def set_metadata(self, key: str, value: Any) -> None:
         """Set one key of the notebook's metadata."""
         self.apply(edits.SetNotebookMetadata(key, value))
+
+    def add_dependencies(self, *requirements: str) -> Dependencies:
+        """Declare that the notebook needs these packages, such as "pandas>=2"; as one edit.
+
+        One that is declared already is replaced. Nothing is installed by this: that is done when
+        a kernel is started next, with consent. Raises InvalidDependencies.
+        """
+        return self._declare(with_added(self.dependencies, requirements))
+
+    def remove_dependencies(self, *names: str) -> Dependencies:
+        """Declare that the notebook does not need these packages. Raises InvalidDependencies."""
+        return self._declare(without(self.dependencies, names))
+
+    def _declare(self, wanted: Dependencies) -> Dependencies:
+        self.set_metadata(METADATA_KEY, edited_metadata(self.metadata, wanted))
+        return wanted
 
     def apply(self, *changes: Edit) -> Heads:
         """Apply several edits as one commit, all or none; gives the heads after it."""

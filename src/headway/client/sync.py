@@ -113,21 +113,33 @@ class Notebook(Comms):
         return self._call(self._twin.confirm_sync(timeout, required=required))
 
     def execute_cell(
-        self, cell: CellLike, *, timeout: float | None = None, source: aio.Source = "confirmed"
+        self,
+        cell: CellLike,
+        *,
+        timeout: float | None = None,
+        source: aio.Source = "confirmed",
+        install: bool = False,
     ) -> ExecutionResult:
         """Run a cell as it is here now, and wait for its end; never races with edits.
 
         An error in the cell is a result. Raises DeadlineExceeded when `timeout` passes first
-        (`data["execution_id"]`; the execution goes on), and the daemon's typed refusals.
+        (`data["execution_id"]`; the execution goes on), and the daemon's typed refusals. `install`
+        is that of `start_kernel`.
         """
-        return self._call(self._twin.execute_cell(cell, timeout=timeout, source=source))
+        work = self._twin.execute_cell(cell, timeout=timeout, source=source, install=install)
+        return self._call(work)
 
     def queue_cell(
-        self, cell: CellLike, *, timeout: float = _REQUEST_S, source: aio.Source = "confirmed"
+        self,
+        cell: CellLike,
+        *,
+        timeout: float = _REQUEST_S,
+        source: aio.Source = "confirmed",
+        install: bool = False,
     ) -> Execution:
         """Have a cell run as it is here now, and do not wait for its end."""
-        twin = self._call(self._twin.queue_cell(cell, timeout=timeout, source=source))
-        return Execution(self._loop, twin)
+        work = self._twin.queue_cell(cell, timeout=timeout, source=source, install=install)
+        return Execution(self._loop, self._call(work))
 
     def stream_execute(
         self,
@@ -153,10 +165,18 @@ class Notebook(Comms):
         *,
         cells: Sequence[CellLike] | None = None,
         allow_errors: bool = False,
+        restart: bool = False,
+        install: bool = False,
         timeout: float | None = None,
     ) -> list[ExecutionResult]:
         """Run every code cell, or `cells` in their order; gives all results, as `queue_all`."""
-        work = self._twin.run_all(cells=cells, allow_errors=allow_errors, timeout=timeout)
+        work = self._twin.run_all(
+            cells=cells,
+            allow_errors=allow_errors,
+            restart=restart,
+            install=install,
+            timeout=timeout,
+        )
         return self._call(work)
 
     def run_above(
@@ -176,15 +196,24 @@ class Notebook(Comms):
         *,
         cells: Sequence[CellLike] | None = None,
         allow_errors: bool = False,
+        restart: bool = False,
+        install: bool = False,
         timeout: float = _REQUEST_S,
     ) -> list[Execution]:
         """Have every code cell, or `cells` in their order, run; do not wait for their ends.
 
         All are admitted or none; cells tagged `skip-execution` are left out. Unless
         `allow_errors`, those after one that fails (and is not tagged `raises-exception`) are
-        cancelled.
+        cancelled. With `restart` they run on a fresh kernel, in the same admission. `install` is
+        that of `start_kernel`.
         """
-        work = self._twin.queue_all(cells=cells, allow_errors=allow_errors, timeout=timeout)
+        work = self._twin.queue_all(
+            cells=cells,
+            allow_errors=allow_errors,
+            restart=restart,
+            install=install,
+            timeout=timeout,
+        )
         twins = self._call(work)
         return [Execution(self._loop, twin) for twin in twins]
 
@@ -197,20 +226,48 @@ class Notebook(Comms):
         """End every execution that was asked for before this call, and none after."""
         return self._call(self._twin.interrupt(timeout=timeout))
 
+    def list_kernels(self, *, timeout: float = _REQUEST_S) -> list[rpc.InstalledKernel]:
+        """The kernels that are installed where the daemon runs, the default one first."""
+        return self._call(self._twin.list_kernels(timeout=timeout))
+
     def start_kernel(
-        self, name: str | None = None, *, timeout: float = aio.KERNEL_TIMEOUT_S
+        self,
+        name: str | None = None,
+        *,
+        environment: str | os.PathLike[str] | None = None,
+        install: bool = False,
+        timeout: float = aio.KERNEL_TIMEOUT_S,
     ) -> rpc.KernelState:
-        """Start the kernel `name`, or the notebook's own; one that runs already is success."""
-        return self._call(self._twin.start_kernel(name, timeout=timeout))
+        """Start the kernel `name`, or the notebook's own; one that runs already is success.
+
+        With `environment` it runs in the environment in that folder; with neither in the one that
+        the notebook declares, if it declares one. What is missing there is installed if `install`
+        is True, and raises InstallationNeeded otherwise.
+        """
+        work = self._twin.start_kernel(
+            name, environment=environment, install=install, timeout=timeout
+        )
+        return self._call(work)
 
     def restart_kernel(
-        self, name: str | None = None, *, timeout: float = aio.KERNEL_TIMEOUT_S
+        self,
+        name: str | None = None,
+        *,
+        environment: str | os.PathLike[str] | None = None,
+        install: bool = False,
+        timeout: float = aio.KERNEL_TIMEOUT_S,
     ) -> rpc.KernelState:
-        """Put a fresh kernel in place of this one; what ran or waited ends."""
-        return self._call(self._twin.restart_kernel(name, timeout=timeout))
+        """Put a fresh kernel in place of this one; what ran or waited ends.
+
+        Which one is chosen as by `start_kernel`; with neither name nor environment, as before.
+        """
+        work = self._twin.restart_kernel(
+            name, environment=environment, install=install, timeout=timeout
+        )
+        return self._call(work)
 
     def shutdown_kernel(self, *, timeout: float = aio.KERNEL_TIMEOUT_S) -> rpc.KernelState:
-        """End the kernel; what ran or waited ends."""
+        """End the kernel; what ran or waited ends. Its process is gone on return."""
         return self._call(self._twin.shutdown_kernel(timeout=timeout))
 
     def complete(

@@ -126,7 +126,9 @@ class RoomHost:
         self.desk = desk
         self.outlets = outlets
         self.turns = turns
-        self.kernels = RoomKernels(room.document, outside.kernels, self.feed, self.spawn)
+        self.kernels = RoomKernels(
+            room.document, outside.kernels, outside.environments, self.feed, self.spawn
+        )
         self.storage = StorageLane(
             outside.store, outside.blobs, backlog, self._on_stored, self.kernels.hold
         )

@@ -13,17 +13,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headway.core.kernel.events import KernelEvent
-from headway.core.room.effects import AskKernel, InterruptKernel, StartKernel, StopKernel
+from headway.core.room.effects import (
+    AskKernel,
+    Environment,
+    InterruptKernel,
+    LookAtEnvironment,
+    NotebookEnvironment,
+    StartKernel,
+    StopKernel,
+)
 from headway.core.room.inputs import (
+    EnvironmentSeen,
     Input,
     KernelEnded,
     KernelFailed,
+    KernelProgress,
     KernelReady,
     KernelSaid,
     KernelStopped,
 )
+from headway.core.wire import rpc
 from headway.daemon.survivors import OrphanedKernel, Survivor
-from headway.edges.ports import Kernel, KernelOwner, Kernels
+from headway.edges.ports import Environments, Kernel, KernelOwner, Kernels
 from headway.errors import HeadwayError
 from headway.ids import DocumentId
 from headway.moments import Moment
@@ -54,6 +65,7 @@ class RoomKernels:
     Args:
         document: The room's notebook.
         kernels: The port.
+        environments: The port.
         feed: Takes the inputs that come of it.
         spawn: Starts jobs.
     """
@@ -62,11 +74,13 @@ class RoomKernels:
         self,
         document: DocumentId,
         kernels: Kernels,
+        environments: Environments,
         feed: Callable[[Input], None],
         spawn: Spawn,
     ) -> None:
         self._document = document
         self._kernels = kernels
+        self._environments = environments
         self._feed = feed
         self._spawn = spawn
         self._slots: dict[int, _Slot] = {}
@@ -82,6 +96,31 @@ class RoomKernels:
         slot = _Slot()
         self._slots[effect.incarnation] = slot
         slot.starting = self._spawn(self._start(effect, folder, slot))
+
+    def look(self, effect: LookAtEnvironment) -> None:
+        """See whether a kernel can run in an environment; answers with `EnvironmentSeen`."""
+        self._spawn(self._look(effect.environment))
+
+    async def _look(self, environment: Environment) -> None:
+        try:
+            is_ready = await self._environments.is_ready(environment)
+        except HeadwayError as error:
+            self._feed(EnvironmentSeen(environment, error=error))
+        else:
+            self._feed(EnvironmentSeen(environment, is_ready))
+
+    async def _prepare(self, effect: StartKernel) -> rpc.KernelEnvironment | None:
+        """The environment that the kernel runs in, with everything in it."""
+        environment = effect.environment
+        if environment is None:
+            return None
+
+        def progressed(text: str) -> None:
+            self._feed(KernelProgress(effect.incarnation, text))
+
+        path = await self._environments.prepare(environment, effect.installation, progressed)
+        is_declared = isinstance(environment, NotebookEnvironment)
+        return rpc.KernelEnvironment(path=path, source="notebook" if is_declared else "path")
 
     def take_up(self, survivor: Survivor) -> None:
         """A kernel of an earlier daemon is this room's; heard from `listen` on."""
@@ -167,8 +206,9 @@ class RoomKernels:
 
         owner = KernelOwner(self._document, incarnation)
         try:
+            environment = await self._prepare(effect)
             slot.kernel = await self._kernels.start(
-                effect.name, effect.language, folder, said, ended, owner
+                effect.name, effect.language, folder, said, ended, owner, environment
             )
         except HeadwayError as error:
             if not slot.stopping:
@@ -179,7 +219,11 @@ class RoomKernels:
             self._greet(incarnation, slot, slot.kernel)
 
     def _greet(self, incarnation: int, slot: _Slot, kernel: Kernel) -> None:
-        self._feed(KernelReady(incarnation, kernel.info, kernel.name, kernel.display_name))
+        self._feed(
+            KernelReady(
+                incarnation, kernel.info, kernel.name, kernel.display_name, kernel.environment
+            )
+        )
         slot.ready = True
         kernel.hold(holds=self._holds)
         for events in slot.early_events:

@@ -27,6 +27,7 @@ from headway.daemon.service import Service
 from headway.edges import paths
 from headway.edges.blobs import FileBlobs
 from headway.edges.clock import SystemClock
+from headway.edges.environments import UvEnvironments
 from headway.edges.files import DiskFiles
 from headway.edges.kernels import JupyterKernels, idle_s_from, orphan_s_from
 from headway.edges.lock import HomeLock
@@ -144,6 +145,7 @@ async def _outside(places: paths.Paths) -> AsyncIterator[Outside]:
             files=DiskFiles(),
             watching=watching,
             kernels=kernels,
+            environments=UvEnvironments(places.environments),
             clock=clock,
             entropy=os.urandom,
         )

@@ -17,6 +17,7 @@ from headway.core.room.effects import (
     Effect,
     FileIntended,
     InterruptKernel,
+    LookAtEnvironment,
     Persist,
     ReadFile,
     Refuse,
@@ -52,6 +53,8 @@ def perform(effect: Effect, host: RoomHost) -> None:
             host.desk.answer(token, result)
         case Refuse(token, error):
             host.desk.answer(token, error)
+        case LookAtEnvironment():
+            host.kernels.look(effect)
         case StartKernel():
             host.kernels.start(effect, host.folder)
         case AskKernel():

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from headway.edges.ports import Blobs, Clock, Files, Kernels, Store, Watching
+from headway.edges.ports import Blobs, Clock, Environments, Files, Kernels, Store, Watching
 from headway.ids import Entropy
 
 __all__ = ["Outlet", "Outside"]
@@ -23,6 +23,7 @@ class Outside:
     files: Files
     watching: Watching
     kernels: Kernels
+    environments: Environments
     clock: Clock
     entropy: Entropy
 

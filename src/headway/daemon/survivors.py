@@ -123,6 +123,7 @@ class Survivors:
             adopted.kernel.info,
             adopted.asked,
             adopted.away_since_s,
+            adopted.kernel.environment,
         )
         return Survivor(living, adopted.kernel, ear)
 
@@ -142,5 +143,12 @@ def _heard_anew(document: DocumentId, orphaned: OrphanedKernel) -> Survivor | No
         _LOG.warning("a kernel ended while nobody heard it", extra={"fields": fields | error.data})
         return None
     _LOG.info("a kernel was taken up by its notebook again", extra={"fields": fields})
-    living = LivingKernel(orphaned.incarnation, kernel.name, kernel.info, asked, orphaned.since_s)
+    living = LivingKernel(
+        orphaned.incarnation,
+        kernel.name,
+        kernel.info,
+        asked,
+        orphaned.since_s,
+        kernel.environment,
+    )
     return Survivor(living, kernel, ear)

@@ -49,6 +49,7 @@ from headway.core.kernel.jupyter import (
 )
 from headway.core.kernel.outstanding import Outstanding
 from headway.core.room.effects import ExecuteRequest, KernelRequest, Question
+from headway.core.wire.rpc import KernelEnvironment
 from headway.edges.kernel_folder import read_connection, write_connection
 from headway.edges.kernel_inquiry import Inquiry
 from headway.edges.kernel_process import KernelProcess
@@ -97,6 +98,7 @@ class JupyterKernel:
     ) -> None:
         self.name = spec.name
         self.display_name = spec.display_name
+        self.environment: KernelEnvironment | None = None
         self.info = KernelInfo(language=spec.language)
         self._spec = spec
         self._sink = events
@@ -310,6 +312,7 @@ class JupyterKernel:
                 self.info,
                 interrupt_mode=self._spec.interrupt_mode,
                 is_ipykernel=self._is_ipykernel,
+                environment=self.environment,
             )
             write_record(self._private, record)
         await self._process.ready(keep=owner is not None)

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from headway.core.kernel.events import KernelInfo
+from headway.core.wire.rpc import KernelEnvironment
 from headway.ids import DocumentId, ExecutionId
 
 __all__ = ["Asked", "AskedNote", "KernelRecord", "read_asked", "read_record", "write_record"]
@@ -36,6 +37,7 @@ class KernelRecord(msgspec.Struct, frozen=True, kw_only=True):
     protocol_version: str
     banner: str
     features: tuple[str, ...] = ()
+    environment: KernelEnvironment | None = None
 
     @classmethod
     def of(
@@ -47,6 +49,7 @@ class KernelRecord(msgspec.Struct, frozen=True, kw_only=True):
         *,
         interrupt_mode: str,
         is_ipykernel: bool,
+        environment: KernelEnvironment | None = None,
     ) -> KernelRecord:
         """The record of a kernel that answers."""
         return cls(
@@ -60,6 +63,7 @@ class KernelRecord(msgspec.Struct, frozen=True, kw_only=True):
             protocol_version=info.protocol_version,
             banner=info.banner,
             features=info.features,
+            environment=environment,
         )
 
     @property

@@ -12,11 +12,12 @@ from typing import Any, Final
 
 import zmq
 
+from headway.core.wire.rpc import KernelEnvironment
 from headway.edges.jupyter_kernel import JupyterKernel
 from headway.edges.kernel_folder import base_folder, private_folder, private_folders
 from headway.edges.kernel_process import KernelProcess
 from headway.edges.kernel_record import KernelRecord, read_record
-from headway.edges.kernelspecs import Kernelspec, choose, find_installed
+from headway.edges.kernelspecs import Kernelspec, choose, find_in, find_installed
 from headway.edges.ports import AdoptableKernel, AdoptedKernel, KernelOwner, KernelSink
 from headway.errors import BadRequest, KernelDied, KernelStartFailed
 
@@ -103,6 +104,7 @@ class JupyterKernels:
         events: KernelSink,
         ended: Callable[[str], None],
         owner: KernelOwner | None = None,
+        environment: KernelEnvironment | None = None,
     ) -> JupyterKernel:
         """Start a kernel and wait until it is ready, at most `KERNEL_START_TIMEOUT_S`.
 
@@ -110,8 +112,10 @@ class JupyterKernels:
         """
         if self._closing:
             raise KernelStartFailed("No kernel starts any more: Headway is closing.", stderr="")
-        spec = choose(find_installed(), name, language)
+        installed = find_installed() if environment is None else find_in(Path(environment.path))
+        spec = choose(installed, name, language)
         kernel = self._launch(spec, folder, events, ended)
+        kernel.environment = environment
         try:
             async with asyncio.timeout(KERNEL_START_TIMEOUT_S):
                 await kernel.become_ready(owner)
@@ -183,6 +187,7 @@ class JupyterKernels:
             if record is None:
                 raise FileNotFoundError(place)
             kernel = JupyterKernel(_spec_of(record), events, ended, place)
+            kernel.environment = record.environment
             asked = await kernel.adopt(self._context, record)
         except (OSError, ValueError, zmq.ZMQError) as why:
             shutil.rmtree(place, ignore_errors=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from string import Template
 from typing import Any, Final
 
@@ -17,11 +18,12 @@ from jupyter_client.kernelspec import KernelSpecManager
 
 from headway.errors import KernelNotFound
 
-__all__ = ["DEFAULT_KERNEL", "Kernelspec", "choose", "find_installed"]
+__all__ = ["DEFAULT_KERNEL", "Kernelspec", "choose", "find_in", "find_installed", "python_in"]
 
 DEFAULT_KERNEL: Final = "python3"
 """What runs when neither a name nor a language is known."""
 
+_PYTHON: Final = re.compile(r"python[\d.]*")
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 _OUR_INTERPRETER: Final = frozenset(
     {"python", f"python{sys.version_info[0]}", f"python{sys.version_info[0]}.{sys.version_info[1]}"}
@@ -78,6 +80,45 @@ def find_installed() -> dict[str, Kernelspec]:
         name: _read(name, entry) for name, entry in KernelSpecManager().get_all_specs().items()
     }
     return dict(sorted(found.items(), key=lambda item: (item[0] != DEFAULT_KERNEL, item[0])))
+
+
+def find_in(environment: Path) -> dict[str, Kernelspec]:
+    """The kernels of an environment by name, run by its own Python; the Python one first.
+
+    That one is there whether or not ipykernel brought a kernelspec along.
+    """
+    places = KernelSpecManager(
+        kernel_dirs=[str(environment / "share" / "jupyter" / "kernels")],
+        ensure_native_kernel=False,
+    )
+    python = str(python_in(environment))
+    variables = {
+        "VIRTUAL_ENV": str(environment),
+        "PATH": f"{python_in(environment).parent}:${{PATH}}",
+    }
+    ours = {
+        "argv": ["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "display_name": f"Python ({environment.name})",
+        "language": "python",
+    }
+    entries: dict[str, Any] = {DEFAULT_KERNEL: {"spec": ours, "resource_dir": str(environment)}}
+    entries |= {
+        name: entry for name, entry in places.get_all_specs().items() if name != DEFAULT_KERNEL
+    }
+    found = {}
+    for name, entry in entries.items():
+        spec = _read(name, entry)
+        program, *rest = spec.arguments or (python,)
+        arguments = (python if _PYTHON.fullmatch(program) else program, *rest)
+        found[name] = replace(
+            spec, arguments=arguments, environment={**variables, **spec.environment}
+        )
+    return found
+
+
+def python_in(environment: Path) -> Path:
+    """Where an environment has its Python, whether it is there or not."""
+    return environment / "bin" / "python"
 
 
 def choose(

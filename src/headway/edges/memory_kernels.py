@@ -13,6 +13,7 @@ from typing import Any
 
 from headway.core.kernel.events import ExecuteReply, Idle, KernelEvent, KernelInfo, ReplyLost
 from headway.core.room.effects import ExecuteRequest, KernelRequest
+from headway.core.wire.rpc import KernelEnvironment
 from headway.edges.kernelspecs import DEFAULT_KERNEL, Kernelspec, choose
 from headway.edges.ports import AdoptableKernel, AdoptedKernel, KernelOwner, KernelSink
 from headway.edges.scripted_kernel import (
@@ -42,9 +43,11 @@ class MemoryKernel:
         by_hand: bool = False,
         idle_first: bool = False,
         owner: KernelOwner | None = None,
+        environment: KernelEnvironment | None = None,
     ) -> None:
         self.name = self.display_name = name
         self.owner = owner
+        self.environment = environment
         self.asked: ExecutionId | None = None
         self.replied: ExecuteReply | None = None
         self.folder = folder
@@ -194,6 +197,7 @@ class MemoryKernels:
         events: KernelSink,
         ended: Callable[[str], None],
         owner: KernelOwner | None = None,
+        environment: KernelEnvironment | None = None,
     ) -> MemoryKernel:
         """Start a kernel, once the gate lets it. Raises KernelNotFound, or `failure`."""
         spec = choose(self._specs, name, language)
@@ -211,6 +215,7 @@ class MemoryKernels:
             by_hand=self.by_hand,
             idle_first=self.idle_first,
             owner=owner,
+            environment=environment,
         )
         self.started.append(kernel)
         return kernel

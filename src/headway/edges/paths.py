@@ -45,6 +45,8 @@ class Paths:
     blobs: Path
     kernels: Path
     """The folder of the kernels' connection files and sockets."""
+    environments: Path
+    """The folder of the environments that were made for notebooks."""
 
     @classmethod
     def of(cls, home: Path) -> Paths:
@@ -57,6 +59,7 @@ class Paths:
             store=home / "store.db",
             blobs=home / "blobs",
             kernels=home / "kernels",
+            environments=home / "environments",
         )
 
 

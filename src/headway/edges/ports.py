@@ -12,10 +12,12 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from headway.core.document.dependencies import Installation
 from headway.core.document.file_image import named_sha256
 from headway.core.kernel.events import KernelEvent, KernelInfo
-from headway.core.room.effects import ExecutionAccepted, KernelRequest, Record
+from headway.core.room.effects import Environment, ExecutionAccepted, KernelRequest, Record
 from headway.core.room.opening import LivingKernel
+from headway.core.wire.rpc import KernelEnvironment
 from headway.errors import NotebookUnreadable
 from headway.ids import DocumentId, ExecutionId
 from headway.moments import Moment
@@ -25,6 +27,7 @@ __all__ = [
     "AdoptedKernel",
     "Blobs",
     "Clock",
+    "Environments",
     "FileContent",
     "FileState",
     "Files",
@@ -274,6 +277,8 @@ class Kernel(Protocol):
     name: str
     display_name: str
     """What its kernelspec calls it."""
+    environment: KernelEnvironment | None
+    """As it was started."""
     info: KernelInfo
 
     def ask(self, request: KernelRequest) -> None:
@@ -324,6 +329,30 @@ class AdoptedKernel:
     """Since when nobody listened (wall clock). What it published until now is lost."""
 
 
+class Environments(Protocol):
+    """The environments that kernels can run in, besides those of their kernelspecs."""
+
+    async def is_ready(self, environment: Environment) -> bool:
+        """Whether a kernel can run there as it is. Changes nothing.
+
+        Raises EnvironmentNotFound when there is none at a path, and EnvironmentNotMade when what
+        a notebook declares is not there and cannot be installed here at all.
+        """
+
+    async def prepare(
+        self,
+        environment: Environment,
+        installation: Installation | None,
+        progress: Callable[[str], None],
+    ) -> str:
+        """The folder of an environment in which a kernel can run.
+
+        `installation` is installed first if it is still missing: all of it, or nothing that
+        anybody would find. None: nothing is. `progress` takes a line whenever something goes on.
+        Raises EnvironmentNotFound, EnvironmentNotMade. Cancelled, it leaves nothing behind.
+        """
+
+
 class Kernels(Protocol):
     """The kernels that can be started here."""
 
@@ -338,10 +367,12 @@ class Kernels(Protocol):
         events: KernelSink,
         ended: Callable[[str], None],
         owner: KernelOwner | None = None,
+        environment: KernelEnvironment | None = None,
     ) -> Kernel:
         """Start a kernel in `folder` and wait until it answers kernel_info.
 
-        `name` None: the kernelspec of `language`, or the default one. `ended` is called once
+        `name` None: the kernelspec of `language`, or the default one. With `environment` it is
+        one of the kernels of that, which is ready (see `Environments`). `ended` is called once
         with the reason if the process ends and `Kernel.stop` was not called. Raises
         KernelNotFound or KernelStartFailed (with the tail of its stderr).
         """

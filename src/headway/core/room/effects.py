@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from headway.core.document.dependencies import Dependencies, Installation
 from headway.errors import HeadwayError
 from headway.ids import DocumentId, ExecutionId
 
@@ -23,16 +24,20 @@ __all__ = [
     "Compact",
     "CompleteRequest",
     "Effect",
+    "Environment",
     "ExecuteRequest",
     "ExecutionAccepted",
     "ExecutionFinished",
     "FileIntended",
     "FileRecorded",
+    "FolderEnvironment",
     "HistoryRequest",
     "InspectRequest",
     "InterruptKernel",
     "IsCompleteRequest",
     "KernelRequest",
+    "LookAtEnvironment",
+    "NotebookEnvironment",
     "Persist",
     "Question",
     "ReadFile",
@@ -186,14 +191,43 @@ class Refuse:
 
 
 @dataclass(frozen=True, slots=True)
+class FolderEnvironment:
+    """An environment that is somewhere on the machine, by its absolute path."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotebookEnvironment:
+    """The environment that holds what a notebook declares; it has a place of its own."""
+
+    dependencies: Dependencies
+
+
+Environment = FolderEnvironment | NotebookEnvironment
+"""Where a kernel runs, when that is not where its kernelspec says."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtEnvironment:
+    """Find out whether a kernel can run there. Answered by `EnvironmentSeen`."""
+
+    environment: Environment
+
+
+@dataclass(frozen=True, slots=True)
 class StartKernel:
-    """Start a kernel. Answered by `KernelReady` or `KernelFailed`."""
+    """Start a kernel. Answered by `KernelReady` or `KernelFailed`; `KernelProgress` may come."""
 
     incarnation: int
     name: str | None
     """A kernelspec's name; None for the default."""
     language: str | None
-    """The notebook's language, to choose by when `name` is not installed and not asked for."""
+    """The notebook's language, to choose by when there is no name."""
+    environment: Environment | None = None
+    """Where it runs."""
+    installation: Installation | None = None
+    """What somebody consented to have installed there first; None: nothing is installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +369,7 @@ Effect = (
     | Compact
     | Answer
     | Refuse
+    | LookAtEnvironment
     | StartKernel
     | AskKernel
     | InterruptKernel

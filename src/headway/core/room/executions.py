@@ -153,6 +153,13 @@ class Executions:
             request.token, rpc.AcceptedAll(batch_id=params.batch_id, executions=accepted)
         )
 
+    def is_repeat(self, params: rpc.Execute | rpc.ExecuteAll, notebook: NotebookDocument) -> bool:
+        """Whether it was accepted before, so that it runs nothing. Raises NotExecutable."""
+        if isinstance(params, rpc.Execute):
+            return params.execution_id in self._taken
+        cells = cells_to_run(params, notebook)
+        return any(derived_execution_id(params.batch_id, each) in self._taken for each in cells)
+
     def _require_room(self, count: int) -> None:
         if not self.queue.has_room_for(count):
             raise TooBusy(

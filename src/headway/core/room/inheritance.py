@@ -61,7 +61,7 @@ class Inheritance:
         """Take the kernel up, let what it runs and what waited go on; end everything else."""
         living = opening.kernel
         if living is not None:
-            self._kernel.take_up(living.incarnation, living.name, living.info, now)
+            self._kernel.take_up(living, now)
             self._recorder.took_up()
         waited = living is not None and _has_ended(living.asked, opening)
         for accepted in opening.unfinished:

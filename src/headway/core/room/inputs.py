@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from headway.core.kernel.events import KernelEvent, KernelInfo
+from headway.core.room.effects import Environment
 from headway.core.wire.messages import Message
-from headway.core.wire.rpc import RoomParams
+from headway.core.wire.rpc import KernelEnvironment, RoomParams
 from headway.errors import HeadwayError
 
 __all__ = [
+    "EnvironmentSeen",
     "FileAccepted",
     "FileInput",
     "FileSeen",
@@ -24,6 +26,7 @@ __all__ = [
     "Input",
     "KernelEnded",
     "KernelFailed",
+    "KernelProgress",
     "KernelReady",
     "KernelSaid",
     "KernelStopped",
@@ -107,6 +110,27 @@ class KernelReady:
     name: str
     display_name: str = ""
     """What its kernelspec calls it."""
+    environment: KernelEnvironment | None = None
+    """Where it was started."""
+
+
+@dataclass(frozen=True, slots=True)
+class KernelProgress:
+    """What goes on while the kernel of `StartKernel(incarnation)` starts, in a line."""
+
+    incarnation: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentSeen:
+    """What `LookAtEnvironment(environment)` found."""
+
+    environment: Environment
+    is_ready: bool = False
+    """Whether a kernel can be started there as it is."""
+    error: HeadwayError | None = None
+    """Why it cannot, whatever is installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +231,8 @@ Input = (
     | RequestAbandoned
     | Persisted
     | PersistFailed
+    | EnvironmentSeen
+    | KernelProgress
     | KernelReady
     | KernelFailed
     | KernelSaid

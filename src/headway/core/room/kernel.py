@@ -26,8 +26,12 @@ from headway.core.wire import rpc
 from headway.errors import KernelDied
 
 if TYPE_CHECKING:
+    from headway.core.document.dependencies import Installation
     from headway.core.kernel.events import KernelInfo, QuestionReply
+    from headway.core.room.effects import Environment
+    from headway.core.room.inputs import KernelReady
     from headway.core.room.ledger import Ledger
+    from headway.core.room.opening import LivingKernel
     from headway.core.room.questions import Asking, Questions
     from headway.core.room.recorder import Recorder
     from headway.core.room.requests import Requests
@@ -44,6 +48,9 @@ class KernelChoice:
     name: str | None = None
     """A kernelspec's name; None for the default one, or that of `language`."""
     language: str | None = None
+    environment: Environment | None = None
+    installation: Installation | None = None
+    """What is to be installed there first."""
 
 
 class RoomKernel:
@@ -61,6 +68,8 @@ class RoomKernel:
         self.name: str | None = None
         self.reason: str | None = None
         self.info: KernelInfo | None = None
+        self.environment: rpc.KernelEnvironment | None = None
+        self._progress: str | None = None
         self._state = LifecycleState.ABSENT
         self._ending: int | None = None
         """The incarnation whose process is being ended."""
@@ -97,6 +106,8 @@ class RoomKernel:
             incarnation=self.incarnation,
             reason=self.reason,
             language=self.info.language if self.info else None,
+            environment=self.environment,
+            progress=self._progress,
         )
 
     # Life
@@ -132,10 +143,11 @@ class RoomKernel:
         for token in waiters:
             self._requests.answer(token, self.state())
 
-    def take_up(self, incarnation: int, name: str, info: KernelInfo, now: Moment) -> None:
+    def take_up(self, living: LivingKernel, now: Moment) -> None:
         """An incarnation of an earlier daemon answers."""
         assert self._state is LifecycleState.ABSENT, "a second kernel for one notebook"
-        self.incarnation, self.name, self.info = incarnation, name, info
+        self.incarnation, self.name, self.info = living.incarnation, living.name, living.info
+        self.environment = living.environment
         self._happened(LifecycleEvent.START, None, now)
         self._happened(LifecycleEvent.READY, None, now)
 
@@ -150,9 +162,16 @@ class RoomKernel:
         else:
             self._requests.answer(token, self.state())
 
-    def ready(self, name: str, info: KernelInfo, now: Moment) -> None:
+    def progressed(self, text: str, now: Moment) -> None:
+        """What goes on while it starts."""
+        if self.is_starting:
+            self._progress = text
+            self._recorder.kernel(self.state(), now)
+
+    def ready(self, ready: KernelReady, now: Moment) -> None:
         """The incarnation answers."""
-        self.name, self.info = name, info
+        self.name, self.info = ready.name, ready.info
+        self.environment = ready.environment
         self._happened(LifecycleEvent.READY, None, now)
         for token in self._take_start_waiters():
             self._requests.answer(token, self.state())
@@ -190,14 +209,22 @@ class RoomKernel:
         if self._next is None:
             self.incarnation += 1
         self._next = choice
-        self.name, self.info = choice.name, None
+        self.name, self.info, self.environment = choice.name, None, None
         self._happened(event, reason, now)
         if self._ending is None:
             self._launch(choice)
 
     def _launch(self, choice: KernelChoice) -> None:
         self._next = None
-        self._ledger.emit(StartKernel(self.incarnation, choice.name, choice.language))
+        self._ledger.emit(
+            StartKernel(
+                self.incarnation,
+                choice.name,
+                choice.language,
+                choice.environment,
+                choice.installation,
+            )
+        )
 
     def _end_process(self) -> None:
         self._ending = self.incarnation
@@ -245,5 +272,5 @@ class RoomKernel:
         state = next_state(self._state, event)
         if state is self._state and (reason is None or not self.has_process):
             return
-        self._state, self.reason = state, reason
+        self._state, self.reason, self._progress = state, reason, None
         self._recorder.kernel(self.state(), now)

@@ -6,26 +6,56 @@ notebook is decided here; the kernel's own state is in `kernel`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
+from headway.core.document.dependencies import declared
 from headway.core.document.edits import Edit, SetNotebookMetadata
-from headway.core.room.inputs import KernelEnded, KernelFailed, KernelReady
+from headway.core.room.effects import FolderEnvironment, NotebookEnvironment
+from headway.core.room.inputs import (
+    KernelEnded,
+    KernelFailed,
+    KernelProgress,
+    KernelReady,
+    KernelStopped,
+)
 from headway.core.room.kernel import KernelChoice
+from headway.core.wire import rpc
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from headway.core.room.documents import Documents
+    from headway.core.room.effects import Environment
+    from headway.core.room.environment import Look
     from headway.core.room.executions import Executions
     from headway.core.room.kernel import RoomKernel
     from headway.core.room.ledger import Ledger
+    from headway.core.room.opening import LivingKernel
     from headway.core.room.recorder import Recorder
     from headway.core.room.requests import Requests
     from headway.moments import Moment
 
 __all__ = ["KernelLife"]
 
+_News = KernelReady | KernelFailed | KernelEnded | KernelProgress | KernelStopped
+_Starting = rpc.Execute | rpc.ExecuteAll | rpc.StartKernel | rpc.RestartKernel
+
 RESTARTED: Final = "the kernel was restarted"
 SHUT_DOWN: Final = "the kernel was shut down"
 IDLE: Final = "the kernel was idle for {seconds:g} s"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What somebody asked for by name, until the kernel is shut down."""
+
+    name: str | None = None
+    folder: str | None = None
+
+    @property
+    def is_anything(self) -> bool:
+        return self.name is not None or self.folder is not None
 
 
 class KernelLife:
@@ -39,6 +69,7 @@ class KernelLife:
         executions: Executions,
         documents: Documents,
         recorder: Recorder,
+        look: Look,
     ) -> None:
         """The room's parts that a kernel's life touches."""
         self._ledger = ledger
@@ -47,34 +78,130 @@ class KernelLife:
         self._executions = executions
         self._documents = documents
         self._recorder = recorder
-        self._chosen: str | None = None
-        """The kernelspec that somebody asked for by name."""
+        self._look = look
+        self._asked = _Asked()
+        self._wanted: KernelChoice | None = None
+        """What executions that are not durable yet will run on."""
+
+    def took_up(self, living: LivingKernel) -> None:
+        """An earlier daemon's kernel lives on: what was asked for then counts on."""
+        environment = living.environment
+        if environment is not None and environment.source == "path":
+            self._asked = _Asked(None, environment.path)
+
+    # Which kernel
+
+    def environment_for(self, params: rpc.RoomParams) -> Environment | None:
+        """The environment that this request would start a kernel in; None if in none.
+
+        Raises InvalidDependencies.
+        """
+        choice = self._choice_for(params)
+        return None if choice is None else choice.environment
+
+    def approved(self, params: _Starting) -> KernelChoice | None:
+        """The kernel that this request starts, with what may be installed; None if none.
+
+        Raises InstallationNeeded, and what is wrong with the environment.
+        """
+        choice = self._choice_for(params)
+        if choice is None or choice.environment is None:
+            return choice
+        missing = self._look.missing_in(choice.environment, params.install)
+        return replace(choice, installation=missing)
+
+    def _choice_for(self, params: rpc.RoomParams) -> KernelChoice | None:
+        kernel = self._kernel
+        is_there = kernel.is_alive or kernel.is_starting or self._wanted is not None
+        match params:
+            case rpc.StartKernel():
+                if kernel.is_starting or (kernel.is_alive and self._is_running(params)):
+                    return None
+                return self._choice(_Asked(params.name, params.environment))
+            case rpc.RestartKernel():
+                return self._choice(self._asked_again(params))
+            case rpc.ExecuteAll(restart=True):
+                return None if self._is_repeat(params) else self._choice(self._asked)
+            case rpc.Execute() | rpc.ExecuteAll():
+                return None if is_there or self._is_repeat(params) else self._choice(self._asked)
+            case _:
+                return None
+
+    def _is_running(self, params: rpc.StartKernel) -> bool:
+        environment = self._kernel.environment
+        folder = None if environment is None else environment.path
+        return params.name in {None, self._kernel.name} and params.environment in {None, folder}
+
+    def _is_repeat(self, params: rpc.Execute | rpc.ExecuteAll) -> bool:
+        return self._executions.is_repeat(params, self._documents.notebook)
+
+    def _asked_again(self, params: rpc.RestartKernel) -> _Asked:
+        asked = _Asked(params.name, params.environment)
+        return asked if asked.is_anything else self._asked
+
+    def _choice(self, asked: _Asked) -> KernelChoice:
+        """What is asked for counts before what the notebook declares, and that before its spec."""
+        if asked.folder is not None:
+            return KernelChoice(asked.name, None, FolderEnvironment(asked.folder))
+        notebook = self._documents.notebook
+        metadata = notebook.metadata()
+        spec, language = metadata.get("kernelspec"), _language_in(metadata)
+        if asked.name is None and language in {None, "python"}:
+            sources = (cell.source for cell in notebook.cells() if cell.cell_type == "code")
+            dependencies = declared(metadata, sources)
+            if dependencies is not None:
+                return KernelChoice(None, "python", NotebookEnvironment(dependencies))
+        return KernelChoice(asked.name or _name_in(spec), language)
+
+    # Coming and going
+
+    def will_want(self, choice: KernelChoice | None) -> None:
+        """What was just admitted is to run on this kernel, unless there is one."""
+        if choice is not None and len(self._executions.queue) and not self._kernel.is_starting:
+            self._wanted = choice
+
+    def wants_nothing(self) -> None:
+        """Nothing is to run any more."""
+        self._wanted = None
 
     def want(self, now: Moment) -> None:
         """Something is to run: start a kernel if there is none."""
         if not (self._kernel.is_alive or self._kernel.is_starting):
-            self._kernel.start(self._choice(None), now)
+            self._start(self._wanted or self._choice(self._asked), now)
 
-    def start(self, token: int, name: str | None, now: Moment) -> None:
+    def start(self, token: int, params: rpc.StartKernel, now: Moment) -> None:
         """Answer with the kernel's state once it is ready; a different one is replaced."""
-        if self._kernel.is_alive and name in {None, self._kernel.name}:
+        choice = self.approved(params)
+        if choice is None and self._kernel.is_alive:
             self._requests.answer(token, self._kernel.state())
             return
-        if self._kernel.is_alive:
-            self.restart(token, name, now)
-            return
-        if not self._kernel.is_starting:
-            self._kernel.start(self._choice(name), now)
+        if choice is not None:
+            self._asked = _Asked(params.name, params.environment)
+            if self._kernel.is_alive:
+                self._replace(choice, now)
+            else:
+                self._start(choice, now)
         self._kernel.wait_for_start(token)
 
-    def restart(self, token: int, name: str | None, now: Moment) -> None:
+    def restart(self, token: int, params: rpc.RestartKernel, now: Moment) -> None:
         """A fresh kernel, and a fresh runtime document; what ran or waited ends."""
-        self.replace(name, now)
+        self.replace(params, now)
         self._kernel.wait_for_start(token)
 
-    def replace(self, name: str | None, now: Moment) -> None:
+    def replace(self, params: rpc.RestartKernel | rpc.ExecuteAll, now: Moment) -> None:
         """As `restart`, with nobody who waits for it."""
-        choice = self._choice(name or self._kernel.name)
+        choice = self.approved(params)
+        assert choice is not None, "a restart always starts one"
+        if isinstance(params, rpc.RestartKernel):
+            self._asked = self._asked_again(params)
+        self._replace(choice, now)
+
+    def _start(self, choice: KernelChoice, now: Moment) -> None:
+        self._wanted = None
+        self._kernel.start(choice, now)
+
+    def _replace(self, choice: KernelChoice, now: Moment) -> None:
+        self._wanted = None
         self._executions.end_all(("cancelled", RESTARTED), ("cancelled", RESTARTED), now)
         self._kernel.restart(choice, RESTARTED, now)
         self._documents.renew_runtime(self._recorder.reader, self._kernel.state(), now)
@@ -90,15 +217,22 @@ class KernelLife:
 
     def _end(self, reason: str, now: Moment) -> None:
         self._executions.end_all(("cancelled", reason), ("cancelled", reason), now)
-        self._chosen = None
+        self._asked = _Asked()
         self._kernel.stop(reason, now)
 
-    def changed(self, event: KernelReady | KernelFailed | KernelEnded, now: Moment) -> None:
-        """The present incarnation is ready, or never will be, or is gone."""
+    def changed(self, event: _News, now: Moment) -> None:
+        """A kernel starts, is ready, or never will be, or is gone; an earlier one is ignored."""
+        if isinstance(event, KernelStopped):
+            self._kernel.stopped(event.incarnation, now)
+            return
+        if event.incarnation != self._kernel.incarnation:
+            return
         match event:
+            case KernelProgress(text=text):
+                self._kernel.progressed(text, now)
             case KernelReady():
                 if self._kernel.is_starting:
-                    self._kernel.ready(event.name, event.info, now)
+                    self._kernel.ready(event, now)
                     self._note_language(event, now)
                     self._executions.advance(now)
             case KernelFailed(error=error):
@@ -112,24 +246,13 @@ class KernelLife:
             case _:
                 assert_never(event)
 
-    def _choice(self, name: str | None) -> KernelChoice:
-        """The kernel that is meant: `name`, or what the notebook's metadata names."""
-        self._chosen = name
-        metadata = self._documents.notebook.metadata()
-        spec, info = metadata.get("kernelspec"), metadata.get("language_info")
-        language = spec.get("language") if isinstance(spec, dict) else None
-        if language is None and isinstance(info, dict):
-            language = info.get("name")
-        return KernelChoice(
-            name or _name_in(spec), language if isinstance(language, str) and language else None
-        )
-
     def _note_language(self, ready: KernelReady, now: Moment) -> None:
         """The notebook says which kernel it is for: the one that was chosen, or else the first."""
         metadata = self._documents.notebook.metadata()
         info = ready.info
         edits: list[Edit] = []
-        is_chosen = self._chosen is not None and _name_in(metadata.get("kernelspec")) != ready.name
+        noted = _name_in(metadata.get("kernelspec"))
+        is_chosen = self._asked.name is not None and noted != ready.name
         if is_chosen or "kernelspec" not in metadata:
             spec = {
                 "display_name": ready.display_name or ready.name,
@@ -142,6 +265,14 @@ class KernelLife:
         if edits:
             self._documents.notebook.apply(edits, now, "daemon")
             self._documents.commit(now)
+
+
+def _language_in(metadata: Mapping[str, Any]) -> str | None:
+    spec, info = metadata.get("kernelspec"), metadata.get("language_info")
+    language = spec.get("language") if isinstance(spec, dict) else None
+    if language is None and isinstance(info, dict):
+        language = info.get("name")
+    return language.casefold() if isinstance(language, str) and language else None
 
 
 def _name_in(spec: Any) -> str | None:

@@ -27,6 +27,7 @@ from headway.core.room.file_merge import (
     runs_shown,
     says_all,
 )
+from headway.core.wire.rpc import KernelEnvironment
 from headway.errors import HeadwayError
 from headway.ids import CellId, DocumentId, Entropy, ExecutionId, cell_id, peer_id
 from headway.moments import Moment
@@ -45,6 +46,7 @@ class LivingKernel:
     """The execution it was given last, whatever became of it."""
     away_since_s: float
     """Since when nobody listened to it (wall clock)."""
+    environment: KernelEnvironment | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

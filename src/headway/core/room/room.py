@@ -7,6 +7,7 @@ is owned by exactly one task, never waits, and reads no clock. Its parts:
     documents   the notebook document and presence, shared with peers
     recorder    the runtime document: what the machine did
     kernel      which kernel lives, and in what state; `kernel_life` starts and ends it
+    environment where a kernel is to run, and who consented to what is missing there
     idleness    when a kernel has had nothing to do for long enough
     comms       widgets: what the kernel and the peers say on comms
     questions   what the kernel is asked without running anything
@@ -37,11 +38,13 @@ from headway.core.room.effects import (
     Effect,
     FileRecorded,
 )
+from headway.core.room.environment import Look
 from headway.core.room.executions import Executions
 from headway.core.room.file import NotebookFile
 from headway.core.room.idleness import Idleness
 from headway.core.room.inheritance import Inheritance
 from headway.core.room.inputs import (
+    EnvironmentSeen,
     FileAccepted,
     FileSeen,
     FileTouched,
@@ -51,6 +54,7 @@ from headway.core.room.inputs import (
     Input,
     KernelEnded,
     KernelFailed,
+    KernelProgress,
     KernelReady,
     KernelSaid,
     KernelStopped,
@@ -135,6 +139,7 @@ class Room:
             Intake(self._documents, self._recorder, entropy),
             beginning.file,
         )
+        self._look = Look(self._ledger)
         self._life = KernelLife(
             self._ledger,
             self._requests,
@@ -142,6 +147,7 @@ class Room:
             self._executions,
             self._documents,
             self._recorder,
+            self._look,
         )
         self._idleness = Idleness(opening.kernel_idle_s)
         self._compaction = Compaction(self.document, opening.snapshot, opening.updates)
@@ -238,11 +244,12 @@ class Room:
                 self._documents.drop(peer)
             case RequestAbandoned(token=token):
                 self._requests.abandon(token)
-            case KernelReady() | KernelFailed() | KernelEnded():
-                if event.incarnation == self._kernel.incarnation:
-                    self._life.changed(event, now)
-            case KernelStopped(incarnation=incarnation):
-                self._kernel.stopped(incarnation, now)
+            case (
+                KernelReady() | KernelFailed() | KernelEnded() | KernelProgress() | KernelStopped()
+            ):
+                self._life.changed(event, now)
+            case EnvironmentSeen():
+                self._serve_held(event, now)
             case (
                 FileWritten()
                 | FileWriteFailed()
@@ -264,6 +271,8 @@ class Room:
             self._serve_arrived_heads(now)
         if self._executions.wants_kernel:
             self._life.want(now)
+        elif not len(self._executions.queue):
+            self._life.wants_nothing()
         self._comms.follow_kernel(now)
         self._kernel.ask_waiting()
         effects: list[Effect] = []
@@ -315,8 +324,24 @@ class Room:
         for request in self._requests.take_arrived(self.notebook.replica):
             self._serve(request, now)
 
+    def _serve_held(self, event: EnvironmentSeen, now: Moment) -> None:
+        """The requests that waited to know this environment."""
+        if not self._look.ended(event):
+            return
+        while (request := self._look.next_held()) is not None:
+            if self._requests.is_open(request.token):
+                self._serve(request, now)
+        self._look.forget()
+
     def _serve(self, request: Requested, now: Moment) -> None:
+        if self._look.is_under_way:
+            self._look.hold(request)
+            return
         try:
+            environment = self._life.environment_for(request.params)
+            if environment is not None and not self._look.knows(environment):
+                self._look.begin(environment, request)
+                return
             self._do(request, now)
         except HeadwayError as error:
             self._requests.refuse(request.token, error)
@@ -325,11 +350,15 @@ class Room:
         token = request.token
         match request.params:
             case rpc.Execute() as params:
+                choice = self._life.approved(params)
                 self._executions.execute(request, params, self.notebook, now)
-            case rpc.ExecuteAll() as params:
+                self._life.will_want(choice)
+            case rpc.ExecuteAll() as batch:
+                choice = self._life.approved(batch)
                 self._executions.execute_all(
-                    request, params, self.notebook, now, lambda: self._life.replace(None, now)
+                    request, batch, self.notebook, now, lambda: self._life.replace(batch, now)
                 )
+                self._life.will_want(choice)
             case rpc.GetExecution() as params:
                 self._executions.outcome(request, params)
             case rpc.Cancel(execution_id=execution_id):
@@ -340,10 +369,10 @@ class Room:
                 self._ledger.when_durable(lambda _: self._requests.answer(token, interrupted))
             case rpc.Save(path=path):
                 self._file.save(token, path)
-            case rpc.StartKernel(name=name):
-                self._life.start(token, name, now)
-            case rpc.RestartKernel(name=name):
-                self._life.restart(token, name, now)
+            case rpc.StartKernel() as params:
+                self._life.start(token, params, now)
+            case rpc.RestartKernel() as params:
+                self._life.restart(token, params, now)
             case rpc.ShutdownKernel():
                 self._life.shutdown(token, now)
             case (
@@ -370,6 +399,8 @@ class Room:
             self._ledger, self._recorder, self._kernel, self._executions.queue, self.notebook
         )
         inherited.settle(opening, now)
+        if opening.kernel is not None:
+            self._life.took_up(opening.kernel)
         self._comms.begin(now)
         self._recorder.found_widgets(file.widgets, now, is_new=file.has_new_widgets)
         self._executions.advance(now)

@@ -53,6 +53,7 @@ __all__ = [
     "Interrupt",
     "Interrupted",
     "IsComplete",
+    "KernelEnvironment",
     "KernelHistory",
     "KernelInputs",
     "KernelState",
@@ -79,6 +80,15 @@ MAX_HISTORY_INPUTS = 10_000
 """The most inputs of a kernel's history that one request may ask for."""
 
 
+class KernelEnvironment(msgspec.Struct, kw_only=True, frozen=True):
+    """The environment that a kernel runs in."""
+
+    path: str
+    """Its folder, where the daemon runs."""
+    source: Literal["path", "notebook"]
+    """Whether somebody named it by its path, or the notebook declares what is in it."""
+
+
 class KernelState(msgspec.Struct, kw_only=True, frozen=True):
     """A notebook's kernel as it is now."""
 
@@ -87,6 +97,10 @@ class KernelState(msgspec.Struct, kw_only=True, frozen=True):
     incarnation: int
     reason: str | None = None
     language: str | None = None
+    environment: KernelEnvironment | None = None
+    """None: that of its kernelspec."""
+    progress: str | None = None
+    """What goes on while it starts, in a line."""
 
 
 class Notice(msgspec.Struct, kw_only=True, frozen=True):
@@ -216,6 +230,8 @@ class Execute(RoomParams, kw_only=True, frozen=True):
     execution_id: str
     source: Literal["confirmed", "latest"] = "confirmed"
     """`confirmed`: as it stood at `required_heads`; `latest`: as the daemon has it."""
+    install: str | None = None
+    """Consent to an installation, by its digest (see INSTALLATION_NEEDED)."""
 
 
 class AcceptedAll(msgspec.Struct, kw_only=True, frozen=True):
@@ -239,6 +255,8 @@ class ExecuteAll(RoomParams, kw_only=True, frozen=True):
     allow_errors: bool = False
     restart: bool = False
     """On a fresh kernel: what ran or waited ends, in the same admission."""
+    install: str | None = None
+    """Consent to an installation, by its digest (see INSTALLATION_NEEDED)."""
     source: Literal["confirmed", "latest"] = "confirmed"
 
 
@@ -316,21 +334,34 @@ class ListKernels(Params, kw_only=True, frozen=True):
 
 
 class StartKernel(RoomParams, kw_only=True, frozen=True):
-    """Start the kernel (`name`, or the notebook's own); running already is success."""
+    """Start the kernel (`name`, or the notebook's own); running already is success.
+
+    With `environment` it runs in the one at that absolute path. With neither it runs in the
+    environment that the notebook declares, if it declares one.
+    """
 
     method: ClassVar[str] = "start_kernel"
     result: ClassVar[type[Any]] = KernelState
 
     name: str | None = None
+    environment: str | None = None
+    install: str | None = None
+    """Consent to an installation, by its digest (see INSTALLATION_NEEDED)."""
 
 
 class RestartKernel(RoomParams, kw_only=True, frozen=True):
-    """A fresh kernel in place of this one; what ran or waited ends."""
+    """A fresh kernel in place of this one; what ran or waited ends.
+
+    It is chosen as by `start_kernel`; with neither name nor environment as the present one was.
+    """
 
     method: ClassVar[str] = "restart_kernel"
     result: ClassVar[type[Any]] = KernelState
 
     name: str | None = None
+    environment: str | None = None
+    install: str | None = None
+    """Consent to an installation, by its digest (see INSTALLATION_NEEDED)."""
 
 
 class ShutdownKernel(RoomParams, kw_only=True, frozen=True):

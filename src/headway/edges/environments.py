@@ -1,0 +1,316 @@
+"""Environments for kernels: found, looked into, and made with `uv`. Implements `Environments`.
+
+Theory of operation
+-------------------
+What a notebook declares has an environment of its own, in a folder named by what is in it, so that
+notebooks that declare the same share one. It is made *beside* its place and renamed there when
+everything is installed: whoever finds it finds all of it. Two makers at once make two, and the
+second throws its own away; what a maker left that was killed is removed by the next.
+
+Nothing is decided here. What is installed is what an `Installation` says, which somebody consented
+to; the arguments are passed as arguments, and no shell sees them. `uv` runs in a session of its
+own, is killed with everything in it when nobody waits any more, and does not outlive the daemon.
+The person's own settings of uv (indexes, credentials, offline) hold; those of the notebook's
+folder do not, because uv does not run there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from headway.core.document.dependencies import Installation
+from headway.core.room.effects import Environment, FolderEnvironment, NotebookEnvironment
+from headway.edges.kernelspecs import python_in
+from headway.errors import EnvironmentNotFound, EnvironmentNotMade
+
+__all__ = ["INSTALL_TIMEOUT_S", "LOOK_TIMEOUT_S", "UvEnvironments", "find_uv"]
+
+INSTALL_TIMEOUT_S: Final = 1800.0
+"""How long making an environment may take."""
+
+LOOK_TIMEOUT_S: Final = 20.0
+"""How long the Python of an environment may take to say whether it has ipykernel."""
+
+WRITTEN_CHARACTERS: Final = 8_000
+"""How much of the end of what uv wrote is kept for the error."""
+
+_PROGRESS_CHARACTERS: Final = 200
+_LINE_BYTES: Final = 64 * 1024
+_CONTENT: Final = "headway.json"
+_MAKING: Final = ".making-"
+_HAS_IPYKERNEL: Final = (
+    "import importlib.util as u, sys; sys.exit(3 if u.find_spec('ipykernel') is None else 0)"
+)
+_LACKS_IPYKERNEL: Final = 3
+# The system ends it when the thread that started it, the daemon's own, is gone.
+_WITH_PARENT: Final = (
+    "import ctypes, os, signal, sys\n"
+    "if sys.platform == 'linux': ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)\n"
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
+_OUR_VERSION: Final = f"{sys.version_info[0]}.{sys.version_info[1]}"
+_ERROR: Final = re.compile(r"error|  \W ")
+_OFFLINE: Final = re.compile(
+    r"dns error|network|offline|connect|timed out|no index|Failed to fetch", re.IGNORECASE
+)
+
+Progress = Callable[[str], None]
+
+
+def find_uv() -> str | None:
+    """The path of `uv`: on PATH, beside our own Python, or where its installer puts it."""
+    beside = Path(sys.executable).parent / "uv"
+    places = (beside, Path("~/.local/bin/uv").expanduser(), Path("~/.cargo/bin/uv").expanduser())
+    return shutil.which("uv") or next(
+        (str(each) for each in places if os.access(each, os.X_OK)), None
+    )
+
+
+class UvEnvironments:
+    """The environments of one home.
+
+    Args:
+        folder: Where those that are made live; made when the first one is.
+        uv: Gives the path of uv, or None.
+        settings: Environment variables for uv, instead of our own.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        uv: Callable[[], str | None] = find_uv,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self._folder = folder
+        self._find_uv = uv
+        self._settings = settings
+        self._making: set[str] = set()
+
+    async def is_ready(self, environment: Environment) -> bool:
+        """Whether a kernel can run there as it is; see `Environments`."""
+        if isinstance(environment, FolderEnvironment):
+            return await self._has_ipykernel(environment.path)
+        if await asyncio.to_thread(_is_whole, self._place(environment)):
+            return True
+        self._uv()
+        return False
+
+    async def prepare(
+        self, environment: Environment, installation: Installation | None, progress: Progress
+    ) -> str:
+        """The folder of an environment in which a kernel can run; see `Environments`."""
+        if isinstance(environment, FolderEnvironment):
+            if installation is not None:
+                python = str(_python_at(environment.path))
+                await self._install(python, installation, progress, Path(environment.path))
+            return environment.path
+        place = self._place(environment)
+        if await asyncio.to_thread(_is_whole, place):
+            return str(place)
+        if installation is None:
+            raise EnvironmentNotMade(
+                f"The environment {place} is not there any more; start the kernel again.",
+                reason="it is not there",
+                written="",
+            )
+        await self._make(place, installation, progress)
+        return str(place)
+
+    def _place(self, environment: NotebookEnvironment) -> Path:
+        installation = environment.dependencies.installation()
+        content = [installation.digest, sys.platform, platform.machine()]
+        if installation.requires_python is None:
+            content.append(_OUR_VERSION)
+        return self._folder / hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
+
+    async def _make(self, place: Path, installation: Installation, progress: Progress) -> None:
+        making = await asyncio.to_thread(self._begin)
+        try:
+            made = making / "environment"
+            # Of the machine's Pythons the first that fits; without a wish, the one we run on.
+            version = installation.requires_python or _OUR_VERSION
+            await self._run(
+                ("venv", "--no-project", "--relocatable", "--python", version, str(made)), progress
+            )
+            await self._install(str(python_in(made)), installation, progress, made)
+            await asyncio.to_thread(_put_in_place, made, place, installation)
+        finally:
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, making, ignore_errors=True))
+            self._making.discard(making.name)
+
+    def _begin(self) -> Path:
+        """A fresh folder to make one in; those of makers that are gone are removed."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left in self._folder.glob(f"{_MAKING}*"):
+            if left.name not in self._making:
+                shutil.rmtree(left, ignore_errors=True)
+        making = Path(tempfile.mkdtemp(prefix=_MAKING, dir=self._folder))
+        self._making.add(making.name)
+        return making
+
+    async def _install(
+        self, python: str, installation: Installation, progress: Progress, where: Path
+    ) -> None:
+        arguments = ("pip", "install", "--python", python, "--", *installation.requirements)
+        progress(f"installing {len(installation.requirements)} requirements into {where.name}")
+        await self._run(arguments, progress)
+
+    async def _has_ipykernel(self, folder: str) -> bool:
+        python = await asyncio.to_thread(_python_at, folder)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(str(python), "-c", _HAS_IPYKERNEL),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError as why:
+            raise EnvironmentNotFound(
+                f"The Python of {folder} cannot be run: {why.strerror or why}.", path=folder
+            ) from why
+        status: int | None = None
+        try:
+            async with asyncio.timeout(LOOK_TIMEOUT_S):
+                status = await process.wait()
+        except TimeoutError:
+            pass
+        finally:
+            await _end(process)
+        if status not in {0, _LACKS_IPYKERNEL}:
+            raise EnvironmentNotFound(
+                f"The Python of {folder} does not work: {python} "
+                + ("did not answer." if status is None else f"ended with status {status}."),
+                path=folder,
+            )
+        return status == 0
+
+    def _uv(self) -> str:
+        uv = self._find_uv()
+        if uv is None:
+            raise EnvironmentNotMade(
+                "The notebook declares what it needs, and `uv`, which installs that, is not here. "
+                "Install it (https://docs.astral.sh/uv, or: pip install uv), or name an "
+                "environment or a kernel to run in.",
+                reason="uv is not installed",
+                written="",
+            )
+        return uv
+
+    async def _run(self, arguments: Sequence[str], progress: Progress) -> None:
+        """Run uv to its end. Raises EnvironmentNotMade; nothing of it is left when cancelled."""
+        await asyncio.to_thread(self._folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+        command = (sys.executable, "-I", "-S", "-c", _WITH_PARENT, self._uv(), *arguments)
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=self._folder,
+            env=self._variables(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            limit=_LINE_BYTES,
+            start_new_session=True,
+        )
+        written = ""
+        try:
+            async with asyncio.timeout(INSTALL_TIMEOUT_S):
+                async for line in _lines(process.stdout):
+                    written = f"{written}{line}\n"[-WRITTEN_CHARACTERS:]
+                    if line and not line.startswith(" "):
+                        progress(line[:_PROGRESS_CHARACTERS])
+                status = await process.wait()
+        except TimeoutError:
+            raise _not_made(f"it was not done within {INSTALL_TIMEOUT_S:g} s", written) from None
+        finally:
+            await _end(process)
+        if status != 0:
+            raise _not_made(f"uv ended with status {status}", written)
+
+    def _variables(self) -> dict[str, str]:
+        inherited = os.environ if self._settings is None else self._settings
+        ours = {"VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONHOME", "PYTHONPATH", "UV_PROJECT"}
+        kept = {name: value for name, value in inherited.items() if name not in ours}
+        return {**kept, "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
+
+
+async def _lines(stream: asyncio.StreamReader | None) -> AsyncIterator[str]:
+    assert stream is not None, "it was asked for"
+    while True:
+        try:
+            line = await stream.readline()
+        except ValueError:
+            continue  # longer than anything that is worth showing
+        if not line:
+            return
+        yield line.decode("utf-8", "replace").rstrip()
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill it, with everything in its session, unless it has ended."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await asyncio.shield(process.wait())
+
+
+def _not_made(reason: str, written: str) -> EnvironmentNotMade:
+    lines = [line for line in written.splitlines() if line.strip()]
+    errors = [at for at, line in enumerate(lines) if _ERROR.match(line)]
+    said = " ".join(" ".join(lines[errors[0] :] if errors else lines[-3:]).split())
+    sentence = f"The environment could not be made: {reason}."
+    if said:
+        sentence += f" It said: {said[:1000]}"
+    if _OFFLINE.search(said):
+        sentence += (
+            " Without a network uv can install only what is in its cache, or in a folder that "
+            "UV_FIND_LINKS names."
+        )
+    return EnvironmentNotMade(sentence, reason=reason, written=written)
+
+
+def _python_at(folder: str) -> Path:
+    """The Python of an environment. Raises EnvironmentNotFound."""
+    if not os.path.isabs(folder):  # noqa: PTH117 - text in, text out
+        raise EnvironmentNotFound(
+            f"The daemon needs the absolute path of an environment, and {folder!r} is relative.",
+            path=folder,
+        )
+    python = python_in(Path(folder))
+    if not os.access(python, os.X_OK) or python.is_dir():
+        raise EnvironmentNotFound(
+            f"There is no environment at {folder}: it has no {python.relative_to(folder)}. Make "
+            f"one with: uv venv {folder}",
+            path=folder,
+        )
+    return python
+
+
+def _is_whole(place: Path) -> bool:
+    """Whether an environment is there and its Python, which may be elsewhere, still is."""
+    return (place / _CONTENT).is_file() and os.access(python_in(place), os.X_OK)
+
+
+def _put_in_place(made: Path, place: Path, installation: Installation) -> None:
+    """Give an environment that is whole its name, unless somebody was faster."""
+    (made / _CONTENT).write_text(json.dumps(installation.to_json(), indent=1) + "\n")
+    if place.exists() and not _is_whole(place):
+        place.rename(made.parent / "broken")  # its Python has gone; removed with the folder
+    try:
+        made.rename(place)
+    except OSError:
+        if not _is_whole(place):
+            raise

@@ -1,0 +1,314 @@
+"""What every implementation of the environments port does, and what making them with uv does.
+
+The wheels are the test's own and uv is offline: nothing comes from a network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headway.core.document.dependencies import Dependencies
+from headway.core.room.effects import FolderEnvironment, NotebookEnvironment
+from headway.core.room.environment import installation_of
+from headway.edges.environments import UvEnvironments, find_uv
+from headway.edges.kernelspecs import find_in
+from headway.edges.memory_environments import MemoryEnvironments
+from headway.edges.ports import Environments
+from headway.errors import EnvironmentNotFound, EnvironmentNotMade
+from wheelhouse import settings_for, wheelhouse
+
+UV = find_uv()
+LIMIT_S = 120.0
+GREETING = NotebookEnvironment(Dependencies(("greeting==1.0",)))
+
+pytestmark = pytest.mark.skipif(UV is None, reason="uv is not installed")
+
+
+@dataclass
+class Dialect:
+    make: Callable[[Path, Path], Environments]
+    """From a folder of its own and the wheels."""
+    environment: Callable[[Environments, Path], str]
+    """The path of an environment without ipykernel."""
+
+
+def uv_at(folder: Path, wheels: Path) -> UvEnvironments:
+    settings = {**os.environ, **settings_for(wheels, folder / "cache")}
+    return UvEnvironments(folder / "environments", settings=settings)
+
+
+def bare_environment(_: Environments, folder: Path) -> str:
+    place = folder / "bare"
+    if not place.exists():
+        assert UV is not None
+        command = [UV, "venv", "--quiet", "--no-project", "--python", sys.executable, str(place)]
+        subprocess.run(command, check=True, cwd=folder)
+    return str(place)
+
+
+def bare_memory(port: Environments, _: Path) -> str:
+    assert isinstance(port, MemoryEnvironments)
+    port.folders["/bare"] = False
+    return "/bare"
+
+
+DIALECTS = {
+    "memory": Dialect(lambda _folder, _wheels: MemoryEnvironments(), bare_memory),
+    "uv": Dialect(uv_at, bare_environment),
+}
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return wheelhouse(tmp_path_factory.mktemp("wheels"))
+
+
+@pytest.fixture(params=DIALECTS)
+def dialect(request: pytest.FixtureRequest) -> Dialect:
+    return DIALECTS[request.param]
+
+
+@dataclass
+class Lines:
+    said: list[str] = field(default_factory=list)
+
+    def __call__(self, line: str) -> None:
+        self.said.append(line)
+
+
+def bounded(work: Coroutine[Any, Any, None]) -> None:
+    async def limited() -> None:
+        async with asyncio.timeout(LIMIT_S):
+            await work
+
+    asyncio.run(limited())
+
+
+def python_says(folder: str, code: str) -> str:
+    command = [str(Path(folder) / "bin" / "python"), "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def left_in(folder: Path) -> list[str]:
+    return sorted(each.name for each in (folder / "environments").iterdir())
+
+
+# Every implementation
+
+
+def test_what_a_notebook_declares_is_not_there_until_it_was_installed(
+    dialect: Dialect, tmp_path: Path, wheels: Path
+) -> None:
+    async def scenario() -> None:
+        port = dialect.make(tmp_path, wheels)
+        assert not await port.is_ready(GREETING)
+        with pytest.raises(EnvironmentNotMade):
+            await port.prepare(GREETING, None, Lines())
+        lines = Lines()
+        folder = await port.prepare(GREETING, installation_of(GREETING), lines)
+        assert lines.said
+        assert await port.is_ready(GREETING)
+        quiet = Lines()
+        assert await port.prepare(GREETING, None, quiet) == folder
+        assert quiet.said == []
+        other = NotebookEnvironment(Dependencies(("greeting==2.0",)))
+        assert not await port.is_ready(other)
+
+    bounded(scenario())
+
+
+def test_an_environment_at_a_path_is_ready_once_it_has_ipykernel(
+    dialect: Dialect, tmp_path: Path, wheels: Path
+) -> None:
+    async def scenario() -> None:
+        port = dialect.make(tmp_path, wheels)
+        environment = FolderEnvironment(dialect.environment(port, tmp_path))
+        assert not await port.is_ready(environment)
+        folder = await port.prepare(environment, installation_of(environment), Lines())
+        assert folder == environment.path
+        assert await port.is_ready(environment)
+
+    bounded(scenario())
+
+
+def test_a_path_without_an_environment_is_refused(
+    dialect: Dialect, tmp_path: Path, wheels: Path
+) -> None:
+    async def scenario() -> None:
+        port = dialect.make(tmp_path, wheels)
+        with pytest.raises(EnvironmentNotFound) as refused:
+            await port.is_ready(FolderEnvironment(str(tmp_path / "nothing")))
+        assert refused.value.data["path"] == str(tmp_path / "nothing")
+
+    bounded(scenario())
+
+
+# uv
+
+
+def test_the_environment_runs_what_was_declared_and_says_what_is_in_it(
+    tmp_path: Path, wheels: Path
+) -> None:
+    async def scenario() -> None:
+        port = uv_at(tmp_path, wheels)
+        folder = await port.prepare(GREETING, installation_of(GREETING), Lines())
+        assert python_says(folder, "import greeting; print(greeting.WORDS)") == "hello 1.0"
+        assert python_says(folder, "import ipykernel, sys; print(sys.prefix)") == folder
+        assert "greeting==1.0" in (Path(folder) / "headway.json").read_text()
+        assert left_in(tmp_path) == [Path(folder).name]
+        spec = find_in(Path(folder))["python3"]
+        assert spec.command("c")[0] == str(Path(folder) / "bin" / "python")
+
+    bounded(scenario())
+
+
+def test_what_cannot_be_had_says_so_and_leaves_nothing(tmp_path: Path, wheels: Path) -> None:
+    async def scenario() -> None:
+        port = uv_at(tmp_path, wheels)
+        missing = NotebookEnvironment(Dependencies(("no-such-package-of-ours>=3",)))
+        with pytest.raises(EnvironmentNotMade) as refused:
+            await port.prepare(missing, installation_of(missing), Lines())
+        assert "no-such-package-of-ours" in str(refused.value)
+        assert "UV_FIND_LINKS" in str(refused.value)
+        assert not await port.is_ready(missing)
+        assert left_in(tmp_path) == []
+
+    bounded(scenario())
+
+
+def test_a_python_that_is_not_here_says_so(tmp_path: Path, wheels: Path) -> None:
+    async def scenario() -> None:
+        port = uv_at(tmp_path, wheels)
+        old = NotebookEnvironment(Dependencies((), "==2.1.*"))
+        with pytest.raises(EnvironmentNotMade, match=r"2\.1"):
+            await port.prepare(old, installation_of(old), Lines())
+
+    bounded(scenario())
+
+
+def test_without_uv_the_way_out_is_named_before_anybody_is_asked(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        port = UvEnvironments(tmp_path / "environments", uv=lambda: None)
+        with pytest.raises(EnvironmentNotMade, match="pip install uv"):
+            await port.is_ready(GREETING)
+
+    bounded(scenario())
+
+
+def test_many_makers_at_once_make_one_environment_and_all_get_it(
+    tmp_path: Path, wheels: Path
+) -> None:
+    async def scenario() -> None:
+        ports = [uv_at(tmp_path, wheels) for _ in range(2)]
+        makers = [
+            port.prepare(GREETING, installation_of(GREETING), Lines())
+            for port in ports
+            for _ in range(2)
+        ]
+        folders = await asyncio.gather(*makers)
+        assert len(set(folders)) == 1
+        assert left_in(tmp_path) == [Path(folders[0]).name]
+        assert python_says(folders[0], "import greeting; print(greeting.WORDS)") == "hello 1.0"
+
+    bounded(scenario())
+
+
+def slow_uv(folder: Path) -> Path:
+    """A uv that announces its process and that of its child, and never ends."""
+    program = folder / "uv"
+    program.write_text(
+        f"#!{sys.executable}\n"
+        "import os, subprocess, sys, time\n"
+        "child = subprocess.Popen(['sleep', '600'])\n"
+        "print(os.getpid(), child.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    program.chmod(0o755)
+    return program
+
+
+def test_a_maker_that_nobody_waits_for_any_more_is_killed_with_all_it_started(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        program = slow_uv(tmp_path)
+        port = UvEnvironments(tmp_path / "environments", uv=lambda: str(program))
+        begun: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+
+        def progress(line: str) -> None:
+            begun.set_result([int(word) for word in line.split()])
+
+        making = asyncio.create_task(port.prepare(GREETING, installation_of(GREETING), progress))
+        pids = await begun
+        making.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await making
+        assert left_in(tmp_path) == []
+        await asyncio.gather(*(gone(pid) for pid in pids))
+
+    bounded(scenario())
+
+
+async def gone(pid: int) -> None:
+    """Until there is no such process that still runs."""
+    while True:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return
+        if state == "Z":
+            return
+        await asyncio.sleep(0.01)
+
+
+def test_what_a_killed_maker_left_is_never_used_and_goes_with_the_next(
+    tmp_path: Path, wheels: Path
+) -> None:
+    async def scenario() -> None:
+        left = tmp_path / "environments" / ".making-of-somebody" / "environment" / "bin"
+        left.mkdir(parents=True)
+        port = uv_at(tmp_path, wheels)
+        assert not await port.is_ready(GREETING)
+        folder = await port.prepare(GREETING, installation_of(GREETING), Lines())
+        assert left_in(tmp_path) == [Path(folder).name]
+
+    bounded(scenario())
+
+
+def test_an_environment_whose_python_has_gone_is_not_ready_and_is_made_anew(
+    tmp_path: Path, wheels: Path
+) -> None:
+    async def scenario() -> None:
+        port = uv_at(tmp_path, wheels)
+        folder = await port.prepare(GREETING, installation_of(GREETING), Lines())
+        python = Path(folder) / "bin" / "python"
+        python.unlink()
+        python.symlink_to(tmp_path / "removed-python")
+        assert not await port.is_ready(GREETING)
+        assert await port.prepare(GREETING, installation_of(GREETING), Lines()) == folder
+        assert python_says(folder, "import greeting; print(greeting.WORDS)") == "hello 1.0"
+
+    bounded(scenario())
+
+
+def test_a_file_that_calls_itself_a_python_and_does_not_work_is_no_environment(
+    tmp_path: Path, wheels: Path
+) -> None:
+    async def scenario() -> None:
+        python = tmp_path / "odd" / "bin" / "python"
+        python.parent.mkdir(parents=True)
+        python.write_text("#!/bin/sh\nexit 7\n")
+        python.chmod(0o755)
+        with pytest.raises(EnvironmentNotFound, match="status 7"):
+            await uv_at(tmp_path, wheels).is_ready(FolderEnvironment(str(tmp_path / "odd")))
+
+    bounded(scenario())
