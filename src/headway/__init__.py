@@ -22,12 +22,15 @@ if TYPE_CHECKING:
         Event,
         ExecutionResult,
         Finished,
+        InputClosed,
+        InputRequested,
         Output,
         OutputsCleared,
         Rejected,
         Started,
     )
     from headway.client.sync import Execution, Notebook, connect, open  # noqa: A004 - headway.open
+    from headway.core.document.prompts import Prompt
     from headway.core.sync.confirm import CONFIRM_TIMEOUT_S, Confirmation
 
     # What can go wrong
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
         EnvironmentNotMade,
         HeadsTimeout,
         HeadwayError,
+        InputNotAwaited,
         InstallationNeeded,
         InvalidDependencies,
         InvalidEdit,
@@ -81,6 +85,9 @@ __all__ = [
     "Heads",
     "HeadsTimeout",
     "HeadwayError",
+    "InputClosed",
+    "InputNotAwaited",
+    "InputRequested",
     "InstallationNeeded",
     "InvalidDependencies",
     "InvalidEdit",
@@ -90,6 +97,7 @@ __all__ = [
     "NotebookReplaced",
     "Output",
     "OutputsCleared",
+    "Prompt",
     "Rejected",
     "RequestFailed",
     "Started",
@@ -114,6 +122,8 @@ _HOMES = {
     "Event": "headway.client.models",
     "ExecutionResult": "headway.client.models",
     "Finished": "headway.client.models",
+    "InputClosed": "headway.client.models",
+    "InputRequested": "headway.client.models",
     "Output": "headway.client.models",
     "OutputsCleared": "headway.client.models",
     "Rejected": "headway.client.models",
@@ -122,6 +132,7 @@ _HOMES = {
     "Notebook": "headway.client.sync",
     "connect": "headway.client.sync",
     "open": "headway.client.sync",
+    "Prompt": "headway.core.document.prompts",
     "CONFIRM_TIMEOUT_S": "headway.core.sync.confirm",
     "Confirmation": "headway.core.sync.confirm",
     "CellFailed": "headway.errors",
@@ -135,6 +146,7 @@ _HOMES = {
     "EnvironmentNotMade": "headway.errors",
     "HeadsTimeout": "headway.errors",
     "HeadwayError": "headway.errors",
+    "InputNotAwaited": "headway.errors",
     "InstallationNeeded": "headway.errors",
     "InvalidDependencies": "headway.errors",
     "InvalidEdit": "headway.errors",

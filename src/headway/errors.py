@@ -27,6 +27,7 @@
     │   ├── Busy
     │   ├── HeadsTimeout
     │   ├── NotExecutable
+    │   ├── InputNotAwaited          a prompt that somebody answered, or that is gone
     │   ├── NotebookNotFound
     │   ├── ExecutionNotFound
     │   ├── ExecutionExpired         an id so old that it may have run and been forgotten
@@ -86,6 +87,7 @@ __all__ = [
     "HeadsTooOld",
     "HeadsUnknown",
     "HeadwayError",
+    "InputNotAwaited",
     "InstallationNeeded",
     "InvalidDependencies",
     "InvalidEdit",
@@ -314,6 +316,15 @@ class NotExecutable(RequestFailed):
     """The cell is not a code cell. `data["cell_id"]`, `data["cell_type"]`."""
 
     code = "NOT_EXECUTABLE"
+
+
+class InputNotAwaited(RequestFailed):
+    """The prompt was answered by somebody else, or is awaited no more; the answer went nowhere.
+
+    `data["execution_id"]`, `data["prompt_id"]`, and `data["answered"]`: whether it was answered.
+    """
+
+    code = "INPUT_NOT_AWAITED"
 
 
 class NotebookNotFound(RequestFailed):

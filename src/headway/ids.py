@@ -27,6 +27,7 @@ __all__ = [
     "is_execution_id",
     "minted_ms",
     "peer_id",
+    "prompt_id",
 ]
 
 _NO_TIME = (1 << 48) - 1
@@ -65,6 +66,11 @@ def peer_id(entropy: Entropy) -> int:
     63 and not 64: the engine reserves the largest unsigned value.
     """
     return (int.from_bytes(entropy(8), "big") >> 1) or 1
+
+
+def prompt_id(entropy: Entropy) -> str:
+    """A fresh id of a prompt: 16 hexadecimal digits (64 bits)."""
+    return entropy(8).hex()
 
 
 def batch_id(entropy: Entropy) -> bytes:

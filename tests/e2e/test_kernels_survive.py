@@ -420,3 +420,55 @@ threading.Thread(target=later).start()
 def by_description(notebook: headway.AsyncNotebook) -> dict[str, Any]:
     found = {each.state.get("description"): each for each in notebook.widgets.values()}
     return {each: record for each, record in found.items() if each}
+
+
+def test_what_a_cell_asks_outlives_the_daemon_and_is_answered_at_the_next(
+    lasting: HeadwayDaemon,
+) -> None:
+    async def scenario() -> None:
+        async with lasting.open_async("a") as notebook:
+            source = "first = input('1? ')\nsecond = input('2? ')\nprint(first, second)"
+            job = await notebook.queue_cell(notebook.add_cell(source), allow_stdin=True)
+            await notebook.wait_until(lambda: job.prompt is not None, timeout=RUN_S)
+            first = job.prompt
+            assert first is not None
+            kill_daemon(lasting)
+            result = asyncio.create_task(job.result(RUN_S))
+            await notebook.wait_until(shows(job, GAP), timeout=RUN_S)
+            assert job.prompt == first, "it is the same prompt, and its id is good still"
+            await job.answer("one", prompt=first, timeout=RUN_S)
+            await notebook.wait_until(
+                lambda: job.prompt is not None and job.prompt.text == "2? ", timeout=RUN_S
+            )
+            kill_daemon(lasting)
+            async with lasting.open_async("a") as other:
+                seen = await other.get_execution(job.id)
+                await other.wait_until(lambda: seen.prompt is not None, timeout=RUN_S)
+                await seen.answer("two")
+            ended = await result
+            assert ended.status == "ok"
+            assert ended.text == "one two\n"
+
+    bounded(scenario())
+
+
+def test_what_a_cell_asks_while_there_is_no_daemon_is_seen_when_there_is_one(
+    lasting: HeadwayDaemon, held: Blocker
+) -> None:
+    async def scenario() -> None:
+        async with lasting.open_async("a") as notebook:
+            await notebook.run("x = 42", timeout=RUN_S)
+            source = f"{held.source}\nprint(input('Name? '))"
+            job = await notebook.queue_cell(notebook.add_cell(source), allow_stdin=True)
+            await held.begun()
+            await notebook.wait_until(shows(job, "begun"), timeout=RUN_S)
+            kill_daemon(lasting)
+            held.let_go()
+            result = asyncio.create_task(job.result(RUN_S))
+            await notebook.wait_until(lambda: job.prompt is not None, timeout=RUN_S)
+            await job.answer("Ada")
+            ended = await result
+            assert ended.status == "ok"
+            assert ended.text.endswith("Ada\n")
+
+    bounded(scenario())

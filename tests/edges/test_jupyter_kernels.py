@@ -18,12 +18,14 @@ from typing import Any
 
 import pytest
 
+from headway.core.document.prompts import END_OF_INPUT
 from headway.core.kernel.events import (
     ErrorOutput,
     ExecuteInput,
     ExecuteReply,
     ExecuteResult,
     Idle,
+    InputRequest,
     QuestionReply,
     Stream,
 )
@@ -32,6 +34,7 @@ from headway.core.room.effects import (
     CompleteRequest,
     ExecuteRequest,
     HistoryRequest,
+    InputReply,
     InspectRequest,
     IsCompleteRequest,
 )
@@ -371,6 +374,53 @@ def test_a_print_is_shown_while_the_cell_goes_on() -> None:
         await heard.finished("e")
         os.close(reading)
         os.close(writing)
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("password", [True, False])
+def test_what_is_asked_while_no_daemon_is_there_is_told_to_the_next(
+    tmp_path: Path, password: bool
+) -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        go_on, asks = tmp_path / "go-on", tmp_path / "asks"
+        os.mkfifo(go_on)
+        os.mkfifo(asks)
+        ask = "getpass" if password else "input"
+        code = (
+            f"from getpass import getpass\nopen({str(go_on)!r}).read()\n"
+            f"open({str(asks)!r}, 'w').close()\nprint({ask}('Name? '))"
+        )
+        heard = Heard()
+        kernel = await kernels.start(None, None, "/", heard.hear, heard.end, KernelOwner("nb-1", 1))
+        kernel.ask(ExecuteRequest("e1", code, allow_stdin=True))
+        await heard.until(lambda: ExecuteInput("e1", 1) in heard.events)
+        await kernels.abandon()
+        go_on.write_text("")
+        await asyncio.to_thread(asks.read_text)  # until the next line is the one that asks
+        following = JupyterKernels(tmp_path / "kernels")
+        try:
+            (found,) = await following.adoptable()
+            later = Heard()
+            adopted = await following.adopt(found, later.hear, later.end)
+            await later.until(lambda: InputRequest("e1", "Name? ", password) in later.events)
+            adopted.kernel.ask(InputReply("e1", "Ada"))
+            await later.finished("e1")
+            assert later.text() == "Ada\n"
+        finally:
+            await following.close()
+
+    play(scenario, tmp_path / "kernels")
+
+
+def test_an_answer_of_end_of_input_raises_eof_error() -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        kernel.ask(ExecuteRequest("e1", "input()", allow_stdin=True))
+        await heard.until(lambda: any(isinstance(each, InputRequest) for each in heard.events))
+        kernel.ask(InputReply("e1", END_OF_INPUT))
+        await heard.finished("e1")
+        assert [e.name for e in heard.events if isinstance(e, ErrorOutput)] == ["EOFError"]
 
     play(scenario)
 

@@ -25,6 +25,7 @@ from headway.core.kernel.events import (
     ExecuteResult,
     HistoryReply,
     Idle,
+    InputRequest,
     InspectReply,
     IsCompleteReply,
     KernelEvent,
@@ -37,6 +38,7 @@ from headway.core.room.effects import (
     CompleteRequest,
     ExecuteRequest,
     HistoryRequest,
+    InputReply,
     InspectRequest,
     IsCompleteRequest,
 )
@@ -63,6 +65,7 @@ class Dialect:
     die: str
     reason: str
     prelude: str
+    passwords: str
 
 
 async def jupyter_successor(killed: Kernels, folder: Path) -> Kernels:
@@ -84,6 +87,7 @@ DIALECTS = {
         die='die("it exited with status 3")',
         reason="it exited with status 3",
         prelude="import sys",
+        passwords="",
     ),
     "jupyter": Dialect(
         make=lambda folder: JupyterKernels(folder / "kernels"),
@@ -96,6 +100,7 @@ DIALECTS = {
             "import comm; from comm import create_comm;"
             "register_target = comm.get_comm_manager().register_target"
         ),
+        passwords="from getpass import getpass",
     ),
 }
 
@@ -142,6 +147,15 @@ class Listener:
         Not only until ExecuteInput: ipykernel ignores a SIGINT between that and the code.
         """
         await self.until(lambda: Stream(execution_id, "stdout", "begun\n") in self.events)
+
+    async def asked(self, count: int = 1) -> InputRequest:
+        """The request for input with this number."""
+
+        def found() -> list[InputRequest]:
+            return [event for event in self.events if isinstance(event, InputRequest)]
+
+        await self.until(lambda: len(found()) >= count)
+        return found()[count - 1]
 
     async def ended(self) -> str:
         await self.until(lambda: bool(self.reasons))
@@ -311,6 +325,93 @@ def test_asking_for_input_fails_at_once(play: Play) -> None:
         kernel.ask(ExecuteRequest("e1", "input()"))
         story = await listener.finished("e1")
         assert [e.name for e in story if isinstance(e, ErrorOutput)] == ["StdinNotImplementedError"]
+
+    play(scenario)
+
+
+def shown(story: list[KernelEvent]) -> str:
+    return "".join(event.text for event in story if isinstance(event, Stream))
+
+
+@pytest.mark.parametrize("answer", ["Ada", "", "  two words ", "\u00df \u6f22 \U0001f600", '"\\n'])
+def test_code_that_may_ask_gets_exactly_the_answer(play: Play, answer: str) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start()
+        code = 'print("before")\nname = input("Name? ")\nprint(repr(name))'
+        kernel.ask(ExecuteRequest("e1", code, allow_stdin=True))
+        assert await listener.asked() == InputRequest("e1", "Name? ", password=False)
+        assert ExecuteReply not in map(type, listener.events)
+        kernel.ask(InputReply("e1", answer))
+        story = await listener.finished("e1")
+        assert shown(story) == f"before\n{answer!r}\n"
+        assert ExecuteReply("e1", "ok", 1) in story
+
+    play(scenario)
+
+
+def test_a_password_is_asked_for_as_one(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start()
+        code = f'{bench.dialect.passwords}\nsecret = getpass("Key: ")\nprint(len(secret))'
+        kernel.ask(ExecuteRequest("e1", code, allow_stdin=True))
+        assert await listener.asked() == InputRequest("e1", "Key: ", password=True)
+        kernel.ask(InputReply("e1", "hunter2"))
+        assert shown(await listener.finished("e1")) == "7\n"
+
+    play(scenario)
+
+
+def test_prompts_come_one_after_the_other(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start()
+        code = "\n".join(f'x{number} = input("{number}?")' for number in range(20))
+        kernel.ask(ExecuteRequest("e1", f"{code}\nprint(x0 + x19)", allow_stdin=True))
+        for number in range(20):
+            assert (await listener.asked(number + 1)).prompt == f"{number}?"
+            kernel.ask(InputReply("e1", f"<{number}>"))
+        assert shown(await listener.finished("e1")) == "<0><19>\n"
+
+    play(scenario)
+
+
+def test_an_interrupt_ends_the_waiting_and_a_late_answer_is_nobodys(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start()
+        kernel.ask(ExecuteRequest("e1", 'name = input("1? ")', allow_stdin=True))
+        await listener.asked()
+        await kernel.interrupt()
+        story = await listener.finished("e1")
+        assert "KeyboardInterrupt" in [e.name for e in story if isinstance(e, ErrorOutput)]
+        kernel.ask(InputReply("e1", "late"))
+        kernel.ask(ExecuteRequest("e2", 'name = input("2? ")\nprint(name)', allow_stdin=True))
+        await listener.asked(2)
+        kernel.ask(InputReply("e2", "right"))
+        assert shown(await listener.finished("e2")) == "right\n"
+
+    play(scenario)
+
+
+def test_whether_code_may_ask_is_each_request_its_own(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start()
+        kernel.ask(ExecuteRequest("e1", "x = input()", allow_stdin=True))
+        kernel.ask(ExecuteRequest("e2", "x = input()"))
+        assert await listener.asked() == InputRequest("e1", "", password=False)
+        kernel.ask(InputReply("e1", "y"))
+        story = await listener.finished("e2")
+        assert [e.name for e in story if isinstance(e, ErrorOutput)] == ["StdinNotImplementedError"]
+
+    play(scenario)
+
+
+def test_a_kernel_that_ends_while_it_asks_says_so(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start()
+        kernel.ask(ExecuteRequest("e1", "x = input()", allow_stdin=True))
+        await listener.asked()
+        await kernel.stop()
+        kernel.ask(InputReply("e1", "to nobody"))
+        assert listener.reasons == []
 
     play(scenario)
 
@@ -557,6 +658,25 @@ def test_how_the_last_execution_ended_is_told_again(play: Play, code: str, statu
         story = await heard.finished("e1")
         (reply,) = [e for e in story if isinstance(e, ExecuteReply)]
         assert (reply.status, reply.execution_count) == (status, 1)
+
+    play(scenario)
+
+
+def test_what_is_asked_is_told_to_the_next_daemon_and_it_may_answer(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start(owner=OWNER)
+        kernel.ask(ExecuteRequest("e1", 'name = input("Name? ")\nprint(name)', allow_stdin=True))
+        await listener.asked()
+        await bench.next_daemon()
+        adopted, heard = await bench.adopt()
+        assert await heard.asked() == InputRequest("e1", "Name? ", password=False)
+        adopted.kernel.ask(InputReply("e1", "Ada"))
+        story = await heard.finished("e1")
+        assert shown(story) == "Ada\n"
+        assert [e for e in story if isinstance(e, ExecuteReply)] == [ExecuteReply("e1", "ok", 1)]
+        assert [e for e in story if isinstance(e, InputRequest)] == [
+            InputRequest("e1", "Name? ", password=False)
+        ]
 
     play(scenario)
 

@@ -20,7 +20,7 @@ from headway.core.wire import codec, commands
 from headway.core.wire.messages import Ack
 from sim.links import Frame
 
-__all__ = ["Asked", "Violation", "describe", "end_of", "image", "is_prefix"]
+__all__ = ["Asked", "Violation", "describe", "end_of", "image", "is_prefix", "question_of"]
 
 
 class Violation(AssertionError):
@@ -69,6 +69,11 @@ def image(said: Sequence[KernelEvent]) -> list[tuple[str, ...]]:
             case ErrorOutput(name=name):
                 shown.append(("error", name))
     return shown
+
+
+def question_of(answer: str) -> str:
+    """What the person answered with it, as `Person.is_asked` writes answers."""
+    return answer.partition("|")[0]
 
 
 def is_prefix(shown: list[tuple[str, ...]], expected: list[tuple[str, ...]]) -> bool:

@@ -22,6 +22,7 @@ from headway.errors import (
     HeadsTimeout,
     HeadsTooOld,
     HeadwayError,
+    InputNotAwaited,
     KernelDied,
     KernelStartFailed,
     NotExecutable,
@@ -46,6 +47,7 @@ _EXPECTED: dict[str, tuple[type[HeadwayError], ...]] = {
     "save": (FileError,),
     "cancel": (ExecutionNotFound,),
     "complete": (KernelDied, KernelStartFailed),
+    "answer_input": (InputNotAwaited, ExecutionNotFound),
 }
 """What may be refused although nothing is wrong with connection, daemon or disk."""
 
@@ -224,6 +226,8 @@ class Client:
         world = self.world
         world.timeline.note(f"{self.name} {params.method} {token}: {type(outcome).__name__}")
         self.settled[token] = outcome
+        if isinstance(params, rpc.AnswerInput):
+            world.oracle.answer_settled(params, outcome)
         if isinstance(outcome, HeadwayError):
             world.hit(f"{params.method} refused: {outcome.code}")
             self._check_refusal(params, outcome, asked_s, deadline_s)
@@ -299,6 +303,8 @@ class Client:
             record = reader.execution(execution_id)
             assert record is not None
             oracle.check_prefix(record)
+            if record.prompt is not None:
+                self.person.is_asked(execution_id, record.prompt)
             if status in TERMINAL:
                 self.seen_ended[execution_id] = status
                 self.world.timeline.note(f"{self.name} sees {execution_id[-4:]} {status}")

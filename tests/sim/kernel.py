@@ -1,7 +1,8 @@
 """A kernel without a process: it records exactly what it was given, and answers by the dice.
 
 Outputs and idle come in order on one channel, the reply on another, so the reply may come before
-the outputs, before idle or after it, as with a real kernel's sockets.
+the outputs, before idle or after it, as with a real kernel's sockets. A cell that may ask does so
+sometimes, and catches an interrupt of that sometimes, to ask something else.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from headway.core.kernel.events import (
     ExecuteReply,
     ExecuteResult,
     Idle,
+    InputRequest,
     KernelEvent,
     Stream,
 )
 from headway.core.room.effects import (
     CompleteRequest,
     ExecuteRequest,
+    InputReply,
     InspectRequest,
     KernelRequest,
 )
@@ -43,6 +46,7 @@ class FakeKernel:
         *,
         noise: bool,
         mortal: bool,
+        asks: random.Random,
         say: Callable[[tuple[KernelEvent, ...]], None],
         ended: Callable[[str], None],
     ) -> None:
@@ -51,6 +55,11 @@ class FakeKernel:
         self._pace_s = pace_s
         self._noise = noise
         self._mortal = mortal
+        self._asks = asks
+        self._questions = 0
+        self._rest: tuple[list[KernelEvent], str, float] | None = None
+        self.asking: str | None = None
+        """What the running code asks and waits for."""
         self._say = say
         self._ended = ended
         self._count = 0
@@ -64,8 +73,10 @@ class FakeKernel:
         if self.is_dead:
             return
         match request:
-            case ExecuteRequest(execution_id=execution_id):
-                self._execute(execution_id)
+            case ExecuteRequest(execution_id=execution_id, allow_stdin=allow_stdin):
+                self._execute(execution_id, allow_stdin=allow_stdin)
+            case InputReply():
+                self._answered()
             case CompleteRequest(request_id=request_id, cursor=cursor):
                 reply = CompleteReply(request_id, ("one", "two"), cursor, cursor)
                 self._timeline.after(self._pace_s, lambda: self._emit(reply, self._plan))
@@ -77,6 +88,11 @@ class FakeKernel:
         if self.is_dead or self._running is None or self._left < 2:
             return
         self._plan += 1
+        if self.asking is not None:
+            self.asking = None
+            if self._asks.random() < 0.4:
+                self._ask_soon()
+                return
         error = ErrorOutput(self._running, "KeyboardInterrupt", "", ("KeyboardInterrupt",))
         self._finish([error], "error", 0.0)
 
@@ -101,7 +117,7 @@ class FakeKernel:
     def _silence(self) -> None:
         self._plan += 1
 
-    def _execute(self, execution_id: str) -> None:
+    def _execute(self, execution_id: str, *, allow_stdin: bool) -> None:
         self._former, self._running = self._running or self._former, execution_id
         self._plan += 1
         self._count += 1
@@ -125,7 +141,43 @@ class FakeKernel:
             plan = self._plan
             when_s = self._pace_s * dice.uniform(0, 2 * len(said))
             self._timeline.after(when_s, lambda: self._die_in(plan))
-        self._finish(said, status, dice.random())
+        early = dice.random()
+        if allow_stdin and self._asks.random() < 0.5:
+            cut = self._asks.randint(2, len(said))
+            self._rest = (said[cut:], status, early)
+            self._say_then_ask(said[:cut])
+        else:
+            self._finish(said, status, early)
+
+    def _say_then_ask(self, said: list[KernelEvent]) -> None:
+        plan, when_s = self._plan, self._timeline.now_s
+        self._left = 2
+        for event in said:
+            when_s += self._pace_s * self._asks.uniform(0, 1)
+            self._timeline.at(when_s, lambda event=event: self._emit(event, plan))  # type: ignore[misc]
+        self._timeline.at(when_s, self._ask_soon)
+
+    def _ask_soon(self) -> None:
+        plan = self._plan
+        self._timeline.after(self._pace_s * self._asks.uniform(0, 1), lambda: self._ask(plan))
+
+    def _ask(self, plan: int) -> None:
+        if plan != self._plan or self.is_dead:
+            return
+        self._questions += 1
+        self.asking = f"{self._running} {self._questions}? "
+        self._say((InputRequest(self._running, self.asking, password=False),))
+
+    def _answered(self) -> None:
+        """It was given an answer; what it does not wait for is forgotten."""
+        if self.asking is None:
+            return
+        self.asking = None
+        if self._asks.random() < 0.3:
+            self._ask_soon()
+        else:
+            assert self._rest is not None, "what asks has more to say"
+            self._finish(*self._rest)
 
     def _die_in(self, plan: int) -> None:
         if plan == self._plan:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from headway.core.kernel.events import KernelEvent, KernelInfo
-from headway.core.room.effects import AskKernel, Environment, ExecuteRequest
+from headway.core.room.effects import AskKernel, Environment, ExecuteRequest, InputReply
 from headway.core.room.inputs import (
     EnvironmentSeen,
     Input,
@@ -46,6 +46,7 @@ class Kernels:
             options.kernel_s,
             noise=options.kernel_noise,
             mortal=options.kernel_deaths and world.is_chaos,
+            asks=world.split(f"kernel {world.daemon.life} {incarnation} asks"),
             say=self._lives(lambda events: self._heard(incarnation, events)),
             ended=self._lives(lambda reason: self._ended(incarnation, reason)),
         )
@@ -65,11 +66,17 @@ class Kernels:
             request = effect.request
             self.world.oracle.kernel_given(request.execution_id, request.code)
         kernel = self._running.get(effect.incarnation)
+        if isinstance(effect.request, InputReply):
+            lives = kernel is not None and not kernel.is_dead
+            asking = (kernel.asking or "") if kernel is not None and lives else None
+            self.world.oracle.answer_given(effect.request, asking)
         if kernel is not None:
             kernel.ask(effect.request)
 
     def interrupt(self, incarnation: int) -> None:
         if incarnation in self._running:
+            if self._running[incarnation].asking is not None:
+                self.world.hit("interrupt of a cell that asks")
             self._running[incarnation].interrupt()
 
     def stop(self, incarnation: int) -> None:

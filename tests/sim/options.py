@@ -44,6 +44,7 @@ class Options:
     late_edited: bool
     late_client: bool
     short_tails: bool
+    asking: bool
     actions: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -88,5 +89,7 @@ class Options:
             late_edited=sometimes(0.3),
             late_client=sometimes(0.3),
             short_tails=sometimes(0.3),
+            # By dice of its own, so that worlds without it are as they were before cells asked.
+            asking=random.Random(f"asking {seed}").random() < 0.4,
             actions=actions,
         )

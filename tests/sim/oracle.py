@@ -19,6 +19,7 @@ from headway.core.kernel.events import (
     KernelEvent,
     Stream,
 )
+from headway.core.room.effects import InputReply
 from headway.core.room.opening import Opening
 from headway.core.room.room import Room
 from headway.core.wire import codec, rpc
@@ -32,8 +33,9 @@ from headway.core.wire.messages import (
     Update,
     UpdateStatus,
 )
+from headway.errors import InputNotAwaited
 from headway.ids import derived_execution_id
-from sim.books import Asked, Violation, end_of, image, is_prefix
+from sim.books import Asked, Violation, end_of, image, is_prefix, question_of
 
 if TYPE_CHECKING:
     from sim.links import Frame
@@ -52,6 +54,8 @@ class Oracle:
         self.said: dict[str, list[KernelEvent]] = {}
         self.accepted: dict[str, str] = {}
         self.repeated: dict[str, None] = {}
+        self.answers: dict[str, str] = {}
+        """What the kernel asked, and the answer that it was given."""
         self._calls = 0
         self._turns: dict[str, int] = {}
         self._last_turn: dict[str, int] = {}
@@ -215,6 +219,29 @@ class Oracle:
                 assert event.execution_id is not None
                 self.said.setdefault(event.execution_id, []).append(event)
 
+    # Answers
+
+    def answer_given(self, reply: InputReply, asking: str | None) -> None:
+        """The room hands an answer to the kernel, which asks this now, or (None) is dead."""
+        question = question_of(reply.value)
+        self.require(
+            question not in self.answers, "the kernel gets one answer for each prompt", question
+        )
+        self.answers[question] = reply.value
+        if asking is not None:
+            self.require(question == asking, "an answer meets its own prompt", (question, asking))
+        shown = Stream(reply.execution_id, "stdin", f"{question}{reply.value}\n")
+        self.said.setdefault(reply.execution_id, []).append(shown)
+        self.world.hit("answer given")
+
+    def answer_settled(self, params: rpc.AnswerInput, outcome: Any) -> None:
+        """A client is told what became of its answer."""
+        was_given = self.answers.get(question_of(params.value)) == params.value
+        if isinstance(outcome, rpc.InputAnswered):
+            self.require(was_given, "an answer that is accepted was given", params.value)
+        elif isinstance(outcome, InputNotAwaited):
+            self.require(not was_given, "an answer that is refused was not given", params.value)
+
     def answered(self, result: Any) -> None:
         """The room answers a request; what it promises must be on the disk."""
         match result:
@@ -281,6 +308,7 @@ class Oracle:
     def check_record(self, record: ExecutionRecord) -> None:
         """A terminal record, wherever it is seen."""
         identity = record.execution_id
+        self.require(record.prompt is None, "nothing is asked after the end", identity)
         if record.reason is not None and "interrupted before it began" in record.reason:
             self.require(identity in self._swept, "an interrupt ends nothing admitted later")
         if record.status in {"ok", "error"} and record.requested_by != "file":

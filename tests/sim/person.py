@@ -17,10 +17,11 @@ from headway.core.document.edits import (
     UpdateSource,
 )
 from headway.core.document.notebook import NotebookDocument
+from headway.core.document.prompts import Prompt
 from headway.core.document.undo import Undo
 from headway.core.session import inputs
 from headway.core.wire import rpc
-from headway.errors import ConnectionLost, DeadlineExceeded, HeadsTimeout, StoreFailed
+from headway.errors import ConnectionLost, DeadlineExceeded, HeadsTimeout, HeadwayError, StoreFailed
 from headway.ids import execution_id, heads_to_text
 from sim.books import Asked
 
@@ -43,6 +44,9 @@ class Person:
         self._runs: list[str] = []
         self._tries: dict[str, int] = {}
         options = client.world.options
+        self._asks = client.world.split(f"{client.name} asks")
+        self._prompts: dict[str, None] = {}
+        self._answers = 0
         self._names = list(options.actions)
         self._weights = list(options.actions.values())
 
@@ -242,6 +246,7 @@ class Person:
             execution_id=identity,
             required_heads=seen._heads(),
             source=source,
+            allow_stdin=self._lets_ask(),
         )
         # What another has may never arrive, if that one leaves first.
         timeout_s = self.dice.choice((60.0, 60.0, 0.3)) if seen_by is None else 5.0
@@ -265,6 +270,7 @@ class Person:
             batch_id=identity,
             required_heads=self._heads(),
             allow_errors=allow,
+            allow_stdin=self._lets_ask(),
         )
         client.request(params, 60.0)
 
@@ -308,8 +314,59 @@ class Person:
     def _leave(self) -> None:
         self.client.world.replace(self.client)
 
+    # Answering
+
+    def _lets_ask(self) -> bool:
+        return self.client.world.options.asking and self._asks.random() < 0.6
+
+    def is_asked(self, execution_id: str, prompt: Prompt) -> None:
+        """A cell asks: answer soon, as everybody else does."""
+        if prompt.id not in self._prompts:
+            self._prompts[prompt.id] = None
+            self._answer_soon(execution_id, prompt)
+
+    def _answer_soon(self, execution_id: str, prompt: Prompt) -> None:
+        # Often two at the very same time.
+        delay_s = self._asks.choice((0.0, 0.01, 0.01, self._asks.uniform(0, 0.1)))
+        after = self.client.world.timeline.after
+        after(delay_s, lambda: self._answer(execution_id, prompt))
+
+    def _answer(self, execution_id: str, prompt: Prompt) -> None:
+        client = self.client
+        reader, document_id = client.session.runtime, client.session.document_id
+        if client.is_gone or reader is None or document_id is None:
+            return
+        record = reader.execution(execution_id, outputs=False)
+        is_asked = record is not None and record.prompt == prompt
+        if is_asked and self._asks.random() < 0.08:
+            self._interrupt()  # while the others answer
+        elif is_asked or (not client.rests and self._asks.random() < 0.2):
+            self._answers += 1
+            params = rpc.AnswerInput(
+                document=document_id,
+                execution_id=execution_id,
+                prompt_id=prompt.id,
+                value=f"{prompt.text}|{client.name}|{self._answers}",
+            )
+            client.request(params, 60.0)
+
+    def _hears_of_answer(self, params: rpc.AnswerInput, outcome: Any) -> None:
+        """What is still asked after a loss is answered again."""
+        reader = self.client.session.runtime
+        if not isinstance(outcome, HeadwayError) or reader is None or self.client.is_gone:
+            return
+        record = reader.execution(params.execution_id, outputs=False)
+        if record is not None and record.prompt is not None:
+            if record.prompt.id == params.prompt_id:
+                self._prompts.pop(record.prompt.id, None)
+            after = self.client.world.timeline.after
+            prompt = record.prompt
+            after(0.1, lambda: self.is_asked(params.execution_id, prompt))
+
     def hears(self, params: rpc.Params, outcome: Any) -> None:
         """An answer came: after a loss or a time-out, ask again under the same id."""
+        if isinstance(params, rpc.AnswerInput):
+            self._hears_of_answer(params, outcome)
         if not isinstance(params, rpc.Execute) or self.client.is_gone:
             return
         lost = ConnectionLost | DeadlineExceeded | HeadsTimeout | StoreFailed

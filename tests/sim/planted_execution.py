@@ -7,10 +7,12 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
+from headway.core.document.runtime import RuntimeDocument
 from headway.core.room import admission, recorder, room
 from headway.core.room.executions import Executions
 from headway.core.room.inputs import KernelSaid
 from headway.core.room.kernel_life import KernelLife
+from headway.core.room.prompts import Prompts
 from headway.core.room.recorder import Recorder
 from sim.planting import instead, planted
 
@@ -34,8 +36,8 @@ def a_retried_execute_runs_twice() -> AbstractContextManager[object]:
 def a_restarted_daemon_forgets_which_ids_are_taken() -> AbstractContextManager[object]:
     initialize = Executions.__init__
 
-    def forgetful(self: Executions, *parts: Any) -> None:
-        initialize(self, *parts)
+    def forgetful(self: Executions, *parts: Any, **named: Any) -> None:
+        initialize(self, *parts, **named)
         self._taken.clear()
 
     return instead(Executions, "__init__", forgetful)
@@ -193,3 +195,35 @@ def an_output_is_lost_while_the_disk_is_busy() -> AbstractContextManager[object]
             output(self, event, now)
 
     return instead(recorder.Recorder, "output", lossy)
+
+
+# Asking back
+
+
+@planted(3, 8)
+def two_answers_reach_the_kernel() -> AbstractContextManager[object]:
+    answer = Prompts.answer
+
+    def careless(self: Any, request: Any, params: Any, now: Any) -> None:
+        """Whether one is on its way is not looked at."""
+        if self._open is not None:
+            self._open.answered = False
+        answer(self, request, params, now)
+
+    return instead(Prompts, "answer", careless)
+
+
+@planted(3, 97)
+def an_answer_outlives_the_interrupt_of_its_prompt() -> AbstractContextManager[object]:
+    return instead(Prompts, "interrupted", lambda self, now: None)
+
+
+@planted(1, 3)
+def a_prompt_stays_after_the_end() -> AbstractContextManager[object]:
+    set_prompt = RuntimeDocument.set_prompt
+
+    def sticky(self: Any, execution_id: str, prompt: Any) -> None:
+        if prompt is not None:
+            set_prompt(self, execution_id, prompt)
+
+    return instead(RuntimeDocument, "set_prompt", sticky)

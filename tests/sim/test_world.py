@@ -23,6 +23,8 @@ SLICES = 20
 RUN = Path(__file__).with_name("run.py")
 
 SOMETIMES = (
+    "answer given",
+    "answer_input refused: INPUT_NOT_AWAITED",
     "blob",
     "client leaves",
     "confirmed",
@@ -41,6 +43,7 @@ SOMETIMES = (
     "file that cannot be written",
     "file written",
     "fragments",
+    "interrupt of a cell that asks",
     "interrupt of what waited",
     "join of a runtime document that was replaced",
     "kernel death",

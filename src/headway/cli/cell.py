@@ -140,15 +140,30 @@ def run(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Run a cell and show its outputs; the kernel stays. The exit status is 1 if it failed."""
+    """Run a cell and show its outputs; the kernel stays. The exit status is 1 if it failed.
+
+    On a terminal the cell may ask for input, and you answer it; Ctrl-C interrupts the cell.
+    """
+    from headway.cli.answering import answering
+
+    person = None if as_json else answering()
     with _opened(notebook) as opened:
-        result = opened.execute_cell(find_cell(opened.cells, cell), timeout=timeout)
+        found = find_cell(opened.cells, cell)
+        if person is None:
+            result = opened.execute_cell(found, timeout=timeout)
+    if person is not None:
+        from headway.cli.interactive import run_interactively
+        from headway.cli.run import existing_notebook
+
+        path = existing_notebook(notebook)
+        result = run_interactively(path, _AUTHOR, found, person, timeout)
     if as_json:
         from dataclasses import asdict
 
         say_json(asdict(result))
     else:
-        _show_outputs(result.outputs)
+        if person is None:
+            _show_outputs(result.outputs)
         if not result.success and result.error is None:
             say(f"{result.status}: {result.reason or 'no reason is known'}")
     if not result.success:

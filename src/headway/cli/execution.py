@@ -48,6 +48,8 @@ STOP_GRACE_S = 10.0
 
 _KERNEL_LIVES = frozenset({"starting", "idle", "busy", "restarting"})
 _PYTHON = "python"
+_NO_INPUT = "StdinNotImplementedError"
+"""What ipykernel raises where code asks for input that it may not ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +257,11 @@ class Run:
                 return f"Stopped: a cell ran longer than {self._options.timeout_s:g} s; {of_all}"
             case "interrupted":
                 return f"Interrupted; {of_all}"
+            case _ if failed[0].error is not None and failed[0].error.ename == _NO_INPUT:
+                return (
+                    "A cell asked for input, and nobody answers in a run. Set what it needs with "
+                    f"-p, or run that cell with `headway cell run`. {of_all}"
+                )
             case _:
                 first = failed[0]
                 why = str(first.error) if first.error is not None else first.reason or first.status

@@ -15,6 +15,8 @@ from headway.client.models import (
     DisplayUpdated,
     ExecutionResult,
     Finished,
+    InputClosed,
+    InputRequested,
     Output,
     OutputsCleared,
     Started,
@@ -22,6 +24,7 @@ from headway.client.models import (
 from headway.errors import HeadwayError
 
 if TYPE_CHECKING:
+    from headway.cli.answering import Answering
     from headway.client.aio import AsyncNotebook
     from headway.client.executions import AsyncExecution
 
@@ -34,6 +37,9 @@ async def follow(
     number: int,
     execution: AsyncExecution,
     begun: Callable[[], None],
+    *,
+    person: Answering | None = None,
+    timeout_s: float | None = None,
 ) -> ExecutionResult:
     """Tell `report` what happens in an execution; gives how it ended.
 
@@ -43,9 +49,27 @@ async def follow(
         number: What the cell is called, from 1.
         execution: May wait, run or have ended.
         begun: Called when the kernel runs it; never for one that was cancelled before.
+        person: Who answers what it asks, if anybody does here.
+        timeout_s: How long to wait for its end; DeadlineExceeded is raised when it passes.
     """
+    try:
+        return await _follow(notebook, report, number, execution, begun, person, timeout_s)
+    finally:
+        if person is not None:
+            await person.end()
+
+
+async def _follow(
+    notebook: AsyncNotebook,
+    report: Report,
+    number: int,
+    execution: AsyncExecution,
+    begun: Callable[[], None],
+    person: Answering | None,
+    timeout_s: float | None,
+) -> ExecutionResult:
     told = _Told(notebook, report)
-    async for event in execution.events(resolve=False):
+    async for event in execution.events(timeout_s, resolve=False):
         match event:
             case Started():
                 if execution.status != "cancelled":
@@ -57,6 +81,14 @@ async def follow(
                 await told.output(index, output, is_addition=False)
             case OutputsCleared():
                 told.cleared()
+            case InputRequested():
+                report.asked(number, event)
+                if person is not None:
+                    await person.begin(event)
+            case InputClosed():
+                if person is not None:
+                    await person.end()
+                report.closed(number, event)
             case Finished(result=result):
                 report.finished(number, result)
                 return result

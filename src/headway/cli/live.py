@@ -14,7 +14,7 @@ from rich.text import Text
 from headway.cli.report import Beginning, LineReport, Summary, title_of
 
 if TYPE_CHECKING:
-    from headway.client.models import Cell, ExecutionResult
+    from headway.client.models import Cell, ExecutionResult, InputClosed, InputRequested
 
 __all__ = ["LiveReport"]
 
@@ -70,6 +70,16 @@ class LiveReport(LineReport):
             (line, *_) = self._shown(rest)
             detail = Text.from_ansi(line).plain[:_DETAIL_CHARACTERS]
             self._progress.update(self._task, description=detail)
+
+    def asked(self, number: int, event: InputRequested) -> None:
+        """Take the bar away, for a person may type where it is."""
+        super().asked(number, event)
+        self._progress.stop()
+
+    def closed(self, number: int, event: InputClosed) -> None:
+        """Show the bar again."""
+        super().closed(number, event)
+        self._progress.start()
 
     def finished(self, number: int, result: ExecutionResult) -> None:
         """Move the bar on."""

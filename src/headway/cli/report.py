@@ -15,7 +15,7 @@ from headway.cli.show import HEAD_LINES, StreamLines, Window, join_text, output_
 from headway.cli.terminal import plain, say, say_json, short_path
 
 if TYPE_CHECKING:
-    from headway.client.models import Cell, ExecutionResult
+    from headway.client.models import Cell, ExecutionResult, InputClosed, InputRequested
 
 __all__ = ["Beginning", "JsonReport", "LineReport", "Report", "Summary", "title_of"]
 
@@ -74,6 +74,12 @@ class Report(Protocol):
 
     def cleared(self) -> None:
         """The cell took its outputs back."""
+
+    def asked(self, number: int, event: InputRequested) -> None:
+        """The cell asks for a line of text and waits."""
+
+    def closed(self, number: int, event: InputClosed) -> None:
+        """It waits for that no more."""
 
     def finished(self, number: int, result: ExecutionResult) -> None:
         """The cell's execution is terminal."""
@@ -153,6 +159,16 @@ class LineReport:
         """What was shown stays; what comes is new."""
         self._forget_outputs()
 
+    def asked(self, number: int, event: InputRequested) -> None:
+        """Say what it asks, after everything it wrote."""
+        self._end_streams()
+        what = "asks for a password" if event.prompt.password else "asks"
+        text = plain(event.prompt.text)
+        self._write(f"{self._place(number)} {what}: {text}".rstrip())
+
+    def closed(self, number: int, event: InputClosed) -> None:
+        """Nothing: the answer is among the outputs."""
+
     def finished(self, number: int, result: ExecutionResult) -> None:
         """Say how it ended and how long it took; nothing of a cell that never began."""
         if not self._open:
@@ -229,6 +245,25 @@ class JsonReport:
     def cleared(self) -> None:
         """`{"event": "cleared", ...}`."""
         self._write({"event": "cleared", "number": self._number, "cell_id": self._cell_id})
+
+    def asked(self, number: int, event: InputRequested) -> None:
+        """`{"event": "input_requested", ...}`; answer it with the command `answer_input`."""
+        self._prompt("input_requested", number, event)
+
+    def closed(self, number: int, event: InputClosed) -> None:
+        """`{"event": "input_closed", ...}`: it was answered, or is awaited no more."""
+        self._prompt("input_closed", number, event)
+
+    def _prompt(self, what: str, number: int, event: InputRequested | InputClosed) -> None:
+        self._write(
+            {
+                "event": what,
+                "number": number,
+                "cell_id": self._cell_id,
+                "execution_id": event.execution_id,
+                "prompt": asdict(event.prompt),
+            }
+        )
 
     def finished(self, number: int, result: ExecutionResult) -> None:
         """`{"event": "finished", ...}`."""

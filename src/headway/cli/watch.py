@@ -1,6 +1,7 @@
 """`headway watch`: follow a notebook live, whoever runs its cells.
 
-Floor 6. It only looks: it edits nothing, runs nothing, and starts no kernel. Executions are told
+Floor 6. It only looks: it edits nothing, runs nothing, and starts no kernel; but on a terminal the
+person may answer what a cell asks. Executions are told
 one after the other, in the order in which they run; of a cell that was run again before it was
 its turn, only the newest one.
 """
@@ -16,6 +17,7 @@ from headway.cli.run import Outputs, existing_notebook, is_interactive
 from headway.cli.terminal import complain_of
 
 if TYPE_CHECKING:
+    from headway.cli.answering import Answering
     from headway.cli.watch_report import WatchReport
     from headway.client.aio import AsyncNotebook
 
@@ -47,9 +49,13 @@ def watch(
         bool, typer.Option("--json", help="Print events as JSON, one object a line.")
     ] = False,
 ) -> None:
-    """Follow a notebook: which cells run, what they print, how they end. Until Ctrl-C."""
+    """Follow a notebook: which cells run, what they print, ask, how they end. Until Ctrl-C.
+
+    On a terminal you may answer what a cell asks for with `input()`; the first answer wins.
+    """
     import asyncio
 
+    from headway.cli.answering import answering
     from headway.client.aio import open_async
 
     path = existing_notebook(notebook)
@@ -57,7 +63,8 @@ def watch(
     async def follow_it(report: WatchReport) -> None:
         async with open_async(path, name=f"headway watch {os.getpid()}") as opened:
             complain_of(opened)
-            await _Watch(opened, report).follow(until_idle=until_idle)
+            person = None if as_json else answering()
+            await _Watch(opened, report, person).follow(until_idle=until_idle)
 
     with _report(outputs, as_json=as_json) as report:
         asyncio.run(follow_it(report))
@@ -66,8 +73,11 @@ def watch(
 class _Watch:
     """One notebook that is followed."""
 
-    def __init__(self, notebook: AsyncNotebook, report: WatchReport) -> None:
+    def __init__(
+        self, notebook: AsyncNotebook, report: WatchReport, person: Answering | None
+    ) -> None:
         self._notebook = notebook
+        self._person = person
         self._report = report
         self._told: dict[str, str] = {}
         """Cell -> the execution of it that was told."""
@@ -98,7 +108,14 @@ class _Watch:
                 self._told[cell_id] = latest_id = notebook.latest_executions[cell_id]
                 execution = await notebook.get_execution(latest_id)
                 number = self._number(cell_id)
-                await follow(notebook, self._report, number, execution, lambda: None)
+                await follow(
+                    notebook,
+                    self._report,
+                    number,
+                    execution,
+                    lambda: None,
+                    person=self._person,
+                )
             elif until_idle and not notebook.queue:
                 return
             else:

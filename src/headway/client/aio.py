@@ -11,23 +11,20 @@ whole of what the caller asked for.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 from headway.client.connection import connect_url
 from headway.client.discovery import daemon_dial
-from headway.client.executions import AsyncExecution, deadline_of, time_left
-from headway.client.kernels import KERNEL_TIMEOUT_S, KernelCalls
-from headway.client.local import CellLike, id_of
-from headway.client.models import Event, ExecutionResult
+from headway.client.executions import time_left
+from headway.client.kernels import KERNEL_TIMEOUT_S
 from headway.client.opening import AsyncOpening, notebook_path
 from headway.client.pump import Pump
-from headway.client.questions import AsyncQuestions
+from headway.client.running import RunningNotebook
 from headway.core.session.opening import Target
 from headway.core.session.session import Session
 from headway.core.sync.confirm import CONFIRM_TIMEOUT_S, Confirmation
@@ -39,7 +36,6 @@ from headway.errors import (
     HeadwayError,
     NotConfirmed,
 )
-from headway.ids import ExecutionId, execution_id, heads_to_text
 
 __all__ = [
     "CLOSE_TIMEOUT_S",
@@ -56,16 +52,13 @@ OPEN_TIMEOUT_S = 60.0
 CLOSE_TIMEOUT_S = 10.0
 """How long `close` waits for what was not acknowledged yet."""
 
-Source = Literal["confirmed", "latest"]
 
-
-class AsyncNotebook(AsyncQuestions, KernelCalls):
+class AsyncNotebook(RunningNotebook):
     """An open notebook: a replica that is edited at once, and the daemon that runs its cells."""
 
     def __init__(self, pump: Pump, author: str, socket: Path | None) -> None:
         """Not for callers: use `open_async` or `connect_async`."""
-        super().__init__(pump, author)
-        self._socket = socket
+        super().__init__(pump, author, socket)
 
     async def __aenter__(self) -> Self:
         return self
@@ -96,139 +89,6 @@ class AsyncNotebook(AsyncQuestions, KernelCalls):
                 raise
             elapsed_s = time.monotonic() - began_s
             return Confirmation(heads, elapsed_s, confirmed=False, error=error)
-
-    async def execute_cell(
-        self,
-        cell: CellLike,
-        *,
-        timeout: float | None = None,
-        source: Source = "confirmed",
-        install: bool = False,
-    ) -> ExecutionResult:
-        """Run a cell as it is here now, and wait for its end; never races with edits.
-
-        An error in the cell is a result. Raises DeadlineExceeded when `timeout` passes first
-        (`data["execution_id"]`; the execution goes on), and the daemon's typed refusals. `install`
-        is that of `start_kernel`.
-        """
-        deadline_s = deadline_of(timeout)
-        execution = await self.queue_cell(
-            cell, timeout=_or_default(timeout), source=source, install=install
-        )
-        return await execution.result(time_left(deadline_s))
-
-    async def queue_cell(
-        self,
-        cell: CellLike,
-        *,
-        timeout: float = rpc.REQUEST_TIMEOUT_S,
-        source: Source = "confirmed",
-        install: bool = False,
-    ) -> AsyncExecution:
-        """Have a cell run as it is here now, and do not wait for its end."""
-        params = rpc.Execute(
-            document=self.id,
-            required_heads=self._ticket(),
-            cell_id=id_of(cell),
-            execution_id=execution_id(time.time(), os.urandom),
-            source=source,
-            install=self._consent(install=install),
-        )
-        accepted: rpc.Accepted = await self._pump.request(params, timeout)
-        return self._execution(accepted.execution_id, accepted.cell_id)
-
-    async def stream_execute(
-        self,
-        cell: CellLike,
-        *,
-        timeout: float | None = None,
-        source: Source = "confirmed",
-        resolve: bool = True,
-    ) -> AsyncGenerator[Event]:
-        """Run a cell and give what happens as it happens; the last event is Finished.
-
-        `resolve` as in `Execution.events`.
-        """
-        deadline_s = deadline_of(timeout)
-        execution = await self.queue_cell(cell, timeout=_or_default(timeout), source=source)
-        events = execution.events(time_left(deadline_s), resolve=resolve)
-        async with contextlib.aclosing(events):
-            async for event in events:
-                yield event
-
-    async def run(self, code: str, *, timeout: float | None = None) -> ExecutionResult:
-        """Add a code cell with `code` at the end, and execute it."""
-        return await self.execute_cell(self.add_cell(code), timeout=timeout)
-
-    async def run_all(
-        self,
-        *,
-        cells: Sequence[CellLike] | None = None,
-        allow_errors: bool = False,
-        restart: bool = False,
-        install: bool = False,
-        timeout: float | None = None,
-    ) -> list[ExecutionResult]:
-        """Run every code cell, or `cells` in their order; gives all results, as `queue_all`."""
-        deadline_s = deadline_of(timeout)
-        executions = await self.queue_all(
-            cells=cells,
-            allow_errors=allow_errors,
-            restart=restart,
-            install=install,
-            timeout=_or_default(timeout),
-        )
-        return [await execution.result(time_left(deadline_s)) for execution in executions]
-
-    async def run_above(
-        self, cell: CellLike, *, allow_errors: bool = False, timeout: float | None = None
-    ) -> list[ExecutionResult]:
-        """Run the code cells above `cell`, without it; gives their results, as `run_all`."""
-        above, _ = self._runnable_around(cell)
-        return await self.run_all(cells=above, allow_errors=allow_errors, timeout=timeout)
-
-    async def run_below(
-        self, cell: CellLike, *, allow_errors: bool = False, timeout: float | None = None
-    ) -> list[ExecutionResult]:
-        """Run `cell` and the code cells below it; gives their results, as `run_all`."""
-        _, below = self._runnable_around(cell)
-        return await self.run_all(cells=below, allow_errors=allow_errors, timeout=timeout)
-
-    async def queue_all(
-        self,
-        *,
-        cells: Sequence[CellLike] | None = None,
-        allow_errors: bool = False,
-        restart: bool = False,
-        install: bool = False,
-        timeout: float = rpc.REQUEST_TIMEOUT_S,
-    ) -> list[AsyncExecution]:
-        """Have every code cell, or `cells` in their order, run; do not wait for their ends.
-
-        All are admitted or none; cells tagged `skip-execution` are left out. Unless
-        `allow_errors`, those after one that fails (and is not tagged `raises-exception`) are
-        cancelled. With `restart` they run on a fresh kernel, in the same admission. `install` is
-        that of `start_kernel`.
-        """
-        params = rpc.ExecuteAll(
-            document=self.id,
-            required_heads=self._ticket(),
-            batch_id=execution_id(time.time(), os.urandom),
-            cells=None if cells is None else [id_of(cell) for cell in cells],
-            allow_errors=allow_errors,
-            restart=restart,
-            install=self._consent(install=install),
-        )
-        admitted: rpc.AcceptedAll = await self._pump.request(params, timeout)
-        return [self._execution(each.execution_id, each.cell_id) for each in admitted.executions]
-
-    async def get_execution(
-        self, execution_id: ExecutionId, *, timeout: float = rpc.REQUEST_TIMEOUT_S
-    ) -> AsyncExecution:
-        """An execution by its id, also one that another client asked for; ExecutionNotFound."""
-        params = rpc.GetExecution(document=self.id, execution_id=execution_id)
-        outcome: rpc.ExecutionOutcome = await self._pump.request(params, timeout)
-        return self._execution(outcome.execution_id, str(outcome.record.get("cell_id", "")))
 
     async def interrupt(self, *, timeout: float = rpc.REQUEST_TIMEOUT_S) -> rpc.Interrupted:
         """End every execution that was asked for before this call, and none after."""
@@ -273,12 +133,6 @@ class AsyncNotebook(AsyncQuestions, KernelCalls):
                 await self.confirm_sync(timeout_s, required=strict)
         finally:
             await self._pump.close()
-
-    def _execution(self, identity: ExecutionId, cell: str) -> AsyncExecution:
-        return AsyncExecution(self._pump, self._socket, self.id, identity, cell)
-
-    def _ticket(self) -> str:
-        return heads_to_text(self.heads)
 
 
 def open_async(
@@ -361,7 +215,3 @@ async def _begin(
         await pump.close()
         raise session.error or HeadwayError("The notebook was closed while it was opened.")
     return AsyncNotebook(pump, author, socket)
-
-
-def _or_default(timeout_s: float | None) -> float:
-    return rpc.REQUEST_TIMEOUT_S if timeout_s is None else timeout_s

@@ -19,19 +19,24 @@ import msgspec
 
 from headway.client.blobs import resolve_outputs
 from headway.client.models import (
+    ANSWER_TIMEOUT_S,
     Event,
     ExecutionResult,
     Finished,
+    InputClosed,
+    InputRequested,
     Started,
     result_of,
 )
 from headway.client.output_events import OutputEvents
 from headway.client.pump import Pump
+from headway.core.document.prompts import Prompt
 from headway.core.document.runtime import TERMINAL, ExecutionRecord
-from headway.core.wire.rpc import Cancel, ExecutionOutcome, GetExecution
+from headway.core.wire.rpc import AnswerInput, Cancel, ExecutionOutcome, GetExecution
 from headway.errors import (
     ConnectionLost,
     DeadlineExceeded,
+    InputNotAwaited,
 )
 from headway.ids import CellId, DocumentId, ExecutionId
 
@@ -82,6 +87,33 @@ class AsyncExecution:
         record = self._shown()
         return tuple(record.outputs) if record is not None else ()
 
+    @property
+    def prompt(self) -> Prompt | None:
+        """What it asks and waits for; None when it asks nothing. Everybody sees it."""
+        record = self._shown()
+        return record.prompt if record is not None else None
+
+    async def answer(
+        self, value: str, *, prompt: Prompt | None = None, timeout: float = ANSWER_TIMEOUT_S
+    ) -> None:
+        """Answer `prompt`, or what it asks now. Of several answers the first counts.
+
+        `value` is one line without its end. Raises InputNotAwaited when somebody else was first,
+        or nothing is asked.
+        """
+        meant = prompt or self.prompt
+        if meant is None:
+            raise InputNotAwaited(
+                f"The execution {self.id} asks nothing now, so there is nothing to answer.",
+                execution_id=self.id,
+                prompt_id=None,
+                answered=False,
+            )
+        params = AnswerInput(
+            document=self._document, execution_id=self.id, prompt_id=meant.id, value=value
+        )
+        await self._pump.request(params, timeout)
+
     async def wait(self, timeout: float | None = None) -> str:
         """Wait until it is terminal; gives the status, or raises DeadlineExceeded."""
         return (await self._terminal_record(timeout)).status
@@ -100,7 +132,7 @@ class AsyncExecution:
     async def events(
         self, timeout: float | None = None, *, resolve: bool = True
     ) -> AsyncGenerator[Event]:
-        """What happens, from the start on: Started, outputs as they come, Finished.
+        """What happens, from the start on: Started, outputs and prompts as they come, Finished.
 
         Outputs are as nbformat writes them, with their large values. Without `resolve` nothing
         is fetched until the result: they are as the document has them, where large values are
@@ -109,6 +141,7 @@ class AsyncExecution:
         deadline_s = deadline_of(timeout)
         started = False
         outputs = OutputEvents(self._socket, resolve=resolve)
+        asked: Prompt | None = None
         while True:
             record = self._shown()
             terminal = record is not None and record.status in TERMINAL
@@ -116,18 +149,32 @@ class AsyncExecution:
             if record is not None and not started and (terminal or record.status == "running"):
                 started = news = True
                 yield Started(self.id, record.cell_id, record.execution_count)
+            prompt = record.prompt if record is not None else None
+            if asked is not None and prompt != asked:
+                news = True
+                yield InputClosed(self.id, asked)
             async with contextlib.aclosing(
                 outputs.since(tuple(record.outputs) if record is not None else ())
             ) as found:
                 while (event := await self._next_event(found, deadline_s)) is not None:
                     news = True
                     yield event
+            if prompt is not None and prompt != asked:
+                news = True
+                yield self._requested(prompt)
+            asked = prompt
             if terminal:
                 yield Finished(await self.result(time_left(deadline_s)))
                 return
             # While the caller had an event, a change may have come and gone: look again first.
             if not news:
                 await self._next_change(deadline_s)
+
+    def _requested(self, prompt: Prompt) -> InputRequested:
+        async def reply(value: str, timeout_s: float) -> None:
+            await self.answer(value, prompt=prompt, timeout=timeout_s)
+
+        return InputRequested(self.id, self.cell_id, prompt, reply)
 
     async def _next_event(
         self, found: AsyncGenerator[Event], deadline_s: float | None

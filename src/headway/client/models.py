@@ -7,21 +7,25 @@ cell are as the runtime document holds them, where large values are references t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from headway.core.document.prompts import Prompt
 from headway.core.document.runtime import ExecutionRecord
 from headway.errors import CellFailed
 from headway.ids import CellId, ExecutionId
 
 __all__ = [
+    "ANSWER_TIMEOUT_S",
     "Cell",
     "CellError",
     "DisplayUpdated",
     "Event",
     "ExecutionResult",
     "Finished",
+    "InputClosed",
+    "InputRequested",
     "Output",
     "OutputsCleared",
     "Rejected",
@@ -29,6 +33,9 @@ __all__ = [
     "joined_text",
     "result_of",
 ]
+
+ANSWER_TIMEOUT_S = 30.0
+"""How long giving an answer to a prompt may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +137,38 @@ class OutputsCleared:
 
 
 @dataclass(frozen=True, slots=True)
+class InputRequested:
+    """The cell asks for a line of text and waits. Everybody sees it, and the first answer wins."""
+
+    execution_id: ExecutionId
+    cell_id: CellId
+    prompt: Prompt
+    reply: Callable[[str, float], Any] = field(repr=False, compare=False)
+
+    def answer(self, value: str, *, timeout: float = ANSWER_TIMEOUT_S) -> Any:
+        """Give the kernel this answer; to be awaited if the notebook is asynchronous.
+
+        Raises InputNotAwaited when somebody else was first, or nobody waits for it any more.
+        """
+        return self.reply(value, timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class InputClosed:
+    """The cell waits for this no more: somebody answered, or it was interrupted, or it ended."""
+
+    execution_id: ExecutionId
+    prompt: Prompt
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The execution is terminal; the last event."""
 
     result: ExecutionResult
 
 
-Event = Started | Output | DisplayUpdated | OutputsCleared | Finished
+Event = Started | Output | DisplayUpdated | OutputsCleared | InputRequested | InputClosed | Finished
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Coroutine, Generator, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -17,9 +18,11 @@ from headway.client.background import Background, background
 from headway.client.blobs import BLOB_TIMEOUT_S
 from headway.client.executions import AsyncExecution
 from headway.client.local import CellLike
-from headway.client.models import Event, ExecutionResult
+from headway.client.models import ANSWER_TIMEOUT_S, Event, ExecutionResult, InputRequested
 from headway.client.opening import AsyncOpening
+from headway.client.running import Source
 from headway.client.sync_comms import Comms
+from headway.core.document.prompts import Prompt
 from headway.core.sync.confirm import CONFIRM_TIMEOUT_S, Confirmation
 from headway.core.wire import rpc
 from headway.ids import CellId, ExecutionId
@@ -58,6 +61,21 @@ class Execution:
         """The outputs so far; large values as references."""
         return self._twin.outputs
 
+    @property
+    def prompt(self) -> Prompt | None:
+        """What it asks and waits for; None when it asks nothing. Everybody sees it."""
+        return self._twin.prompt
+
+    def answer(
+        self, value: str, *, prompt: Prompt | None = None, timeout: float = ANSWER_TIMEOUT_S
+    ) -> None:
+        """Answer `prompt`, or what it asks now. Of several answers the first counts.
+
+        `value` is one line without its end. Raises InputNotAwaited when somebody else was first,
+        or nothing is asked.
+        """
+        self._loop.call(self._twin.answer(value, prompt=prompt, timeout=timeout))
+
     def wait(self, timeout: float | None = None) -> str:
         """Wait until it is terminal; gives the status, or raises DeadlineExceeded."""
         return self._loop.call(self._twin.wait(timeout))
@@ -71,7 +89,7 @@ class Execution:
         return self._loop.call(self._twin.cancel(timeout))
 
     def events(self, timeout: float | None = None, *, resolve: bool = True) -> Generator[Event]:
-        """What happens, from the start on: Started, outputs as they come, Finished.
+        """What happens, from the start on: Started, outputs and prompts as they come, Finished.
 
         Outputs are as nbformat writes them, with their large values. Without `resolve` nothing
         is fetched until the result: they are as the document has them, where large values are
@@ -117,16 +135,21 @@ class Notebook(Comms):
         cell: CellLike,
         *,
         timeout: float | None = None,
-        source: aio.Source = "confirmed",
+        source: Source = "confirmed",
         install: bool = False,
+        allow_stdin: bool = False,
     ) -> ExecutionResult:
         """Run a cell as it is here now, and wait for its end; never races with edits.
 
+        With `allow_stdin` the cell may ask for input, and waits until somebody answers; without
+        it asking is an error in the cell at once. So it is with every method that runs cells.
         An error in the cell is a result. Raises DeadlineExceeded when `timeout` passes first
         (`data["execution_id"]`; the execution goes on), and the daemon's typed refusals. `install`
         is that of `start_kernel`.
         """
-        work = self._twin.execute_cell(cell, timeout=timeout, source=source, install=install)
+        work = self._twin.execute_cell(
+            cell, timeout=timeout, source=source, install=install, allow_stdin=allow_stdin
+        )
         return self._call(work)
 
     def queue_cell(
@@ -134,11 +157,14 @@ class Notebook(Comms):
         cell: CellLike,
         *,
         timeout: float = _REQUEST_S,
-        source: aio.Source = "confirmed",
+        source: Source = "confirmed",
         install: bool = False,
+        allow_stdin: bool = False,
     ) -> Execution:
         """Have a cell run as it is here now, and do not wait for its end."""
-        work = self._twin.queue_cell(cell, timeout=timeout, source=source, install=install)
+        work = self._twin.queue_cell(
+            cell, timeout=timeout, source=source, install=install, allow_stdin=allow_stdin
+        )
         return Execution(self._loop, self._call(work))
 
     def stream_execute(
@@ -146,19 +172,24 @@ class Notebook(Comms):
         cell: CellLike,
         *,
         timeout: float | None = None,
-        source: aio.Source = "confirmed",
+        source: Source = "confirmed",
+        allow_stdin: bool = False,
         resolve: bool = True,
     ) -> Generator[Event]:
         """Run a cell and give what happens as it happens; the last event is Finished.
 
         `resolve` as in `Execution.events`.
         """
-        events = self._twin.stream_execute(cell, timeout=timeout, source=source, resolve=resolve)
+        events = self._twin.stream_execute(
+            cell, timeout=timeout, source=source, allow_stdin=allow_stdin, resolve=resolve
+        )
         return _iterate(self._loop, events)
 
-    def run(self, code: str, *, timeout: float | None = None) -> ExecutionResult:
+    def run(
+        self, code: str, *, timeout: float | None = None, allow_stdin: bool = False
+    ) -> ExecutionResult:
         """Add a code cell with `code` at the end, and execute it."""
-        return self._call(self._twin.run(code, timeout=timeout))
+        return self._call(self._twin.run(code, timeout=timeout, allow_stdin=allow_stdin))
 
     def run_all(
         self,
@@ -167,6 +198,7 @@ class Notebook(Comms):
         allow_errors: bool = False,
         restart: bool = False,
         install: bool = False,
+        allow_stdin: bool = False,
         timeout: float | None = None,
     ) -> list[ExecutionResult]:
         """Run every code cell, or `cells` in their order; gives all results, as `queue_all`."""
@@ -175,21 +207,40 @@ class Notebook(Comms):
             allow_errors=allow_errors,
             restart=restart,
             install=install,
+            allow_stdin=allow_stdin,
             timeout=timeout,
         )
         return self._call(work)
 
     def run_above(
-        self, cell: CellLike, *, allow_errors: bool = False, timeout: float | None = None
+        self,
+        cell: CellLike,
+        *,
+        allow_errors: bool = False,
+        allow_stdin: bool = False,
+        timeout: float | None = None,
     ) -> list[ExecutionResult]:
         """Run the code cells above `cell`, without it; gives their results, as `run_all`."""
-        return self._call(self._twin.run_above(cell, allow_errors=allow_errors, timeout=timeout))
+        return self._call(
+            self._twin.run_above(
+                cell, allow_errors=allow_errors, allow_stdin=allow_stdin, timeout=timeout
+            )
+        )
 
     def run_below(
-        self, cell: CellLike, *, allow_errors: bool = False, timeout: float | None = None
+        self,
+        cell: CellLike,
+        *,
+        allow_errors: bool = False,
+        allow_stdin: bool = False,
+        timeout: float | None = None,
     ) -> list[ExecutionResult]:
         """Run `cell` and the code cells below it; gives their results, as `run_all`."""
-        return self._call(self._twin.run_below(cell, allow_errors=allow_errors, timeout=timeout))
+        return self._call(
+            self._twin.run_below(
+                cell, allow_errors=allow_errors, allow_stdin=allow_stdin, timeout=timeout
+            )
+        )
 
     def queue_all(
         self,
@@ -198,6 +249,7 @@ class Notebook(Comms):
         allow_errors: bool = False,
         restart: bool = False,
         install: bool = False,
+        allow_stdin: bool = False,
         timeout: float = _REQUEST_S,
     ) -> list[Execution]:
         """Have every code cell, or `cells` in their order, run; do not wait for their ends.
@@ -212,6 +264,7 @@ class Notebook(Comms):
             allow_errors=allow_errors,
             restart=restart,
             install=install,
+            allow_stdin=allow_stdin,
             timeout=timeout,
         )
         twins = self._call(work)
@@ -388,6 +441,14 @@ def _iterate(loop: Background, events: Any) -> Generator[Event]:
 
     try:
         while (event := loop.call(following())) is not end:
-            yield event
+            yield _blocking(loop, event)
     finally:
         loop.call(events.aclose())
+
+
+def _blocking(loop: Background, event: Any) -> Any:
+    """The event, with an answer that waits instead of one to be awaited."""
+    if not isinstance(event, InputRequested):
+        return event
+    reply = event.reply
+    return replace(event, reply=lambda value, timeout_s: loop.call(reply(value, timeout_s)))

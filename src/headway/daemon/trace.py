@@ -40,6 +40,8 @@ _NAMES = frozenset(
         "cell_id",
     }
 )
+# What may be a password: not even its length is shown.
+_SECRETS = frozenset({"value"})
 _LONGEST_NAME = 200
 _DEEPEST = 3
 
@@ -97,5 +99,6 @@ def _describe_structure(value: Any, depth: int) -> Any:
         return kind
     described: dict[str, Any] = {"is": kind}
     for name in names:
-        described[name] = _describe(name, getattr(value, name), depth + 1)
+        secret = name in _SECRETS
+        described[name] = "withheld" if secret else _describe(name, getattr(value, name), depth + 1)
     return described

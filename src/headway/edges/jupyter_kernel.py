@@ -24,7 +24,8 @@ runs code, are repeated until something arrives on iopub: from then on no output
 request on the shell socket waits behind the execution. When that is answered, and its idle status
 has come, the execution is over and everything it published since has been delivered; if its reply
 did not come, it was sent while nobody listened. An ipykernel still knows how its last execution
-ended, so the request that waits behind it asks that; of other kernels' the reply is lost.
+ended, so the request that waits behind it asks that; of other kernels' the reply is lost. What an
+ipykernel waits for is recalled too (`core.kernel.recall`).
 """
 
 from __future__ import annotations
@@ -42,13 +43,15 @@ import zmq
 
 from headway.core.kernel.events import ExecuteInput, KernelEvent, KernelInfo
 from headway.core.kernel.jupyter import (
+    input_reply,
     is_ipykernel,
     parent_id,
     prepare_request,
     read_message,
 )
 from headway.core.kernel.outstanding import Outstanding
-from headway.core.room.effects import ExecuteRequest, KernelRequest, Question
+from headway.core.kernel.recall import REMEMBER_PROMPT, read_recall, recall_request
+from headway.core.room.effects import ExecuteRequest, InputReply, KernelRequest, Question
 from headway.core.wire.rpc import KernelEnvironment
 from headway.edges.kernel_folder import read_connection, write_connection
 from headway.edges.kernel_inquiry import Inquiry
@@ -118,6 +121,8 @@ class JupyterKernel:
         self._note: AskedNote | None = None
         self._inquiry: Inquiry | None = None
         self._subshell: Subshell | None = None
+        self._recalls = False
+        """Whether nothing newer is known of its prompt than what it was asked to recall."""
         self._stopping: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
         self._gone = asyncio.Event()
@@ -131,6 +136,11 @@ class JupyterKernel:
 
     def ask(self, request: KernelRequest) -> None:
         """Send a request. What is sent to a kernel that has ended is lost; `ended` says so."""
+        if isinstance(request, InputReply):
+            self._recalls = False
+            answer = os.urandom(16).hex()
+            self._wire.send("stdin", "input_reply", input_reply(request.value), answer)
+            return
         message = shell_message(request)
         if isinstance(request, Question):
             if self._subshell is None:
@@ -256,6 +266,9 @@ class JupyterKernel:
         inquiry = Inquiry(asked, self._outstanding, is_ipykernel=self._is_ipykernel)
         inquiry.request = self._ask_own("shell", *inquiry.question())
         self._inquiry = inquiry
+        if self._is_ipykernel:
+            self._recalls = True
+            self._ask_own("control", *recall_request())
 
     async def _listen(self) -> None:
         """Wait until what it publishes surely reaches us, or it cannot be found out."""
@@ -298,7 +311,7 @@ class JupyterKernel:
                 self.info = event
         self._is_ipykernel = is_ipykernel(answer)
         if self._is_ipykernel:
-            self._ask_own("shell", "execute_request", prepare_request())
+            self._ask_own("shell", "execute_request", prepare_request(REMEMBER_PROMPT))
             await self._prepared.wait()
             self._wire.bound()
         self._raise_if_ended()
@@ -357,6 +370,8 @@ class JupyterKernel:
         for message in messages:
             if channel == "iopub":
                 self._heard.set()
+            elif channel == "stdin":
+                self._recalls = False
             parent = parent_id(message)
             if parent in self._own_requests:
                 events.extend(self._take_own(parent, message))
@@ -379,6 +394,8 @@ class JupyterKernel:
                 self._subshell.take(request, message)
             case "execute_reply":
                 self._prepared.set()
+            case "headway_prompt_reply" if self._recalls:
+                return read_recall(message)
             case _:
                 pass
         return ()

@@ -20,7 +20,7 @@ from headway.core.room.effects import (
     HistoryRequest,
     InspectRequest,
     IsCompleteRequest,
-    KernelRequest,
+    ShellRequest,
 )
 
 __all__ = ["ShellMessage", "shell_message"]
@@ -36,11 +36,12 @@ class ShellMessage(NamedTuple):
     buffers: tuple[bytes, ...] = ()
 
 
-def shell_message(request: KernelRequest) -> ShellMessage:
+def shell_message(request: ShellRequest) -> ShellMessage:
     """The message of a request; its id is what the answers will name."""
     match request:
-        case ExecuteRequest(execution_id, code):
-            return ShellMessage("execute_request", execute_request(code), execution_id)
+        case ExecuteRequest(execution_id, code, allow_stdin):
+            content = execute_request(code, allow_stdin=allow_stdin)
+            return ShellMessage("execute_request", content, execution_id)
         case CompleteRequest(request_id, code, cursor):
             return ShellMessage("complete_request", complete_request(code, cursor), request_id)
         case InspectRequest(request_id, code, cursor, detail):

@@ -32,7 +32,7 @@ from headway.edges.kernel_messages import KernelMessages
 
 __all__ = ["ChannelName", "ConnectionInfo", "KernelWire"]
 
-ChannelName = Literal["shell", "control", "iopub"]
+ChannelName = Literal["shell", "control", "iopub", "stdin"]
 
 ConnectionInfo = dict[str, Any]
 """What a kernel's connection file holds."""
@@ -52,7 +52,8 @@ printed in 20 ms, or a value."""
 
 IDENTITY: Final = b"headway"
 """What kernels know us by. Always the same, so that an answer to what an earlier daemon asked
-finds its way to the daemon that is there when it comes."""
+finds its way to the daemon that is there when it comes. On every channel the same: a kernel asks
+for input on its stdin socket whoever sent the request on its shell socket."""
 
 RECONNECT_MS: Final = 10
 """How soon a socket tries again while the kernel has not bound its end yet."""
@@ -137,6 +138,7 @@ class KernelWire:
             "iopub": zmq.SUB,
             "shell": zmq.DEALER,
             "control": zmq.DEALER,
+            "stdin": zmq.DEALER,
         }
         self._channels: dict[ChannelName, _Channel] = {}
         for name, kind in kinds.items():

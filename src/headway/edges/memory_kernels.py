@@ -123,6 +123,8 @@ class MemoryKernel:
         self._sink, self._ended = events, ended
         if self.script.death is not None:
             self._loop.call_soon(ended, self.script.death)
+        elif self.script.asking is not None:
+            self._loop.call_soon(events, (self.script.asking,))
         elif self.asked is not None and (self.replied is not None or not self.script.is_busy):
             self._loop.call_soon(self._recall, self.asked)
 

@@ -7,7 +7,8 @@ in its namespace:
     display(x, raw=, display_id=), update_display(...), clear_output(wait)    as in IPython
     sleep(...)              as a statement of its own: waits until `release` or an interrupt
     die, die("reason")      as a statement of its own: the process ends
-    input()                 fails, as with a kernel that may not ask
+    input("?"), x = input("?")    as a statement of its own: asks, and waits for `InputReply` or an
+                            interrupt; fails where it may not ask. `getpass` too, for a password
     create_comm(...)        opens a comm, as the `comm` package does; `ScriptedComm` is it
     register_target(name, f)  whom comms may be opened for from outside; f(comm, message)
 """
@@ -34,6 +35,7 @@ from headway.core.kernel.events import (
     HistoryInput,
     HistoryReply,
     Idle,
+    InputRequest,
     InspectReply,
     IsCompleteReply,
     KernelEvent,
@@ -46,6 +48,7 @@ from headway.core.room.effects import (
     CompleteRequest,
     ExecuteRequest,
     HistoryRequest,
+    InputReply,
     InspectRequest,
     IsCompleteRequest,
     KernelRequest,
@@ -55,6 +58,7 @@ from headway.edges.scripted_comms import ScriptedComms
 __all__ = ["DEFAULT_REASON", "ScriptedKernel", "StdinNotImplementedError"]
 
 _ASLEEP: Final = "asleep"
+_ASKING: Final = frozenset({"input", "getpass"})
 DEFAULT_REASON: Final = "it exited with status 1"
 
 _Steps = Generator[tuple[KernelEvent, ...] | str, None, None]
@@ -83,6 +87,10 @@ class ScriptedKernel:
         self._waiting: deque[KernelRequest] = deque()
         self._running: _Steps | None = None
         self._asleep = False
+        self._may_ask = False
+        self._told: str | None = None
+        self.asking: InputRequest | None = None
+        """What the running code asks and waits for."""
         self._count = 0
         self._execution = ""
         self._said: list[KernelEvent] = []
@@ -95,6 +103,7 @@ class ScriptedKernel:
             "update_display": self._update_display,
             "clear_output": self._clear_output,
             "input": self._input,
+            "getpass": self._input,
         }
 
     @property
@@ -110,13 +119,18 @@ class ScriptedKernel:
     @property
     def can_step(self) -> bool:
         """Whether `step` would do anything."""
-        return self.death is None and self.is_busy and not self._asleep
+        waits = self._asleep or self.asking is not None
+        return self.death is None and self.is_busy and not waits
 
     def ask(self, request: KernelRequest) -> None:
-        """Queue a request; the dead take none."""
-        if self.death is None:
-            self.requests.append(request)
+        """Queue a request; the dead take none. An answer that nothing asked for is forgotten."""
+        if self.death is not None:
+            return
+        self.requests.append(request)
+        if not isinstance(request, InputReply):
             self._waiting.append(request)
+        elif self.asking is not None:
+            self.asking, self._told = None, request.value
 
     def step(self) -> tuple[KernelEvent, ...] | None:
         """Do the next thing and give its events, maybe none; None when there is nothing to do."""
@@ -134,7 +148,7 @@ class ScriptedKernel:
         """Raise KeyboardInterrupt in what runs, and give the events; nothing when idle."""
         if self._running is None or self.death is not None:
             return ()
-        self._asleep = False
+        self._asleep, self.asking = False, None
         return self._take(lambda running: running.throw(KeyboardInterrupt()))
 
     def die(self, reason: str = DEFAULT_REASON) -> None:
@@ -143,7 +157,7 @@ class ScriptedKernel:
             self.death = reason
             self._running = None
             self._waiting.clear()
-            self._asleep = False
+            self._asleep, self.asking = False, None
 
     def _take(
         self, advance: Callable[[_Steps], tuple[KernelEvent, ...] | str]
@@ -160,11 +174,14 @@ class ScriptedKernel:
         if isinstance(taken, str):
             self._asleep = True
             return ()
+        if taken and isinstance(taken[-1], InputRequest):
+            self.asking = taken[-1]
         return taken
 
     def _answer(self, request: KernelRequest) -> _Steps:
         match request:
-            case ExecuteRequest(execution_id, code):
+            case ExecuteRequest(execution_id, code, allow_stdin):
+                self._may_ask = allow_stdin
                 return self._execute(execution_id, code)
             case CompleteRequest(request_id, code, cursor):
                 return self._complete(request_id, code[:cursor], cursor)
@@ -178,6 +195,8 @@ class ScriptedKernel:
                 return self._is_complete(request_id, code)
             case HistoryRequest(request_id, n):
                 return self._history(request_id, n)
+            case InputReply():
+                raise AssertionError("an answer is no request that waits")
             case _:
                 assert_never(request)
 
@@ -200,6 +219,11 @@ class ScriptedKernel:
         yield last[::-1] if self._idle_first else last
 
     def _run(self, statement: ast.stmt) -> _Steps:
+        if self._may_ask and (call := _asks(statement)) is not None:
+            yield from self._ask(call)
+            self._names["_"] = self._told
+            # The statement itself, with the answer in the place of the call.
+            statement.value = ast.copy_location(ast.Name("_", ast.Load()), call)  # type: ignore[attr-defined]
         if not isinstance(statement, ast.Expr):
             module = ast.Module([statement], [])
             exec(compile(module, "<cell>", "exec"), self._names)  # noqa: S102 - a test's own code
@@ -217,6 +241,13 @@ class ScriptedKernel:
                 if value is not None:
                     data = {"text/plain": repr(value)}
                     self._said.append(ExecuteResult(self._execution, data, {}, self._count))
+
+    def _ask(self, call: ast.Call) -> _Steps:
+        arguments = [eval(compile(ast.Expression(each), "<cell>", "eval"), self._names)  # noqa: S307 - a test's own code
+                     for each in call.args]  # fmt: skip
+        prompt = str(arguments[0]) if arguments else ""
+        is_password = isinstance(call.func, ast.Name) and call.func.id == "getpass"
+        yield (*self._drain(), InputRequest(self._execution, prompt, is_password))
 
     def _complete(self, request_id: str, before: str, cursor: int) -> _Steps:
         start = cursor
@@ -275,3 +306,15 @@ class ScriptedKernel:
 
     def _input(self, _prompt: str = "") -> str:
         raise StdinNotImplementedError("this kernel may not ask for input")
+
+
+def _asks(statement: ast.stmt) -> ast.Call | None:
+    """The call of `input` or `getpass` that a statement of its own consists of."""
+    match statement:
+        case (
+            ast.Expr(value=ast.Call(func=ast.Name(id=name)) as call)
+            | ast.Assign(value=ast.Call(func=ast.Name(id=name)) as call)
+        ) if name in _ASKING:
+            return call
+        case _:
+            return None

@@ -19,14 +19,17 @@ from headway.core.kernel.events import (
     DisplayData,
     ExecuteReply,
     Idle,
+    InputRequest,
     KernelInfo,
     ReplyLost,
     Stream,
     UpdateDisplay,
 )
 from headway.core.room.effects import (
+    AskKernel,
     ExecutionAccepted,
     ExecutionFinished,
+    InputReply,
     InterruptKernel,
     RuntimeReplaced,
     StartKernel,
@@ -60,6 +63,7 @@ class Before:
                     cell_id=cell_id,
                     execution_id=execution_id,
                     required_heads=heads,
+                    allow_stdin=True,
                 )
             )
         self.stage.kernel_ready()
@@ -464,3 +468,87 @@ def test_late_output_of_an_execution_from_before_goes_behind_what_it_has(count: 
         stage.wait(0.1)
     late = "".join(f"late {number}\n" for number in range(count))
     assert texts(stage, first) == ["one\n", late]
+
+
+def prompt_of(stage: Stage, execution_id: str) -> Any:
+    record = stage.runtime.execution(execution_id)
+    assert record is not None
+    return record.prompt
+
+
+def answers_given(stage: Stage) -> list[str]:
+    requests = [asked.request for asked in stage.of(AskKernel)]
+    return [request.value for request in requests if isinstance(request, InputReply)]
+
+
+def answer(stage: Stage, execution_id: str, prompt_id: str, value: str) -> Any:
+    params = rpc.AnswerInput(
+        document=DOCUMENT, execution_id=execution_id, prompt_id=prompt_id, value=value
+    )
+    return stage.answer(stage.ask(params))
+
+
+@pytest.mark.parametrize("tells_again", [True, False])
+def test_a_prompt_that_was_shown_can_be_answered_at_the_next_daemon(tells_again: bool) -> None:
+    before = Before()
+    (running, *_) = before.ids
+    before.says(InputRequest(running, "Name? ", password=False))
+    prompt = prompt_of(before.stage, running)
+    stage = before.then(asked=running)
+    assert prompt_of(stage, running) == prompt
+    if tells_again:
+        stage.kernel_says(InputRequest(running, "Name? ", password=False))
+    assert prompt_of(stage, running) == prompt
+    answered = answer(stage, running, prompt.id, "Ada")
+    assert answered == rpc.InputAnswered(execution_id=running, prompt_id=prompt.id)
+    assert answers_given(stage) == ["Ada"]
+    assert prompt_of(stage, running) is None
+
+
+def test_a_prompt_that_the_daemon_took_to_its_grave_is_shown_when_the_kernel_tells_of_it() -> None:
+    before = Before()
+    (running, *_) = before.ids
+    before.stage.holds_disk = True
+    before.says(InputRequest(running, "Name? ", password=True))
+    before.stage.persists = before.stage.persists[: before.stage.answered]
+    stage = before.then(asked=running)
+    assert prompt_of(stage, running) is None
+    stage.kernel_says(InputRequest(running, "Name? ", password=True))
+    assert prompt_of(stage, running).password
+    answer(stage, running, prompt_of(stage, running).id, "Ada")
+    assert answers_given(stage) == ["Ada"]
+
+
+def test_an_answer_that_did_not_reach_the_kernel_before_the_kill_is_asked_for_anew() -> None:
+    before = Before()
+    (running, *_) = before.ids
+    before.says(InputRequest(running, "Name? ", password=False))
+    former = prompt_of(before.stage, running)
+    assert answer(before.stage, running, former.id, "Ada") is not None
+    stage = before.then(asked=running)
+    assert prompt_of(stage, running) is None, "a second answer to it is never taken"
+    assert answer(stage, running, former.id, "Eve").code == "INPUT_NOT_AWAITED"
+    stage.kernel_says(InputRequest(running, "Name? ", password=False))
+    assert prompt_of(stage, running).id != former.id
+
+
+def test_another_question_takes_the_place_of_the_one_that_was_shown() -> None:
+    before = Before()
+    (running, *_) = before.ids
+    before.says(InputRequest(running, "1? ", password=False))
+    former = prompt_of(before.stage, running)
+    stage = before.then(asked=running)
+    stage.kernel_says(InputRequest(running, "2? ", password=False))
+    assert prompt_of(stage, running).text == "2? "
+    assert answer(stage, running, former.id, "late").code == "INPUT_NOT_AWAITED"
+    assert answers_given(stage) == []
+
+
+def test_a_prompt_of_what_is_lost_with_the_daemon_is_gone() -> None:
+    before = Before()
+    (running, *_) = before.ids
+    before.says(InputRequest(running, "Name? ", password=False))
+    stage = before.then(asked=None, is_alive=False)
+    record = stage.runtime.execution(running)
+    assert record is not None
+    assert (record.status, record.prompt) == ("lost", None)

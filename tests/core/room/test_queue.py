@@ -48,9 +48,9 @@ def test_only_a_waiting_single_execution_of_the_same_source_is_a_twin() -> None:
         queue.admit(each)
     queue.start_next()
 
-    assert queue.find_waiting("c", "sha") is single
-    assert queue.find_waiting("c", "other") is None
-    assert queue.find_waiting("d", "sha") is None
+    assert queue.find_waiting("c", "sha", allow_stdin=False) is single
+    assert queue.find_waiting("c", "other", allow_stdin=False) is None
+    assert queue.find_waiting("d", "sha", allow_stdin=False) is None
 
 
 def test_a_batch_is_taken_out_whole_and_nothing_else_with_it() -> None:

@@ -19,6 +19,7 @@ __all__ = [
     "file_marker",
     "gap_text",
     "marker_text",
+    "unanswered_text",
 ]
 
 OUTPUT_QUOTA_BYTES = 64 * 1024 * 1024
@@ -64,6 +65,11 @@ def gap_text(since_s: float, until_s: float) -> str:
         "[Output may be missing here: the Headway daemon was away from "
         f"{_utc(since_s)} to {_utc(until_s)} UTC.]\n"
     )
+
+
+def unanswered_text() -> str:
+    """What stands where a kernel asked for input although it was told that nobody answers."""
+    return "[The kernel asked for input, and nobody is there to answer: it was interrupted.]\n"
 
 
 def _utc(seconds: float) -> str:

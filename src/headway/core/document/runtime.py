@@ -8,7 +8,8 @@ what is there and leaves out what has not the right form, because a newer daemon
     kernel      the kernel's state, as plain keys
     queue       {"ids": [execution id, ...]}
     executions  execution id -> map of plain fields and `outputs`, a list of maps (see `forms`);
-                a stream's map has `text` (a Text) and `sealed` (a list)
+                a stream's map has `text` (a Text) and `sealed` (a list);
+                `prompt` (see `prompts`) is there while the kernel waits for its answer
     latest      cell id -> execution id
 
 The comms of the kernel are there too: see `comm_records`.
@@ -33,6 +34,7 @@ from headway.core.document.operations import (
     ReplaceOutput,
     SealText,
 )
+from headway.core.document.prompts import Prompt, prompt_form, read_prompt
 from headway.ids import CellId, ExecutionId
 from headway.moments import Moment
 
@@ -51,6 +53,8 @@ TERMINAL: Final = frozenset({"ok", "error", "cancelled", "lost"})
 CARRIED_EXECUTIONS = 500
 """How many of the newest executions go over into a fresh document, besides those still needed."""
 
+_PROMPT = "prompt"
+
 _READER_PEER = 1
 """Of a document that nobody writes to and nobody gets."""
 
@@ -68,6 +72,7 @@ _SCALARS = (
     "batch_id",
     "stops_batch",
     "may_raise",
+    "allow_stdin",
 )
 
 
@@ -93,6 +98,10 @@ class ExecutionRecord:
     """Whether its failure cancels the rest of its batch."""
     may_raise: bool = False
     """Whether an error in it is no such failure."""
+    allow_stdin: bool = False
+    """Whether its caller said that somebody may answer when it asks for input."""
+    prompt: Prompt | None = None
+    """What the cell asks and waits for; never in a terminal record."""
 
 
 class RuntimeReader:
@@ -158,7 +167,7 @@ class RuntimeReader:
             record = self._executions.map(execution_id)
             if record is None:
                 return None
-            fields = record.scalars(_SCALARS)
+            fields = record.scalars((*_SCALARS, _PROMPT))
             shown = record.list("outputs") if outputs else None
             found = [] if shown is None else shown.to_json()
         return ExecutionRecord(
@@ -177,6 +186,8 @@ class RuntimeReader:
             batch_id=_optional(fields.get("batch_id"), str),
             stops_batch=fields.get("stops_batch") is True,
             may_raise=fields.get("may_raise") is True,
+            allow_stdin=fields.get("allow_stdin") is True,
+            prompt=read_prompt(fields.get(_PROMPT)),
         )
 
 
@@ -229,11 +240,23 @@ class RuntimeDocument:
         """The number that the kernel gave the execution."""
         self._set(execution_id, {"execution_count": count})
 
+    def set_prompt(self, execution_id: ExecutionId, prompt: Prompt | None) -> None:
+        """The execution asks and waits; None: it waits no more."""
+        with self.replica.lock:
+            record = self._executions.map(execution_id)
+            if record is None:
+                return
+            if prompt is None:
+                record.delete(_PROMPT)
+            else:
+                record.set(_PROMPT, prompt_form(prompt))
+
     def finish(
         self, execution_id: ExecutionId, status: str, reason: str | None, finished_s: float
     ) -> None:
-        """The execution is terminal. Apply its outputs first."""
+        """The execution is terminal, and asks nothing any more. Apply its outputs first."""
         assert status in TERMINAL, status
+        self.set_prompt(execution_id, None)
         fields = {"reason": reason, "finished_s": float(finished_s), "status": status}
         self._set(execution_id, fields)
 
@@ -281,6 +304,8 @@ class RuntimeDocument:
             value = getattr(record, name)
             if value is not None and value is not False:
                 written.set(name, value)
+        if record.prompt is not None:
+            written.set(_PROMPT, prompt_form(record.prompt))
         outputs = written.new_list("outputs")
         for output in record.outputs:
             _write_output(outputs.append_map(), output)

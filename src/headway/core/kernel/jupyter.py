@@ -52,6 +52,8 @@ __all__ = [
     "complete_request",
     "execute_request",
     "history_request",
+    "input_reply",
+    "input_request_of",
     "inquiry_request",
     "inspect_request",
     "is_complete_request",
@@ -152,25 +154,29 @@ INQUIRE_IPYKERNEL: Final = (
 leaves no name behind. Asked after an execution whose reply may have been sent to nobody."""
 
 
-def execute_request(code: str) -> Message:
+def execute_request(code: str, *, allow_stdin: bool = False) -> Message:
     """The content that runs `code`.
 
-    `stop_on_error` is off: what an error stops is decided by our own queue. `allow_stdin` is
-    off: `input()` fails at once instead of waiting for somebody who may not be there.
+    `stop_on_error` is off: what an error stops is decided by our own queue. Without `allow_stdin`
+    `input()` fails at once instead of waiting for somebody who may not be there.
     """
     return {
         "code": code,
         "silent": False,
         "store_history": True,
         "user_expressions": {},
-        "allow_stdin": False,
+        "allow_stdin": allow_stdin,
         "stop_on_error": False,
     }
 
 
-def prepare_request() -> Message:
-    """The content that prepares an ipykernel: silent, without history or an execution count."""
-    code = f"({PREPARE_IPYKERNEL}, {KEEP_PARENT_IPYKERNEL}) and None"
+def prepare_request(*expressions: str) -> Message:
+    """The content that prepares an ipykernel: silent, without history or an execution count.
+
+    It evaluates our own preparations, then `expressions`.
+    """
+    prepare = f"({PREPARE_IPYKERNEL}, {KEEP_PARENT_IPYKERNEL}) and None"
+    code = "\n".join((prepare, *expressions))
     return execute_request(code) | {"silent": True, "store_history": False}
 
 
@@ -193,6 +199,11 @@ def read_inquiry(message: Message, sha256: str, after_count: int) -> tuple[str, 
             if is_it and isinstance(error, str):
                 return ("error", error) if error else ("ok", "")
     return None
+
+
+def input_reply(value: str) -> Message:
+    """The content that answers an input request."""
+    return {"value": value}
 
 
 def complete_request(code: str, cursor: int) -> Message:
@@ -338,9 +349,11 @@ def _pages(parent: str, payload: Any) -> tuple[KernelEvent, ...]:
     return tuple(found)
 
 
-def _input_request(parent: str | None, content: Message) -> tuple[KernelEvent, ...]:
-    prompt = _text(content.get("prompt", ""))
-    return (InputRequest(parent, prompt, bool(content.get("password", False))),)
+def input_request_of(parent: str | None, content: Message) -> tuple[InputRequest, ...]:
+    """What a kernel asks for with this content of an input_request."""
+    prompt = content.get("prompt")
+    text = _text(prompt) if isinstance(prompt, str) else ""
+    return (InputRequest(parent, text, bool(content.get("password", False))),)
 
 
 def _kernel_info_reply(_parent: str | None, content: Message) -> tuple[KernelEvent, ...]:
@@ -448,7 +461,7 @@ _READERS: Final[dict[str, Callable[[str | None, Message], tuple[KernelEvent, ...
     "clear_output": _clear_output,
     "error": _error,
     "execute_reply": _execute_reply,
-    "input_request": _input_request,
+    "input_request": input_request_of,
     "kernel_info_reply": _kernel_info_reply,
     "complete_reply": _complete_reply,
     "inspect_reply": _inspect_reply,

@@ -24,7 +24,14 @@ __all__ = ["batch_of", "cells_to_run", "execution_of"]
 def execution_of(params: rpc.Execute, notebook: NotebookDocument) -> Execution:
     """The execution of one cell, whatever its tags. Raises NotExecutable, CellNotFound."""
     source, heads = _source(notebook, params.cell_id, params.source, params.required_heads)
-    return Execution(params.execution_id, params.cell_id, source, _sha256(source), heads)
+    return Execution(
+        params.execution_id,
+        params.cell_id,
+        source,
+        _sha256(source),
+        heads,
+        allow_stdin=params.allow_stdin,
+    )
 
 
 def cells_to_run(params: rpc.ExecuteAll, notebook: NotebookDocument) -> list[CellId]:
@@ -66,6 +73,7 @@ def batch_of(
             batch_id=params.batch_id,
             stops_batch=not params.allow_errors,
             may_raise=RAISES_EXCEPTION in tags,
+            allow_stdin=params.allow_stdin,
         )
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "FileRecorded",
     "FolderEnvironment",
     "HistoryRequest",
+    "InputReply",
     "InspectRequest",
     "InterruptKernel",
     "IsCompleteRequest",
@@ -45,6 +46,7 @@ __all__ = [
     "Refuse",
     "RuntimeReplaced",
     "Send",
+    "ShellRequest",
     "StartKernel",
     "StopKernel",
     "StoreBlob",
@@ -236,6 +238,17 @@ class ExecuteRequest:
 
     execution_id: ExecutionId
     code: str
+    allow_stdin: bool = False
+    """Whether it may ask for input; otherwise the kernel refuses that at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputReply:
+    """input_reply: the line of text that the execution asked for. Sent once for each request."""
+
+    execution_id: ExecutionId
+    value: str = field(repr=False)
+    """It may be a password, so it is shown nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +313,10 @@ class HistoryRequest:
 Question = CompleteRequest | InspectRequest | IsCompleteRequest | HistoryRequest
 """A request that runs nothing and is answered by a `QuestionReply`."""
 
-KernelRequest = ExecuteRequest | Question | CommRequest | CommInfoRequest
+ShellRequest = ExecuteRequest | Question | CommRequest | CommInfoRequest
+"""What is answered under its own id."""
+
+KernelRequest = ShellRequest | InputReply
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from headway.core.room.effects import (
     ExecutionAccepted,
     ExecutionFinished,
 )
+from headway.core.room.prompts import Prompts
 from headway.core.room.queue import BATCH_CANCELLED, MAX_WAITING, Execution, Queue
 from headway.core.wire import rpc
 from headway.errors import (
@@ -80,7 +81,9 @@ class Executions:
         requests: Requests,
         recorder: Recorder,
         kernel: RoomKernel,
+        prompts: Prompts,
         taken: Taken,
+        *,
         comms: RoomComms,
     ) -> None:
         """`taken` has every execution id accepted before, and the one that answers for it."""
@@ -89,6 +92,7 @@ class Executions:
         self._requests = requests
         self._recorder = recorder
         self._kernel = kernel
+        self._prompts = prompts
         self.queue = Queue()
         self._taken = taken
         self._comms = comms
@@ -112,7 +116,7 @@ class Executions:
         self._taken.check_age(params.execution_id)
         execution = execution_of(params, notebook)
         sha256 = execution.source_sha256
-        twin = self.queue.find_waiting(params.cell_id, sha256)
+        twin = self.queue.find_waiting(params.cell_id, sha256, allow_stdin=execution.allow_stdin)
         if twin is not None:
             self._take(params.execution_id, twin.execution_id, params.cell_id, sha256)
             self._answer_when_durable(request.token, self._accepted(twin.execution_id))
@@ -187,6 +191,7 @@ class Executions:
                 queued_s=now.wall_s,
                 batch_id=execution.batch_id,
                 stops_batch=execution.stops_batch,
+                allow_stdin=execution.allow_stdin,
                 may_raise=execution.may_raise,
             )
             self._recorder.admitted(record, now)
@@ -239,7 +244,9 @@ class Executions:
         if execution is None:
             return
         self._comms.push(now)
-        request = ExecuteRequest(execution.execution_id, execution.source)
+        request = ExecuteRequest(
+            execution.execution_id, execution.source, allow_stdin=execution.allow_stdin
+        )
         self._ledger.emit(AskKernel(self._kernel.incarnation, request))
         self._kernel.busy(now)
         self._recorder.started(execution.execution_id, now)
@@ -248,8 +255,10 @@ class Executions:
         """Events of the living incarnation."""
         for event in self._comms.heard(events, now):
             match event:
-                case Busy() | InputRequest() | KernelInfo():
+                case Busy() | KernelInfo():
                     pass
+                case InputRequest():
+                    self._prompts.asked(event, self.queue.running, now)
                 case ExecuteInput(execution_id=execution_id, execution_count=count):
                     if self._is_running(execution_id):
                         assert execution_id is not None
@@ -313,6 +322,7 @@ class Executions:
     def _record_end(
         self, execution: Execution, status: str, reason: str | None, now: Moment
     ) -> None:
+        self._prompts.ended(execution.execution_id)
         record = self._recorder.finished(execution.execution_id, status, reason, now)
         self._ledger.record(
             ExecutionFinished(self._document, execution.execution_id, msgspec.json.encode(record))
@@ -342,7 +352,7 @@ class Executions:
         self._recorder.queue(self.queue.ids(), now)
         running = self.queue.running is not None or self._comms.keeps_kernel_busy
         if running:
-            self._kernel.interrupt()
+            self._interrupt_running(now)
         return rpc.Interrupted(cancelled=len(waiting), interrupted=running)
 
     def cancel(self, execution_id: ExecutionId, now: Moment) -> rpc.Cancelled:
@@ -354,10 +364,22 @@ class Executions:
                 raise not_found(execution_id)
             return rpc.Cancelled(execution_id=execution_id, cancelled=False)
         if execution is self.queue.running:
-            self._kernel.interrupt()
+            self._interrupt_running(now)
         else:
             self._finish(execution, "cancelled", "it was cancelled before it began", now)
         return rpc.Cancelled(execution_id=execution_id, cancelled=True)
+
+    def _interrupt_running(self, now: Moment) -> None:
+        self._prompts.interrupted(now)
+        self._kernel.interrupt()
+
+    def answer_input(self, request: Requested, params: rpc.AnswerInput, now: Moment) -> None:
+        """Give the kernel the answer to what an execution asks. Raises InputNotAwaited."""
+        execution_id = self._taken.get(params.execution_id)
+        if execution_id is None:
+            raise not_found(params.execution_id)
+        params = msgspec.structs.replace(params, execution_id=execution_id)
+        self._prompts.answer(request, params, now)
 
     # Results
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from headway.core.room.kernel import RoomKernel
     from headway.core.room.ledger import Ledger
     from headway.core.room.opening import LivingKernel, Opening
+    from headway.core.room.prompts import Prompts
     from headway.core.room.queue import Queue
     from headway.core.room.recorder import Recorder
     from headway.ids import ExecutionId
@@ -48,6 +49,7 @@ class Inheritance:
         kernel: RoomKernel,
         queue: Queue,
         notebook: NotebookDocument,
+        prompts: Prompts,
     ) -> None:
         """The room's parts that it concerns."""
         self._ledger = ledger
@@ -55,6 +57,7 @@ class Inheritance:
         self._kernel = kernel
         self._queue = queue
         self._notebook = notebook
+        self._prompts = prompts
         self._stopped_batches: set[str] = set()
 
     def settle(self, opening: Opening, now: Moment) -> None:
@@ -108,8 +111,10 @@ class Inheritance:
             batch_id=record.batch_id,
             stops_batch=record.stops_batch,
             may_raise=record.may_raise,
+            allow_stdin=record.allow_stdin,
             durable=True,
         )
+        self._prompts.take_up(execution_id, record.prompt)
         if record.status == "queued":
             self._recorder.started(execution_id, now)
         self._recorder.gap(execution_id, living.away_since_s, now)
@@ -138,6 +143,7 @@ class Inheritance:
                 batch_id=record.batch_id,
                 stops_batch=record.stops_batch,
                 may_raise=record.may_raise,
+                allow_stdin=record.allow_stdin,
                 durable=True,
             )
         )

@@ -34,6 +34,8 @@ class Execution:
     """Whether its failure cancels the rest of its batch."""
     may_raise: bool = False
     """Whether an error in it is no such failure."""
+    allow_stdin: bool = False
+    """Whether somebody is there who may answer when it asks for input."""
     durable: bool = False
     """Whether its admission is on the disk; it may not reach the kernel before."""
     replied: str | None = None
@@ -72,14 +74,17 @@ class Queue:
         """The execution of that id, waiting or running."""
         return next((each for each in self if each.execution_id == execution_id), None)
 
-    def find_waiting(self, cell_id: CellId, source_sha256: str) -> Execution | None:
-        """A waiting, single execution of the same source of the same cell."""
+    def find_waiting(
+        self, cell_id: CellId, source_sha256: str, *, allow_stdin: bool
+    ) -> Execution | None:
+        """A waiting, single execution of the same source of the same cell, as free to ask."""
         return next(
             (
                 each
                 for each in self._waiting
                 if each.cell_id == cell_id
                 and each.source_sha256 == source_sha256
+                and each.allow_stdin == allow_stdin
                 and each.batch_id is None
             ),
             None,

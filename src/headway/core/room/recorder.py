@@ -44,6 +44,7 @@ from headway.ids import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from headway.core.document.prompts import Prompt
     from headway.core.room.file_merge import FileOutputs
     from headway.core.room.ledger import Continuation, Ledger
     from headway.core.wire.rpc import KernelState
@@ -164,8 +165,17 @@ class Recorder:
     def gap(self, execution_id: ExecutionId, since_s: float, now: Moment) -> None:
         """From then (wall clock) until now nobody took the outputs of this execution."""
         self._go_on(execution_id)
-        self._assembler.note(execution_id, gap_text(since_s, now.wall_s))
+        self.note(execution_id, gap_text(since_s, now.wall_s), now)
+
+    def note(self, execution_id: ExecutionId, text: str, now: Moment) -> None:
+        """We ourselves have something to say among the outputs of this execution."""
+        self._assembler.note(execution_id, text)
         self._outputs_changed = True
+        self._touch(now, 0.0)
+
+    def prompt(self, execution_id: ExecutionId, prompt: Prompt | None, now: Moment) -> None:
+        """The execution asks and waits; None: it waits no more."""
+        self.runtime.set_prompt(execution_id, prompt)
         self._touch(now, 0.0)
 
     def _go_on(self, execution_id: ExecutionId) -> None:

@@ -12,6 +12,7 @@ is owned by exactly one task, never waits, and reads no clock. Its parts:
     comms       widgets: what the kernel and the peers say on comms
     questions   what the kernel is asked without running anything
     executions  admitted once, durable before they run, terminal exactly once
+    prompts     what the running cell asks, and whose answer counts
     inheritance what an earlier daemon left unfinished
     file        the `.ipynb`
     requests    who waits for what
@@ -72,6 +73,7 @@ from headway.core.room.kernel import RoomKernel
 from headway.core.room.kernel_life import KernelLife
 from headway.core.room.ledger import Ledger
 from headway.core.room.opening import Beginning, Opening, begin
+from headway.core.room.prompts import Prompts
 from headway.core.room.questions import Questions
 from headway.core.room.recorder import Recorder
 from headway.core.room.requests import Requests
@@ -113,14 +115,16 @@ class Room:
         questions = Questions(self._ledger, self._requests, entropy)
         self._kernel = RoomKernel(self._ledger, self._requests, self._recorder, questions)
         self._comms = RoomComms(self._ledger, self._requests, self._recorder, self._kernel, entropy)
+        self._prompts = Prompts(self._ledger, self._requests, self._recorder, self._kernel, entropy)
         self._executions = Executions(
             self.document,
             self._ledger,
             self._requests,
             self._recorder,
             self._kernel,
+            self._prompts,
             Taken(opening.taken, opening.horizon_ms),
-            self._comms,
+            comms=self._comms,
         )
         self._documents = Documents(
             self.document,
@@ -364,6 +368,8 @@ class Room:
             case rpc.Cancel(execution_id=execution_id):
                 cancelled = self._executions.cancel(execution_id, now)
                 self._ledger.when_durable(lambda _: self._requests.answer(token, cancelled))
+            case rpc.AnswerInput() as params:
+                self._executions.answer_input(request, params, now)
             case rpc.Interrupt():
                 interrupted = self._executions.interrupt(now)
                 self._ledger.when_durable(lambda _: self._requests.answer(token, interrupted))
@@ -396,7 +402,12 @@ class Room:
         old = beginning.old_runtime or RuntimeReader.empty()
         self._documents.renew_runtime(old, self._kernel.state(), now)
         inherited = Inheritance(
-            self._ledger, self._recorder, self._kernel, self._executions.queue, self.notebook
+            self._ledger,
+            self._recorder,
+            self._kernel,
+            self._executions.queue,
+            self.notebook,
+            self._prompts,
         )
         inherited.settle(opening, now)
         if opening.kernel is not None:

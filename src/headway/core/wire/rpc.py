@@ -27,6 +27,7 @@ __all__ = [
     "REQUEST_TIMEOUT_S",
     "Accepted",
     "AcceptedAll",
+    "AnswerInput",
     "Cancel",
     "Cancelled",
     "Close",
@@ -46,6 +47,7 @@ __all__ = [
     "ExecutionOutcome",
     "GetExecution",
     "HistoryInput",
+    "InputAnswered",
     "Inspect",
     "Inspection",
     "InstalledKernel",
@@ -232,6 +234,8 @@ class Execute(RoomParams, kw_only=True, frozen=True):
     """`confirmed`: as it stood at `required_heads`; `latest`: as the daemon has it."""
     install: str | None = None
     """Consent to an installation, by its digest (see INSTALLATION_NEEDED)."""
+    allow_stdin: bool = False
+    """Whether somebody may answer when it asks for input. If not, asking fails at once."""
 
 
 class AcceptedAll(msgspec.Struct, kw_only=True, frozen=True):
@@ -258,6 +262,8 @@ class ExecuteAll(RoomParams, kw_only=True, frozen=True):
     install: str | None = None
     """Consent to an installation, by its digest (see INSTALLATION_NEEDED)."""
     source: Literal["confirmed", "latest"] = "confirmed"
+    allow_stdin: bool = False
+    """As of `Execute`, for each cell."""
 
 
 class ExecutionOutcome(msgspec.Struct, kw_only=True, frozen=True):
@@ -296,6 +302,28 @@ class Cancel(RoomParams, kw_only=True, frozen=True):
     result: ClassVar[type[Any]] = Cancelled
 
     execution_id: str
+
+
+class InputAnswered(msgspec.Struct, kw_only=True, frozen=True):
+    """The kernel was given the answer."""
+
+    execution_id: str
+    prompt_id: str
+
+
+class AnswerInput(RoomParams, kw_only=True, frozen=True):
+    """Answer what an execution asks (its record's `prompt`); of several answers the first counts.
+
+    Refused with INPUT_NOT_AWAITED when that prompt was answered, or is awaited no more.
+    """
+
+    method: ClassVar[str] = "answer_input"
+    result: ClassVar[type[Any]] = InputAnswered
+
+    execution_id: str
+    prompt_id: str
+    value: str
+    """One line, without its end. It may be empty. Of a password nothing is kept."""
 
 
 class Interrupted(msgspec.Struct, kw_only=True, frozen=True):
@@ -523,6 +551,7 @@ METHODS: dict[str, type[Params]] = {
         ExecuteAll,
         GetExecution,
         Cancel,
+        AnswerInput,
         Interrupt,
         ListKernels,
         StartKernel,

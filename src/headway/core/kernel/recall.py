@@ -1,0 +1,59 @@
+"""What an adopted ipykernel asks for, recalled after its daemon was killed. Floor 1, no sockets.
+
+A kernel sends an input_request once, to the daemon that asked it to run the code. One that is sent
+while there is none, or that a daemon took to its grave before it was on the disk, is gone, and the
+cell would wait for ever without anybody knowing. So a prepared ipykernel remembers what it asks
+until it has the answer, and tells it on its control channel, which it answers while it waits. Of
+other kernels the prompt is known only from the runtime document.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from headway.core.kernel.events import InputRequest
+from headway.core.kernel.jupyter import input_request_of
+
+__all__ = ["REMEMBER_PROMPT", "read_recall", "recall_request"]
+
+_REQUEST: Final = "headway_prompt_request"
+_REPLY: Final = "headway_prompt_reply"
+
+_REMEMBER: Final = f"""
+ask, asked = kernel._input_request, []
+
+def asking(prompt, ident, parent, password=False):
+    __tracebackhide__ = True
+    request = (parent.get("header") or {{}}).get("msg_id")
+    asked[:] = [{{"request": request, "prompt": str(prompt), "password": bool(password)}}]
+    try:
+        return ask(prompt, ident, parent, password=password)
+    finally:
+        asked.clear()
+
+def tell(stream, ident, parent):
+    kernel.session.send(stream, "{_REPLY}", {{"asked": list(asked)}}, parent, ident=ident)
+
+kernel._input_request = asking
+kernel.control_handlers["{_REQUEST}"] = tell
+"""
+
+REMEMBER_PROMPT: Final = f'exec({_REMEMBER!r}, {{"kernel": get_ipython().kernel}})'
+"""One expression that leaves no name behind in the user's namespace. It makes ipykernel remember
+what `input` and `getpass` wait for."""
+
+
+def recall_request() -> tuple[str, dict[str, Any]]:
+    """The type and content of the control request that asks for it."""
+    return _REQUEST, {}
+
+
+def read_recall(message: dict[str, Any]) -> tuple[InputRequest, ...]:
+    """What the kernel asks and waits for, if it does. Never raises."""
+    content = message.get("content")
+    asked = content.get("asked") if isinstance(content, dict) else None
+    for item in asked if isinstance(asked, list) else ():
+        if isinstance(item, dict):
+            request = item.get("request")
+            return input_request_of(request if isinstance(request, str) else None, item)
+    return ()

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+import pytest
+
+from headway.core.kernel.events import InputRequest
+from headway.core.kernel.recall import REMEMBER_PROMPT, read_recall, recall_request
+
+
+class Session:
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    def send(self, *arguments: Any, **named: Any) -> None:
+        self.sent.append((arguments, named))
+
+
+class Kernel:
+    """As much of an ipykernel as the preparation touches."""
+
+    def __init__(self) -> None:
+        self.session = Session()
+        self.control_handlers: dict[str, Any] = {}
+        self.seen: list[Any] = []
+
+    def _input_request(self, prompt: str, ident: bytes, parent: Any, password: bool = False) -> str:
+        self.seen.append((prompt, ident, parent, password))
+        if prompt == "interrupted":
+            raise KeyboardInterrupt
+        self.recalled = self.recall()
+        return "answer"
+
+    def recall(self) -> tuple[InputRequest, ...]:
+        kind, _ = recall_request()
+        self.control_handlers[kind]("stream", b"ident", {"header": {}})
+        (_, reply, content, parent), named = self.session.sent.pop()
+        assert (reply, parent, named) == (
+            "headway_prompt_reply",
+            {"header": {}},
+            {"ident": b"ident"},
+        )
+        return read_recall({"content": content})
+
+
+def prepared() -> Kernel:
+    kernel = Kernel()
+
+    class Shell:
+        pass
+
+    shell = Shell()
+    vars(shell)["kernel"] = kernel
+    names: dict[str, Any] = {"get_ipython": lambda: shell}
+    before = set(names) | {"__builtins__"}
+    eval(REMEMBER_PROMPT, names)
+    assert set(names) == before, "it leaves no name behind"
+    return kernel
+
+
+def test_it_is_one_expression() -> None:
+    ast.parse(REMEMBER_PROMPT, mode="eval")
+
+
+@pytest.mark.parametrize("password", [True, False])
+def test_what_is_asked_is_remembered_while_it_waits_and_no_longer(password: bool) -> None:
+    kernel = prepared()
+    assert kernel.recall() == ()
+    parent = {"header": {"msg_id": "e1"}}
+    assert kernel._input_request("Name? ", b"ident", parent, password=password) == "answer"
+    assert kernel.seen == [("Name? ", b"ident", parent, password)]
+    assert kernel.recalled == (InputRequest("e1", "Name? ", password),)
+    assert kernel.recall() == ()
+
+
+def test_what_was_interrupted_is_forgotten() -> None:
+    kernel = prepared()
+    with pytest.raises(KeyboardInterrupt):
+        kernel._input_request("interrupted", b"ident", {})
+    assert kernel.recall() == ()
+
+
+@pytest.mark.parametrize(
+    "content", [None, {}, {"asked": None}, {"asked": []}, {"asked": [1]}, {"asked": "x"}]
+)
+def test_a_reply_without_the_form_says_nothing(content: Any) -> None:
+    assert read_recall({"content": content}) == ()
