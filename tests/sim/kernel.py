@@ -68,6 +68,7 @@ class FakeKernel:
         self._left = 0
         self._former: str | None = None
         self.is_dead = False
+        self._doom: int | None = None
 
     def ask(self, request: KernelRequest) -> None:
         if self.is_dead:
@@ -140,6 +141,7 @@ class FakeKernel:
         if self._mortal and dice.random() < 0.08:
             plan = self._plan
             when_s = self._pace_s * dice.uniform(0, 2 * len(said))
+            self._doom = plan
             self._timeline.after(when_s, lambda: self._die_in(plan))
         early = dice.random()
         if allow_stdin and self._asks.random() < 0.5:
@@ -178,6 +180,11 @@ class FakeKernel:
         else:
             assert self._rest is not None, "what asks has more to say"
             self._finish(*self._rest)
+
+    @property
+    def is_doomed(self) -> bool:
+        """Whether it will die by itself unless something else happens first."""
+        return self._doom == self._plan and not self.is_dead
 
     def _die_in(self, plan: int) -> None:
         if plan == self._plan:

@@ -91,6 +91,11 @@ class Kernels:
             kernel.stop()
         self._running.clear()
 
+    @property
+    def is_doomed(self) -> bool:
+        """Whether one of them will die by itself."""
+        return any(kernel.is_doomed for kernel in self._running.values())
+
     def _started(self, incarnation: int, kernel: FakeKernel, *, fails: bool) -> None:
         if self._running.get(incarnation) is not kernel:
             return

@@ -157,8 +157,8 @@ class World:
         room = self.daemon.room
         if room is None:
             return "no room"
-        if not room.is_idle or self.disk.volatile:
-            return f"the room is not idle: {room.summary()}"
+        if not room.is_idle or self.disk.volatile or self.daemon.kernels.is_doomed:
+            return f"the room is not idle, or its kernel is about to die: {room.summary()}"
         if any(link.carries and link.up.in_flight for link in self.daemon.links.values()):
             return "words of somebody who is gone are on their way"
         for client in self.clients:

@@ -637,3 +637,14 @@ def test_requests_that_no_room_serves_are_refused() -> None:
     stage.feed(Requested(token, None, params, stage.now_s + 5, "ada"))
 
     assert isinstance(stage.answer(token), BadRequest)
+
+
+def test_a_room_with_something_left_to_tell_is_not_idle() -> None:
+    stage = Stage()
+    stage.ask(rpc.StartKernel(document=DOCUMENT))
+    stage.kernel_ready()
+    assert stage.runtime.kernel()["status"] == "starting", "what it is now is told soon"
+    assert not stage.room.is_idle
+    stage.wait(0.1)
+    assert stage.runtime.kernel()["status"] == "idle"
+    assert stage.room.is_idle

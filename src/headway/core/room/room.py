@@ -192,7 +192,8 @@ class Room:
     @property
     def is_idle(self) -> bool:
         """Whether nothing runs, waits, or is on its way to the disk or the file."""
-        settled = self._ledger.is_durable and not len(self._requests)
+        is_told = self._ledger.is_durable and self._recorder.next_deadline() is None
+        settled = is_told and not len(self._requests)
         is_moving = self._kernel.has_process and not self._kernel.is_alive
         return settled and self._file.is_settled and not (self._executions.queue or is_moving)
 
