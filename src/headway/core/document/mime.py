@@ -145,7 +145,7 @@ def decode_blob(media_type: str, data: bytes, form: Form = "") -> Any:
         case "lines":
             return base64.encodebytes(data).decode("ascii")
         case "newline":
-            return base64.b64encode(data).decode("ascii") + "\n"
+            return _base64(data) + "\n"
         case _:
             assert_never(form)
 
@@ -157,7 +157,7 @@ def _decode_plain(kind: Kind, data: bytes) -> Any:
         case "text":
             return data.decode()
         case "base64":
-            return base64.b64encode(data).decode("ascii")
+            return _base64(data)
         case _:
             assert_never(kind)
 
@@ -189,8 +189,12 @@ def _decode_strictly(value: str) -> bytes | None:
     except msgspec.ValidationError:
         return None
     # Strict but for bits of the last character that decode to nothing.
-    end = base64.b64encode(data[-(len(data) % 3 or 3) :]).decode("ascii")
-    return data if value.endswith(end) else None
+    return data if value.endswith(_base64(data[-(len(data) % 3 or 3) :])) else None
+
+
+def _base64(data: bytes) -> str:
+    encoded: str = msgspec.to_builtins(data)
+    return encoded
 
 
 def _json_bytes(value: Any) -> bytes:
