@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 from headway.daemon.peer import Outbox
@@ -119,3 +119,37 @@ def test_a_transport_that_is_gone_ends_the_writer_without_an_error() -> None:
         assert outbox.waiting_bytes == 0
 
     run(scenario)
+
+
+def test_what_the_transport_takes_at_once_never_overtakes_a_frame_that_waits() -> None:
+    async def scenario() -> list[object]:
+        sent: list[object] = []
+        is_open, slow_may_end, slow_began = [True], asyncio.Event(), asyncio.Event()
+
+        def write(frames: Iterable[bytes | str]) -> bool:
+            if is_open[0]:
+                sent.extend(frames)
+            return is_open[0]
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            slow_began.set()
+            await slow_may_end.wait()
+            sent.append(message["bytes"])
+
+        outbox = Outbox(lambda _: None, write=write)
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(outbox.run(send))
+            outbox.put((b"1", b"2"))
+            is_open[0] = False
+            outbox.put((b"3",))
+            await slow_began.wait()
+            is_open[0] = True
+            outbox.put((b"4",))  # 3 is on its way and no longer in the queue
+            slow_may_end.set()
+            while outbox.waiting_bytes or len(sent) < 4:
+                await asyncio.sleep(0)
+            outbox.put((b"5",))
+            running.cancel()
+        return sent
+
+    assert asyncio.run(asyncio.wait_for(scenario(), 10)) == [b"1", b"2", b"3", b"4", b"5"]

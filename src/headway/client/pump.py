@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import threading
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, assert_never
@@ -42,11 +43,13 @@ class Pump:
         self.session = session
         self.changed = Pulse()
         self.loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
         self._dial = dial
         self._clock = SystemClock()
         self._tokens = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_s = 0.0
         self._wake_pending = False
         self._task: asyncio.Task[None] | None = None
         self._outbox: deque[bytes | str] = deque()
@@ -63,6 +66,9 @@ class Pump:
         if self._wake_pending:
             return
         self._wake_pending = True
+        if threading.get_ident() == self._thread:
+            self.loop.call_soon(self._woken)
+            return
         # The loop may be gone: then there is nobody to send, and the edit stays in the replica.
         with contextlib.suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self._woken)
@@ -95,6 +101,9 @@ class Pump:
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=2 * HANG_UP_S)
             self._task.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def feed(self, happened: inputs.Input) -> None:
         """Give the session one input, perform its effects in order, and set the timer anew."""
@@ -146,14 +155,21 @@ class Pump:
         self.changed.beat()
 
     def _rearm(self) -> None:
+        deadline_s = self.session.next_deadline()
         if self._timer is not None:
+            if deadline_s is None or self._timer_s <= deadline_s:
+                return  # It comes in good time, finds that it is early, and is set anew.
             self._timer.cancel()
             self._timer = None
-        deadline_s = self.session.next_deadline()
         if deadline_s is not None:
             # The loop's clock is the monotonic one, and so is the session's.
+            self._timer_s = deadline_s
             delay_s = max(0.0, deadline_s - self._clock.now().monotonic_s)
-            self._timer = self.loop.call_later(delay_s, self.feed, inputs.Tick())
+            self._timer = self.loop.call_later(delay_s, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.feed(inputs.Tick())
 
     # One connection
 

@@ -24,9 +24,10 @@ from headway.daemon.requests import Caller, Requests
 from headway.edges.ports import Blobs
 from headway.errors import BadRequest, HeadwayError
 
-__all__ = ["ABORT_EXTENSION", "INERT_TYPES", "Application"]
+__all__ = ["ABORT_EXTENSION", "INERT_TYPES", "WRITE_EXTENSION", "Application"]
 
 ABORT_EXTENSION = "headway.abort"
+WRITE_EXTENSION = "headway.write"
 """In a WebSocket's ASGI extensions: a function that cuts its transport."""
 
 INERT_TYPES = frozenset(
@@ -115,12 +116,13 @@ class Application:
 
     async def _sync(self, websocket: WebSocket, *, is_remote: bool) -> None:
         query = websocket.query_params
-        abort = websocket.scope.get("extensions", {}).get(ABORT_EXTENSION)
+        extensions = websocket.scope.get("extensions", {})
         connection = Connection(
             self._connections,
             name=_plain(query.get("name", "")),
             kind=_plain(query.get("kind", "")) or "unknown",
-            abort=abort or (lambda: None),
+            abort=extensions.get(ABORT_EXTENSION, lambda: None),
+            write=extensions.get(WRITE_EXTENSION, lambda _: False),
             is_remote=is_remote,
         )
         await websocket.accept()

@@ -352,8 +352,10 @@ class RoomHost:
 
     def _arm_timer(self) -> None:
         deadline_s = self.room.next_deadline()
-        if deadline_s == self._timer_deadline_s and self._timer is not None:
-            return
+        if self._timer is not None:
+            armed_s = self._timer_deadline_s
+            if deadline_s is None or (armed_s is not None and armed_s <= deadline_s):
+                return  # It comes in good time, finds that it is early, and is armed anew.
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

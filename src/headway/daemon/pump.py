@@ -32,6 +32,7 @@ from headway.daemon.peer import (
     CLOSE_MALFORMED,
     CLOSE_TRY_AGAIN,
     DROP_GRACE_S,
+    DirectWrite,
     Outbox,
     WebSocketSend,
 )
@@ -110,6 +111,7 @@ class Connection:
         name: What the peer calls itself.
         kind: What kind of peer it says it is.
         abort: Cuts the transport, without a word.
+        write: See `Outbox`.
         is_remote: Whether it comes over a network, where a peer may vanish unseen.
     """
 
@@ -120,10 +122,11 @@ class Connection:
         name: str,
         kind: str,
         abort: Callable[[], None],
+        write: DirectWrite,
         is_remote: bool,
     ) -> None:
         self.number = connections.next_number()
-        self.outbox = Outbox(self._drop)
+        self.outbox = Outbox(self._drop, write=write)
         self._connections = connections
         self._name = name or f"peer {self.number}"
         self._kind = kind
