@@ -23,7 +23,7 @@ from watchfiles._rust_notify import RustNotify
 
 __all__ = ["CHECK_S", "FolderWatching"]
 
-STEP_S = 0.05
+STEP_S = 0.2
 """How long after a notice further ones are awaited, and so how often the thread wakes up."""
 
 GATHER_S = 0.25
