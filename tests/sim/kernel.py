@@ -157,7 +157,7 @@ class FakeKernel:
         for event in said:
             when_s += self._pace_s * self._asks.uniform(0, 1)
             self._timeline.at(when_s, lambda event=event: self._emit(event, plan))  # type: ignore[misc]
-        self._timeline.at(when_s, self._ask_soon)
+        self._timeline.at(when_s, lambda: self._ask_soon() if plan == self._plan else None)
 
     def _ask_soon(self) -> None:
         plan = self._plan
