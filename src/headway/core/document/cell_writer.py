@@ -6,6 +6,7 @@ cells is told to the index at once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, assert_never
 
 from headway.core.document import schema
@@ -47,6 +48,26 @@ class CellWriter:
         self._order = replica.order(schema.ORDER)
         self._metadata = replica.map(schema.METADATA)
 
+    def write_hidden(self, edits: Sequence[Edit]) -> bool:
+        """Write the cells that the edits will add, marked as deleted; False if there are none.
+
+        `write` then only shows each. Those whose place depends on an edit before get it there.
+        """
+        order_is_known = True
+        adds = False
+        for edit in edits:
+            match edit:
+                case AddCell():
+                    self._new_cell(edit).set(schema.DELETED, value=True)
+                    if order_is_known:
+                        self._place(edit)
+                    adds = True
+                case MoveCell() | DeleteCell() | UndeleteCell():
+                    order_is_known = False
+                case _:
+                    pass
+        return adds
+
     def write(self, edit: Edit) -> None:
         """Write one edit. Where it changes nothing, nothing is written."""
         match edit:
@@ -81,6 +102,15 @@ class CellWriter:
                 assert_never(edit)
 
     def _add(self, edit: AddCell) -> None:
+        hidden = self._cells.map(edit.cell_id)
+        if hidden is None:
+            self._new_cell(edit)
+        else:
+            hidden.delete(schema.DELETED)
+        if not self._index.has_place(edit.cell_id):
+            self._place(edit)
+
+    def _new_cell(self, edit: AddCell) -> MapHandle:
         cell = self._cells.new_map(edit.cell_id)
         cell.set(schema.TYPE, edit.cell_type)
         cell.new_text(schema.SOURCE, edit.source)
@@ -90,6 +120,9 @@ class CellWriter:
         attachments = cell.new_map(schema.ATTACHMENTS)
         for name, value in edit.attachments.items():
             attachments.set_json(name, value)
+        return cell
+
+    def _place(self, edit: AddCell) -> None:
         position = self._position(edit, None)
         self._order.insert(position, edit.cell_id)
         self._index.added(edit.cell_id, position)

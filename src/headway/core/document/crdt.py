@@ -62,6 +62,9 @@ __all__ = [
     "new_presence_engine",
 ]
 
+UNDO_PASSES_OVER: Final = "passed over"
+"""Where the engine is told that a commit comes from, if undo takes it for somebody else's."""
+
 CHANGE_MERGE_INTERVAL_S = 60
 """Commits of one peer with equal messages within this time share one history entry."""
 
@@ -168,6 +171,8 @@ class Replica:
         self._foreign = Gate(engine, InvalidUpdate)
         self._doc = loro.LoroDoc()  # type: ignore[no-untyped-call]
         self._past = Past(self._doc, loro.ID)
+        self.has_undo = False
+        """Whether somebody may take commits back."""
         self._last_touched: tuple[object, tuple[Touched, ...]] = (None, ())
         with self.gate:
             self._doc.peer_id = peer
@@ -231,21 +236,29 @@ class Replica:
         with self.gate:
             return self._doc.get_pending_txn_len()
 
-    def commit(self, wall_s: float, message: str) -> bool:
+    def commit(self, wall_s: float, message: str, *, undoable: bool = True) -> bool:
         """Commit what was written; True if that was anything.
 
-        The time is kept in whole seconds, and never earlier than this peer's last.
+        The time is kept in whole seconds, and never earlier than this peer's last. What is not
+        `undoable` is no step, and undo leaves it as it leaves what others wrote.
         """
         with self.gate:
             if not self._doc.get_pending_txn_len():
                 return False
-            self._doc.commit_with(timestamp=int(wall_s), commit_msg=encodable(message) or None)
+            self._doc.commit_with(
+                origin=None if undoable else UNDO_PASSES_OVER,
+                timestamp=int(wall_s),
+                commit_msg=encodable(message) or None,
+            )
             return True
 
     def new_undo_engine(self) -> Any:
         """The engine's undo manager, for `undo.Undo` only."""
         with self.gate:
-            return loro.UndoManager(self._doc)
+            self.has_undo = True
+            engine = loro.UndoManager(self._doc)
+            engine.add_exclude_origin_prefix(UNDO_PASSES_OVER)
+            return engine
 
     def commit_by(self, step: Callable[[], bool], wall_s: float, message: str) -> bool:
         """Run an engine step that commits by itself, under this time and message."""

@@ -35,7 +35,7 @@ from headway.ids import CellId
 __all__ = ["Draft", "no_such_cell"]
 
 _CELL_OPERATIONS = 8
-"""Engine operations of an empty cell: its containers, its type, its place."""
+"""Engine operations of an empty cell: its containers, its type, its place, its mark on and off."""
 
 
 def no_such_cell(cell_id: CellId) -> CellNotFound:

@@ -2,7 +2,8 @@
 
 Not the runtime document (`runtime`: what the machine did) and not the file (`nbformat`). Edits are
 values (`edits`); `apply` checks a whole list of them, then does them in one commit, so that no
-peer ever sees half of it. Safe to use from several threads.
+peer ever sees half of it (where there is undo, new cells are there before, hidden). Safe to use
+from several threads.
 """
 
 from __future__ import annotations
@@ -87,10 +88,15 @@ class NotebookDocument:
         with self.replica.lock:
             self._index.refresh()
             self._check(edits)
+            message = f"{author}: {intent_of(edits)}"
             try:
+                # The engine would undo an added cell by removing it, with what others typed into
+                # it: undo is given only the showing of a cell that is there.
+                if self.replica.has_undo and self._writer.write_hidden(edits):
+                    self.replica.commit(now.wall_s, message, undoable=False)
                 for edit in edits:
                     self._writer.write(edit)
-                self.replica.commit(now.wall_s, f"{author}: {intent_of(edits)}")
+                self.replica.commit(now.wall_s, message)
             except BaseException as error:
                 # Half of the edits are written and there is no way back: not even Ctrl-C may
                 # leave them to be committed under the name of whatever comes next.
