@@ -46,16 +46,9 @@ class KernelCalls(LocalNotebook):
         the notebook declares, if it declares one. What is missing there is installed if `install`
         is True, and raises InstallationNeeded otherwise.
         """
-        folder = None if environment is None else environment_path(environment)
-        params = rpc.StartKernel(
-            document=self.id,
-            required_heads=heads_to_text(self.heads),
-            name=name,
-            environment=folder,
-            install=self._consent(install=install, folder=folder),
+        return await self._choose_kernel(
+            rpc.StartKernel, name, environment, install=install, timeout=timeout
         )
-        answer: rpc.KernelState = await self._pump.request(params, timeout)
-        return answer
 
     async def restart_kernel(
         self,
@@ -69,20 +62,33 @@ class KernelCalls(LocalNotebook):
 
         Which one is chosen as by `start_kernel`; with neither name nor environment, as before.
         """
+        return await self._choose_kernel(
+            rpc.RestartKernel, name, environment, install=install, timeout=timeout
+        )
+
+    async def shutdown_kernel(self, *, timeout: float = KERNEL_TIMEOUT_S) -> rpc.KernelState:
+        """End the kernel; what ran or waited ends. Its process is gone on return."""
+        params = rpc.ShutdownKernel(document=self.id, required_heads=heads_to_text(self.heads))
+        answer: rpc.KernelState = await self._pump.request(params, timeout)
+        return answer
+
+    async def _choose_kernel(
+        self,
+        command: type[rpc.StartKernel | rpc.RestartKernel],
+        name: str | None,
+        environment: str | os.PathLike[str] | None,
+        *,
+        install: bool,
+        timeout: float,
+    ) -> rpc.KernelState:
         folder = None if environment is None else environment_path(environment)
-        params = rpc.RestartKernel(
+        params = command(
             document=self.id,
             required_heads=heads_to_text(self.heads),
             name=name,
             environment=folder,
             install=self._consent(install=install, folder=folder),
         )
-        answer: rpc.KernelState = await self._pump.request(params, timeout)
-        return answer
-
-    async def shutdown_kernel(self, *, timeout: float = KERNEL_TIMEOUT_S) -> rpc.KernelState:
-        """End the kernel; what ran or waited ends. Its process is gone on return."""
-        params = rpc.ShutdownKernel(document=self.id, required_heads=heads_to_text(self.heads))
         answer: rpc.KernelState = await self._pump.request(params, timeout)
         return answer
 
