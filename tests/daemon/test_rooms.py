@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import pytest
 
@@ -11,9 +10,8 @@ from daemon_world import World, running
 from file_content import got, put
 from headway.core.room.inputs import FileTouched, Tick
 from headway.daemon import rooms as rooms_module
-from headway.daemon.rooms import Rooms, resolve_path
+from headway.daemon.rooms import Rooms
 from headway.errors import (
-    BadRequest,
     Busy,
     DaemonUnavailable,
     EngineFailure,
@@ -285,20 +283,3 @@ def test_there_is_a_bound_on_open_notebooks(monkeypatch: pytest.MonkeyPatch) -> 
             await rooms.create(None)
 
     run(scenario)
-
-
-def test_a_path_is_made_real_and_ends_as_notebooks_do(tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "link").symlink_to("folder")
-    real = str((tmp_path / "folder" / "a.ipynb").resolve())
-    assert resolve_path(str(tmp_path / "link" / "a")) == real
-    assert resolve_path(str(tmp_path / "folder" / ".." / "link" / "a.ipynb")) == real
-    (tmp_path / "folder" / "a.ipynb").touch()
-    (tmp_path / "b.ipynb").symlink_to(real)
-    assert resolve_path(str(tmp_path / "b.ipynb")) == real
-
-
-@pytest.mark.parametrize("path", ["", "a.ipynb", "./a", "~/a", "/a\0b", "/" + "a" * 5000])
-def test_a_path_that_means_nothing_here_is_refused(path: str) -> None:
-    with pytest.raises(BadRequest):
-        resolve_path(path)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable, Collection, Coroutine
 from dataclasses import replace
 from typing import Any
@@ -24,7 +23,6 @@ from headway.daemon.survivors import Survivor, Survivors
 from headway.daemon.turns import Turns
 from headway.edges.ports import FileContent, StoredNotebook, known_files
 from headway.errors import (
-    BadRequest,
     Busy,
     DaemonUnavailable,
     EngineFailure,
@@ -38,38 +36,15 @@ from headway.errors import (
 from headway.ids import DocumentId, Entropy, document_id
 from headway.moments import Moment
 
-__all__ = ["MAX_OPEN_NOTEBOOKS", "NOTEBOOK_SUFFIX", "OpenRoom", "Rooms", "resolve_path"]
+__all__ = ["MAX_OPEN_NOTEBOOKS", "OpenRoom", "Rooms"]
 
 _LOG = logging.getLogger("headway.rooms")
-
-NOTEBOOK_SUFFIX = ".ipynb"
 
 MAX_OPEN_NOTEBOOKS = 512
 """How many notebooks may be open at a time."""
 
-_MAX_PATH_CHARACTERS = 4096
-
 OpenRoom = Callable[[StoredNotebook, FileContent | None, Entropy, Moment], OpenedRoom]
 """Makes the machine of a notebook from what is stored of it and its file as it is now."""
-
-
-def resolve_path(path: str) -> str:
-    """The absolute, real path of a notebook file; `.ipynb` is appended when missing.
-
-    Reads the disk (symbolic links). Raises BadRequest for a relative or impossible path.
-    """
-    if not path or "\0" in path or len(path) > _MAX_PATH_CHARACTERS:
-        raise BadRequest("That is not a path of a file.", field="path")
-    if not os.path.isabs(path):  # noqa: PTH117 - text in, text out
-        raise BadRequest(
-            f"The daemon needs an absolute path, and {path!r} is relative.", field="path"
-        )
-    if not path.endswith(NOTEBOOK_SUFFIX):
-        path += NOTEBOOK_SUFFIX
-    try:
-        return os.path.realpath(path)
-    except (OSError, ValueError) as error:
-        raise BadRequest(f"The path {path!r} cannot be resolved: {error}.", field="path") from error
 
 
 class Rooms:

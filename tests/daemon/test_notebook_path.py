@@ -1,0 +1,27 @@
+"""The path of a notebook's file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from headway.daemon.notebook_path import resolve_path
+from headway.errors import BadRequest
+
+
+def test_a_path_is_made_real_and_ends_as_notebooks_do(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder")
+    real = str((tmp_path / "folder" / "a.ipynb").resolve())
+    assert resolve_path(str(tmp_path / "link" / "a")) == real
+    assert resolve_path(str(tmp_path / "folder" / ".." / "link" / "a.ipynb")) == real
+    (tmp_path / "folder" / "a.ipynb").touch()
+    (tmp_path / "b.ipynb").symlink_to(real)
+    assert resolve_path(str(tmp_path / "b.ipynb")) == real
+
+
+@pytest.mark.parametrize("path", ["", "a.ipynb", "./a", "~/a", "/a\0b", "/" + "a" * 5000])
+def test_a_path_that_means_nothing_here_is_refused(path: str) -> None:
+    with pytest.raises(BadRequest):
+        resolve_path(path)
