@@ -65,10 +65,11 @@ def test_a_home_without_a_daemon_has_no_log_and_that_is_no_error(lonely_shell: S
 def test_the_log_of_a_daemon_is_shown_and_followed_until_ctrl_c(lonely_shell: Shell) -> None:
     assert lonely_shell.run("open", "a.ipynb").returncode == 0
     assert "listening" in lonely_shell.run("logs", "-n", "1000").stdout
-    following = lonely_shell.begin("logs", "-f", "-n", "0", "--json")
+    following = lonely_shell.begin("logs", "-f", "-n", "1", "--json")
     assert following.stdout is not None
     assert following.stderr is not None
     with following:
+        assert json.loads(following.stdout.readline())  # It follows from here on.
         assert lonely_shell.run("stop").returncode == 0
         for line in following.stdout:
             if json.loads(line)["event"] == "ended":
