@@ -30,6 +30,7 @@ class Peer:
             "shell_port": 1,
             "iopub_port": 2,
             "control_port": 3,
+            "stdin_port": 4,
         }
         self.shell = context.socket(zmq.ROUTER)
         self.iopub = context.socket(zmq.XPUB)

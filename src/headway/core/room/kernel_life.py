@@ -80,6 +80,8 @@ class KernelLife:
         self._recorder = recorder
         self._look = look
         self._asked = _Asked()
+        self._proven = _Asked()
+        """What was asked for when a kernel last answered: a choice that cannot start is none."""
         self._wanted: KernelChoice | None = None
         """What executions that are not durable yet will run on."""
 
@@ -87,7 +89,7 @@ class KernelLife:
         """An earlier daemon's kernel lives on: what was asked for then counts on."""
         environment = living.environment
         if environment is not None and environment.source == "path":
-            self._asked = _Asked(None, environment.path)
+            self._asked = self._proven = _Asked(None, environment.path)
 
     # Which kernel
 
@@ -217,7 +219,7 @@ class KernelLife:
 
     def _end(self, reason: str, now: Moment) -> None:
         self._executions.end_all(("cancelled", reason), ("cancelled", reason), now)
-        self._asked = _Asked()
+        self._asked = self._proven = _Asked()
         self._kernel.stop(reason, now)
 
     def changed(self, event: _News, now: Moment) -> None:
@@ -232,11 +234,13 @@ class KernelLife:
                 self._kernel.progressed(text, now)
             case KernelReady():
                 if self._kernel.is_starting:
+                    self._proven = self._asked
                     self._kernel.ready(event, now)
                     self._note_language(event, now)
                     self._executions.advance(now)
             case KernelFailed(error=error):
                 reason = f"the kernel could not be started: {error}"
+                self._asked = self._proven
                 self._kernel.failed(error, now)
                 self._executions.end_all(("lost", reason), ("lost", reason), now)
             case KernelEnded(reason=reason):
