@@ -373,10 +373,15 @@ class JupyterKernel:
             elif channel == "stdin":
                 self._recalls = False
             parent = parent_id(message)
+            told: tuple[KernelEvent, ...] = ()
             if parent in self._own_requests:
-                events.extend(self._take_own(parent, message))
+                told = self._take_own(parent, message)
             elif self._ready:  # what comes earlier answers nobody: a kernel's noise at its start
-                events.extend(read_message(message))
+                told = read_message(message)
+            for event in told:
+                # At once: the next message may be the answer to whether a reply is outstanding.
+                self._outstanding.heard(event)
+            events.extend(told)
         self._keep_track(events)
         if events:
             self._sink(tuple(events))
@@ -402,7 +407,6 @@ class JupyterKernel:
 
     def _keep_track(self, events: Sequence[KernelEvent]) -> None:
         for event in events:
-            self._outstanding.heard(event)
             if isinstance(event, ExecuteInput):
                 self._count = event.execution_count
                 self._begun_at = asyncio.get_running_loop().time()
