@@ -283,7 +283,7 @@ class Room:
         effects: list[Effect] = []
         while True:
             self._flush_recorder(now)
-            self._file.advance(now)
+            self._advance_file(now)
             effects += self._ledger.settle(now)
             # What was durable already may have finished or begun something more.
             if not self._recorder.is_due(now):
@@ -297,6 +297,16 @@ class Room:
         if self.failure is not None or not self._ledger.is_durable:
             return []
         return self._compaction.due((self._documents.hosted, self._recorder.hosted))
+
+    def _advance_file(self, now: Moment) -> None:
+        due_s = self._file.next_deadline()
+        is_due = due_s is not None and due_s <= now.monotonic_s
+        if is_due and self._recorder.next_deadline() is not None:
+            # Outputs that are not recorded yet would be written before their blobs are stored.
+            self._recorder.flush(now)
+            if self._recorder.take_outputs_changed():
+                self._file.changed(now)
+        self._file.advance(now)
 
     def _flush_recorder(self, now: Moment) -> None:
         if self._recorder.is_due(now):
