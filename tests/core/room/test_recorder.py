@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from headway.core.kernel.events import Busy, ExecuteInput, Stream
-from headway.core.room.effects import WriteFile
+from headway.core.kernel.events import Busy, DisplayData, ExecuteInput, ExecuteReply, Stream
+from headway.core.room.effects import Persist, StoreBlob, WriteFile
 from headway.core.room.inputs import FileWritten
 from headway.core.room.opening import Opening
 from headway.core.wire import rpc
@@ -63,3 +63,19 @@ def test_outputs_that_a_joining_peer_brought_out_early_are_saved_as_well() -> No
     assert stage.room.summary().saved, "the third output waits to be committed"
     stage.peer(2).join_runtime()
     assert not stage.room.summary().saved
+
+
+def test_a_file_is_written_after_the_blobs_of_its_outputs_are_on_the_disk() -> None:
+    stage = Stage(opening=Opening(document=DOCUMENT, path="/notebooks/a.ipynb"))
+    identity = running_cell(stage)
+    for write in stage.of(WriteFile):
+        stage.feed(FileWritten(write.token, write.path, "0" * 64, changed=True, content=b""))
+    stage.kernel_says(Stream(identity, "stdout", "at once"))
+    seen = len(stage.log)
+    stage.kernel_says(DisplayData(identity, {"text/plain": "x" * 5000}, {}))
+    stage.kernel_says(ExecuteReply(identity, "ok", 1))  # applied, and recorded a moment later
+    stage.ask(rpc.Save(document=DOCUMENT))
+
+    kinds = [type(effect) for effect in stage.log[seen:]]
+    blob = kinds.index(StoreBlob)
+    assert Persist in kinds[blob : kinds.index(WriteFile)]
