@@ -283,7 +283,7 @@ class Room:
         effects: list[Effect] = []
         while True:
             self._flush_recorder(now)
-            self._advance_file(now)
+            self._file.advance(now)
             effects += self._ledger.settle(now)
             # What was durable already may have finished or begun something more.
             if not self._recorder.is_due(now):
@@ -298,18 +298,12 @@ class Room:
             return []
         return self._compaction.due((self._documents.hosted, self._recorder.hosted))
 
-    def _advance_file(self, now: Moment) -> None:
-        due_s = self._file.next_deadline()
-        is_due = due_s is not None and due_s <= now.monotonic_s
-        if is_due and self._recorder.next_deadline() is not None:
-            # Outputs that are not recorded yet would be written before their blobs are stored.
-            self._recorder.flush(now)
-            if self._recorder.take_outputs_changed():
-                self._file.changed(now)
-        self._file.advance(now)
-
     def _flush_recorder(self, now: Moment) -> None:
-        if self._recorder.is_due(now):
+        due_s = self._file.next_deadline()
+        is_file_due = due_s is not None and due_s <= now.monotonic_s
+        has_more = self._recorder.next_deadline() is not None
+        # What a file is about to hold is recorded before it: its outputs have their blobs then.
+        if self._recorder.is_due(now) or (is_file_due and has_more):
             self._comms.settle(now)
             self._recorder.flush(now)
         if self._recorder.take_outputs_changed():
