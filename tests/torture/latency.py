@@ -1,10 +1,10 @@
 """What durability costs, and how soon a daemon is back: `python -m torture.latency`.
 
-Three figures. Confirming: eight writers in one notebook, each at fifty edits a second, each edit
-confirmed; a sample of the confirmations is compared with the database. Restarting: a cold daemon
-on a store of 100 notebooks with 100 MB of updates, from the start of its process to the first
-confirmed edit. A storm: 200 clients of these notebooks lose their daemon to SIGKILL; from the
-start of the next one until each is live again and has confirmed an edit.
+Three figures. Confirming: eight writers of one notebook, each a process of its own at fifty edits
+a second, each edit confirmed; a sample of the confirmations is compared with the database.
+Restarting: a cold daemon on a store of 100 notebooks with 100 MB of updates, from the start of
+its process to the first confirmed edit. A storm: 200 clients of these notebooks lose their daemon
+to SIGKILL; from the start of the next one until each is live again and has confirmed an edit.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
+
+import msgspec
 
 from headway.client.aio import AsyncNotebook
 from headway.core.room.effects import UpdateStored
@@ -29,14 +31,11 @@ from headway.edges.paths import Paths, prepare
 from headway.edges.store import SqliteStore
 from headway.errors import DaemonUnavailable
 from headway.ids import document_id
-from torture.mirror import Mirror
 from torture.world import Gate, drop, join, scratch
+from torture.writer import WRITERS, Written, new_loop
 
 __all__ = ["Figures", "torture"]
 
-WRITERS = 8
-EDITS_A_SECOND = 50
-SAMPLED_SHARE = 0.05
 NOTEBOOKS = 100
 HISTORY_BYTES = 100 * 1000 * 1000
 UPDATE_BYTES = 4000
@@ -143,36 +142,52 @@ async def _confirm(
 ) -> None:
     cells = [owner.add_cell() for _ in range(WRITERS)]
     await owner.confirm_sync(_LIMIT_S)
-    mirror = Mirror(home / "store.db", owner.id)
-    gate = Gate(home)
-    writers = [await join(gate, folder / "writers.ipynb") for _ in cells]
-    begin_s = time.perf_counter() + 0.2
-    dice = random.Random(1)
+    # The owner would only read along; it is not one of the eight.
+    await drop(owner)
+    commands = [
+        [sys.executable, "-m", "torture.writer", home, folder / "writers.ipynb", cell.id, number]
+        for number, cell in enumerate(cells)
+    ]
+    with contextlib.ExitStack() as stack:
+        writers = [stack.enter_context(_Writer([*each, seconds])) for each in commands]
+        for writer in writers:
+            await asyncio.to_thread(writer.ready)
+        begin_s = time.monotonic() + 0.2
+        for writer in writers:
+            writer.begin(begin_s)
+        for written in [await asyncio.to_thread(writer.result) for writer in writers]:
+            figures.confirmed_s += written.confirmed_s
+            figures.sampled += written.sampled
+            figures.false += written.false
 
-    async def confirm_one(writer: AsyncNotebook, token: str) -> None:
-        began_s = time.perf_counter()
-        await writer.confirm_sync(_LIMIT_S)
-        figures.confirmed_s.append(time.perf_counter() - began_s)
-        if dice.random() < SAMPLED_SHARE:
-            figures.sampled += 1
-            figures.false += not mirror.holds(token)
 
-    async def write(number: int, writer: AsyncNotebook) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            for count in range(int(seconds * EDITS_A_SECOND)):
-                # By the clock, so that a slow answer does not make the load lighter.
-                due_s = begin_s + (count + number / WRITERS) / EDITS_A_SECOND
-                await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
-                token = f"<{number}-{count}>"
-                writer.append_source(cells[number], token)
-                tasks.create_task(confirm_one(writer, token))
+class _Writer:
+    """One process of `torture.writer`: eight in one would wait for each other, not for Headway."""
 
-    async with asyncio.TaskGroup() as tasks:
-        for number, writer in enumerate(writers):
-            tasks.create_task(write(number, writer))
-    for writer in writers:
-        await drop(writer)
-    mirror.close()
+    def __init__(self, command: Sequence[object]) -> None:
+        self._process = subprocess.Popen(
+            list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        with self._process:
+            self._process.kill()
+
+    def ready(self) -> None:
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
+
+    def begin(self, at_s: float) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{at_s}\n")
+        self._process.stdin.flush()
+
+    def result(self) -> Written:
+        assert self._process.stdout is not None
+        return msgspec.json.decode(self._process.stdout.readline(), type=Written)
 
 
 async def _history(home: Path, folder: Path, size: int) -> tuple[bytes, list[bytes]]:
@@ -225,15 +240,6 @@ async def _edit(notebook: AsyncNotebook) -> None:
     await notebook.confirm_sync(_LIMIT_S)
 
 
-def _new_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """The loop that the clients of programs get."""
-    try:
-        import uvloop  # noqa: PLC0415 - an optional dependency
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
-
-
 def main() -> int:
     """Exit status 0 when nothing was false; figures are for a person to judge."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else "")
@@ -241,7 +247,7 @@ def main() -> int:
     parser.add_argument("--notebooks", type=int, default=NOTEBOOKS)
     parser.add_argument("--clients", type=int, default=CLIENTS)
     given = parser.parse_args()
-    with asyncio.Runner(loop_factory=_new_loop()) as runner:
+    with asyncio.Runner(loop_factory=new_loop()) as runner:
         figures = runner.run(
             torture(given.seconds, notebooks=given.notebooks, clients=given.clients)
         )
