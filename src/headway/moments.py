@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Moment"]
+__all__ = ["Moment", "earliest"]
 
 
 class Moment(NamedTuple):
@@ -19,3 +19,12 @@ class Moment(NamedTuple):
 
     monotonic_s: float
     wall_s: float
+
+
+def earliest(*deadlines: float | None) -> float | None:
+    """The first of some deadlines, of which each may be none; None if all are."""
+    first: float | None = None
+    for deadline in deadlines:
+        if deadline is not None and (first is None or deadline < first):
+            first = deadline
+    return first

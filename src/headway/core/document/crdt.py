@@ -174,6 +174,8 @@ class Replica:
         self.has_undo = False
         """Whether somebody may take commits back."""
         self._last_touched: tuple[object, tuple[Touched, ...]] = (None, ())
+        self._last_step: dict[Heads, Point] = {}
+        """Both ends of the last import, which its readers ask for next."""
         with self.gate:
             self._doc.peer_id = peer
             self._doc.set_change_merge_interval(CHANGE_MERGE_INTERVAL_S)
@@ -198,9 +200,9 @@ class Replica:
     def _merge_stored(self, update: bytes) -> bool:
         """Merge an update of the store; False if it came before one that it builds on."""
         with self._foreign:
-            # What is short cannot be large, and was checked when it was merged for the first time.
+            # What is short holds no long text, and was checked when it was merged first.
             if len(update) > LARGE_OPERATIONS:
-                shown = self._check_metadata(update, TRUSTED, in_order=False)
+                shown = self._check_metadata(update, TRUSTED, self._doc.oplog_vv, in_order=False)
                 first = first_operation(loro, self._doc, update, shown.vector)
                 if first is not None:
                     self._doc.import_(first)
@@ -334,24 +336,34 @@ class Replica:
         """
         with self._foreign:
             self._settled()
-            shown = self._check_metadata(data, limits, in_order=True)
-            before = Version(self._doc.oplog_vv)
-            heads_before = Heads(self._doc.oplog_frontiers.encode())
-            first = first_operation(loro, self._doc, data, shown.vector)
-            if first is not None:
-                self._check_status(self._doc.import_(first))
+            before = self._point()
+            shown = self._check_metadata(data, limits, before[1], in_order=True)
+            heads_before = Heads(before[0].encode())
+            # What is short holds no long text.
+            if len(data) > LARGE_OPERATIONS:
+                first = first_operation(loro, self._doc, data, shown.vector)
+                if first is not None:
+                    self._check_status(self._doc.import_(first))
             self._check_status(self._doc.import_(data))
-            after = Version(self._doc.oplog_vv)
-            heads_after = Heads(self._doc.oplog_frontiers.encode())
-        changed = before != after
-        return Imported(before, after, heads_before, heads_after, changed=changed, shown=shown)
+            after = self._point()
+            heads_after = Heads(after[0].encode())
+            self._last_step = {heads_before: before, heads_after: after}
+        return Imported(
+            Version(before[1]),
+            Version(after[1]),
+            heads_before,
+            heads_after,
+            changed=heads_before != heads_after,
+            shown=shown,
+        )
 
-    def _check_metadata(self, data: bytes, limits: ImportLimits, *, in_order: bool) -> Version:
+    def _check_metadata(
+        self, data: bytes, limits: ImportLimits, ours: Any, *, in_order: bool
+    ) -> Version:
         limits.check_bytes(len(data))
         metadata = loro.LoroDoc.decode_import_blob_meta(data, check_checksum=True)
         if metadata.mode not in _FULL_MODES:
             raise InvalidUpdate("A shallow or outdated export cannot be merged; send full history.")
-        ours = self._doc.oplog_vv
         ends = metadata.partial_end_vv
         if _end(ends, self.peer) > _end(ours, self.peer):
             raise InvalidUpdate(
@@ -360,7 +372,8 @@ class Replica:
             )
         if in_order and not ours.includes_vv(metadata.partial_start_vv):
             raise _missing()
-        limits.check_operations(operations_in(ends.sub_iter(ours)))
+        if limits.max_operations is not None:
+            limits.check_operations(operations_in(ends.sub_iter(ours)))
         return Version(ends)
 
     def _check_status(self, status: loro.ImportStatus) -> None:
@@ -404,8 +417,7 @@ class Replica:
             self._settled()
             if heads == self._doc.oplog_frontiers.encode():
                 return str(text.raw.to_string())
-            now = (self._doc.oplog_frontiers, self._doc.oplog_vv)
-            return self._past.text_at(text.raw, owner.raw, self._at(heads), now, limit)
+            return self._past.text_at(text.raw, owner.raw, self._at(heads), self._point(), limit)
 
     def history(self, limit: int = 100) -> tuple[HistoryEntry, ...]:
         """Who wrote what when, newest first, at most `limit` entries."""
@@ -420,7 +432,13 @@ class Replica:
             self._settled()
             return walk_history(self._doc.oplog_frontiers.encode(), change_at, heads_of, limit)
 
+    def _point(self) -> Point:
+        return self._doc.oplog_frontiers, self._doc.oplog_vv
+
     def _at(self, heads: Heads) -> Point:
+        point = self._last_step.get(heads)
+        if point is not None:
+            return point
         frontiers = loro.Frontiers.decode(heads)
         vector = self._doc.frontiers_to_vv(frontiers)
         if vector is None:

@@ -229,6 +229,10 @@ class NotebookDocument:
                 _text_or_none(self._meta.get(schema.RUNTIME)),
             )
 
+    def runtime(self) -> DocumentId | None:
+        """The current runtime document, as `meta` has it."""
+        return _text_or_none(self._meta.get(schema.RUNTIME))
+
     def _shown(self, cell_id: CellId) -> MapHandle:
         cell = self._cells.map(cell_id) if self._index.shows(cell_id) else None
         if cell is None:

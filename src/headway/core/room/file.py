@@ -44,6 +44,7 @@ from headway.errors import (
     StoreFailed,
 )
 from headway.ids import CellId, DocumentId, ExecutionId, Heads, heads_to_text
+from headway.moments import earliest
 
 if TYPE_CHECKING:
     from headway.core.document.notebook import NotebookDocument
@@ -197,12 +198,11 @@ class NotebookFile:
         """When `advance` has something to do, in monotonic seconds."""
         if self.path is None or self._step is not None:
             return None
-        wanted = [self._look_s]
-        if self._held is None:
-            wanted.append(self.autosave.next_deadline())
-        if self._savers:
-            wanted.append(self._not_before_s)
-        deadline = min((each for each in wanted if each is not None), default=None)
+        deadline = earliest(
+            self._look_s,
+            self.autosave.next_deadline() if self._held is None else None,
+            self._not_before_s if self._savers else None,
+        )
         return None if deadline is None else max(deadline, self._not_before_s)
 
     def advance(self, now: Moment) -> None:

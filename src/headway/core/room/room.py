@@ -81,7 +81,7 @@ from headway.core.room.taken import Taken
 from headway.core.wire import rpc
 from headway.errors import BadRequest, HeadwayError
 from headway.ids import DocumentId, Entropy
-from headway.moments import Moment
+from headway.moments import Moment, earliest
 
 __all__ = ["CLOSE_TRY_AGAIN", "Room"]
 
@@ -213,7 +213,7 @@ class Room:
 
     def next_deadline(self) -> float | None:
         """When to send a Tick at the latest, in monotonic seconds."""
-        deadlines = (
+        return earliest(
             self._requests.next_deadline(),
             self._recorder.next_deadline(),
             self._documents.next_deadline(),
@@ -221,7 +221,6 @@ class Room:
             self._file.next_deadline(),
             self._idleness.next_deadline(),
         )
-        return min((each for each in deadlines if each is not None), default=None)
 
     # One verb in, values out
 

@@ -36,7 +36,7 @@ from headway.core.wire.messages import (
 )
 from headway.errors import DocumentError
 from headway.ids import DocumentId, Entropy
-from headway.moments import Moment
+from headway.moments import Moment, earliest
 
 __all__ = ["RUNTIME_REPLACED", "JoinedRooms"]
 
@@ -101,9 +101,11 @@ class JoinedRooms:
 
     def next_deadline_s(self) -> float | None:
         """When `tick` has something to do (monotonic)."""
-        parts = (self.member, self.runtime.room, self._presence)
-        deadlines = [part.next_deadline_s() for part in parts if part is not None]
-        return min((each for each in deadlines if each is not None), default=None)
+        first: float | None = None
+        for part in (self.member, self.runtime.room, self._presence):
+            if part is not None:
+                first = earliest(first, part.next_deadline_s())
+        return first
 
     def tick(self, now: Moment) -> tuple[Frames, Turn]:
         """Time has passed."""
@@ -149,7 +151,7 @@ class JoinedRooms:
     # The runtime document
 
     def _follow_meta(self, document: NotebookDocument) -> Frames:
-        runtime = document.meta().runtime if self.follows else None
+        runtime = document.runtime() if self.follows else None
         return self.runtime.follow(runtime) if runtime is not None else ()
 
     def _receive_runtime(self, message: Message, now: Moment) -> tuple[list[Effect], Turn]:

@@ -39,5 +39,5 @@ TRANSITIONS: dict[Phase, frozenset[Phase]] = {
 }
 """From each phase, the phases that may follow."""
 
-CONNECTED_PHASES = frozenset({Phase.OPENING, Phase.JOINING, Phase.LIVE})
+CONNECTED_PHASES = (Phase.OPENING, Phase.JOINING, Phase.LIVE)
 """The phases in which frames may be sent."""

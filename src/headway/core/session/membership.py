@@ -32,7 +32,7 @@ from headway.core.wire.messages import (
 )
 from headway.errors import ConnectionLost, DocumentError, EngineFailure, UpdateRejected
 from headway.ids import DocumentId, Entropy, heads_from_text
-from headway.moments import Moment
+from headway.moments import Moment, earliest
 
 __all__ = ["Membership", "Turn", "confirm_effects", "held_by", "rejection"]
 
@@ -68,8 +68,7 @@ class Membership:
 
     def next_deadline_s(self) -> float | None:
         """When `tick` has something to do (monotonic)."""
-        deadlines = (self.room.next_deadline_s(), self.outgoing.next_deadline_s())
-        return min((each for each in deadlines if each is not None), default=None)
+        return earliest(self.room.next_deadline_s(), self.outgoing.next_deadline_s())
 
     def tick(self, now: Moment) -> Turn:
         """Time has passed."""

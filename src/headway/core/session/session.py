@@ -38,7 +38,7 @@ from headway.errors import (
     UnknownMethod,
 )
 from headway.ids import DocumentId, Entropy, peer_id
-from headway.moments import Moment
+from headway.moments import Moment, earliest
 
 __all__ = ["JOIN_TIMEOUT_S", "MAX_REJECTED", "STEADY_S", "Session"]
 
@@ -80,16 +80,14 @@ class Session:
 
     def next_deadline(self) -> float | None:
         """When a `Tick` is due at the latest (monotonic), or None."""
-        deadlines = [
+        opens = self._phase in (Phase.OPENING, Phase.JOINING)
+        return earliest(
             self.confirmations.next_deadline_s(),
             self._requests.next_deadline_s(),
             self._retry_s,
-        ]
-        if self._phase in {Phase.OPENING, Phase.JOINING}:
-            deadlines.append(self._progress_s)
-        if self._phase in CONNECTED_PHASES:
-            deadlines.append(self._rooms.next_deadline_s())
-        return min((each for each in deadlines if each is not None), default=None)
+            self._progress_s if opens else None,
+            self._rooms.next_deadline_s() if self._phase in CONNECTED_PHASES else None,
+        )
 
     # What is shown
 
@@ -177,7 +175,7 @@ class Session:
         self._send(self._rooms.join(self.document, self._target.document, None))
 
     def _disconnected(self, reason: str, error: HeadwayError | None, now: Moment) -> None:
-        if self._phase in {Phase.CLOSED, Phase.WAITING, Phase.NEW}:
+        if self._phase in (Phase.CLOSED, Phase.WAITING, Phase.NEW):
             return
         self._rooms.reset()
         self._settle(self._requests.disconnected(reason))
@@ -374,7 +372,7 @@ class Session:
 
     def _flush(self, now: Moment) -> None:
         member = self._rooms.member
-        if self._phase in {Phase.JOINING, Phase.LIVE} and member is not None:
+        if self._phase in (Phase.JOINING, Phase.LIVE) and member is not None:
             while frames := member.outgoing.take():
                 self._send(frames)
         if self._phase is Phase.LIVE:

@@ -40,7 +40,7 @@ from headway.errors import (
     UpdateTooLarge,
 )
 from headway.ids import DocumentId
-from headway.moments import Moment
+from headway.moments import Moment, earliest
 
 __all__ = ["Frames", "HostedDocument", "Merged", "OutOfStep", "Stored", "Unsound"]
 
@@ -237,12 +237,7 @@ class HostedDocument:
 
     def next_deadline(self) -> float | None:
         """When `expire` has something to do, in monotonic seconds."""
-        deadlines = [
-            deadline
-            for member in self.members.values()
-            if (deadline := member.assembler.next_deadline()) is not None
-        ]
-        return min(deadlines, default=None)
+        return earliest(*[member.assembler.next_deadline() for member in self.members.values()])
 
     def _frames(self, update: bytes | None) -> Frames:
         if update is None:

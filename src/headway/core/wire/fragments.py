@@ -187,7 +187,9 @@ class Assembler:
 
         The moment moves as fragments arrive: ask again after each `receive`.
         """
-        return min((batch.deadline_s for batch in self._open.values()), default=None)
+        if not self._open:
+            return None  # almost always, and asked after every frame
+        return min(batch.deadline_s for batch in self._open.values())
 
     def forget(self, kind: Kind, room: str) -> None:
         """Drop everything of a room, unanswered: its peer has left, or was put out."""
