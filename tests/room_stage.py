@@ -109,6 +109,11 @@ class Stage:
             count = None if count is None else count - 1
             self.feed(Persisted(token))
 
+    def group_commit(self) -> list[Effect]:
+        """The store makes everything it was given durable at once, and says so by the last."""
+        self.answered = len(self.persists)
+        return self.feed(Persisted(self.persists[-1].token))
+
     def wait(self, seconds: float) -> None:
         self.now_s += seconds
         self.feed(Tick())

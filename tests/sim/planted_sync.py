@@ -124,14 +124,14 @@ def what_was_sent_counts_as_held() -> AbstractContextManager[object]:
 
 @planted(0, 11)
 def a_dropped_update() -> AbstractContextManager[object]:
-    made_durable = HostedDocument.made_durable
+    take_shown = HostedDocument.take_shown
 
-    def forgetful(self: Any, change: Any, origin: int | None = None) -> Any:
+    def forgetful(self: Any) -> Any:
         self.shown = getattr(self, "shown", 0) + 1
-        frames = made_durable(self, change, origin)
+        frames = take_shown(self)
         return frames[1:] if self.shown % 7 == 0 else frames
 
-    return instead(HostedDocument, "made_durable", forgetful)
+    return instead(HostedDocument, "take_shown", forgetful)
 
 
 @planted(3, 6)
@@ -157,7 +157,8 @@ def a_peer_id_used_by_two_replicas() -> AbstractContextManager[object]:
 def a_broadcast_before_it_is_durable() -> AbstractContextManager[object]:
     def store(self: Documents, change: Any, origin: int | None) -> None:
         self._ledger.record(UpdateStored(self.hosted.room, change.update))
-        for number, frames in self.hosted.made_durable(change, origin):
+        self.hosted.made_durable(change, origin)
+        for number, frames in self.hosted.take_shown():
             self._ledger.emit(Send(number, frames))
 
     return instead(Documents, "_store", store)
@@ -177,7 +178,8 @@ def a_join_shows_what_is_not_durable() -> AbstractContextManager[object]:
 @planted(0, 1)
 def outputs_are_shown_before_they_are_durable() -> AbstractContextManager[object]:
     def show(self: Recorder, change: Any) -> None:
-        for number, frames in self.hosted.made_durable(change):
+        self.hosted.made_durable(change)
+        for number, frames in self.hosted.take_shown():
             self._ledger.emit(Send(number, frames))
 
     return instead(Recorder, "_show_when_durable", show)
@@ -187,8 +189,9 @@ def outputs_are_shown_before_they_are_durable() -> AbstractContextManager[object
 def fan_out_to_the_origin_only() -> AbstractContextManager[object]:
     made_durable = HostedDocument.made_durable
 
-    def turned(self: Any, change: Any, origin: int | None = None) -> Any:
-        frames = made_durable(self, change, None)
-        return tuple(each for each in frames if origin is None or each[0] == origin)
+    def turned(self: Any, change: Any, origin: int | None = None) -> None:
+        made_durable(self, change, None)
+        if origin is not None:
+            self._unshown = {origin: self._unshown[origin]} if origin in self._unshown else {}
 
     return instead(HostedDocument, "made_durable", turned)

@@ -102,6 +102,7 @@ class StorageLane:
         self._queue: deque[Persist | Compact | StoreBlob] = deque()
         self._busy = False
         self._appended = 0
+        self._durable_token: int | None = None
         self._ready: list[Persist | Compact] = []
         self._error: HeadwayError | None = None
         self._wake = asyncio.Event()
@@ -231,14 +232,25 @@ class StorageLane:
         else:
             error = future.exception()
         if error is None:
-            self._settled(Persisted(token))
+            if self._durable_token is None:
+                asyncio.get_running_loop().call_soon(self._report_durable)
+            self._durable_token = token
         else:
+            self._report_durable()
             self._error = self._error or _as_store_error(error)
             self._settled(PersistFailed(token, self._error))
         self._check_empty()
 
+    def _report_durable(self) -> None:
+        """Say it once for all that the store reported in one turn of the loop: a group commit."""
+        token, self._durable_token = self._durable_token, None
+        if token is not None:
+            self._settled(Persisted(token))
+            self._check_empty()
+
     def _check_empty(self) -> None:
-        if not (self._queue or self._busy or self._ready or self._appended):
+        is_told = self._durable_token is None
+        if is_told and not (self._queue or self._busy or self._ready or self._appended):
             self._empty.set()
 
 

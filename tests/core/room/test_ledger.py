@@ -53,6 +53,26 @@ def test_what_records_nothing_itself_still_waits_for_what_was_recorded_before() 
     assert closed(ledger.settle(NOW)) == [1]
 
 
+def test_what_is_gathered_is_taken_once_and_before_the_next_effect() -> None:
+    ledger = Ledger()
+    waiting: list[Effect] = []
+
+    def take() -> list[Effect]:
+        taken = list(waiting)
+        waiting.clear()
+        return taken
+
+    for peer in (1, 2):
+        waiting.append(Close(peer, 1000, ""))
+        ledger.gather(take)
+    ledger.emit(Close(3, 1000, ""))
+    waiting.append(Close(4, 1000, ""))
+    ledger.gather(take)
+
+    assert closed(ledger.settle(NOW)) == [1, 2, 3, 4]
+    assert ledger.settle(NOW) == []
+
+
 def test_blobs_come_before_the_records_that_name_them() -> None:
     ledger = Ledger()
     ledger.record(record("a"))

@@ -27,7 +27,16 @@ from headway.core.room.inputs import (
 )
 from headway.core.room.opening import Opening
 from headway.core.wire import rpc
-from headway.core.wire.messages import Join, JoinError, Kind, RoomError, Update, UpdateStatus
+from headway.core.wire.codec import decode
+from headway.core.wire.messages import (
+    Join,
+    JoinError,
+    Kind,
+    Leave,
+    RoomError,
+    Update,
+    UpdateStatus,
+)
 from headway.errors import (
     BadRequest,
     CellNotFound,
@@ -76,6 +85,35 @@ def test_another_peer_sees_an_update_only_once_it_is_durable() -> None:
     assert reader.notebook.order() == []
     stage.disk()
     assert reader.notebook.source("a") == "1"
+
+
+def test_what_one_commit_made_durable_is_one_message_and_nobody_is_shown_its_own() -> None:
+    stage = Stage(holds_disk=True)
+    stage.disk()
+    ada, ben, reader = stage.peer(1), stage.peer(2), stage.peer(3)
+    ada.add_cell("a", "1")
+    ben.add_cell("b", "2")
+
+    sent = [each for each in stage.group_commit() if isinstance(each, Send)]
+    shown = {
+        each.peer: len(message.updates)
+        for each in sent
+        for message in map(decode, each.frames)
+        if isinstance(message, Update)
+    }
+    assert shown == {1: 1, 2: 1, 3: 2}
+    assert [len(peer.acks) for peer in (ada, ben)] == [1, 1]
+    assert all(sorted(peer.notebook.order()) == ["a", "b"] for peer in (ada, ben, reader))
+
+
+def test_a_peer_that_left_before_the_commit_is_sent_nothing() -> None:
+    stage = Stage(holds_disk=True)
+    stage.disk()
+    writer, reader = stage.peer(1), stage.peer(2)
+    writer.add_cell("a", "1")
+    stage.feed(Received(reader.number, Leave(Kind.DOCUMENT, DOCUMENT)))
+
+    assert {each.peer for each in stage.group_commit() if isinstance(each, Send)} == {1}
 
 
 def test_a_peer_that_joins_is_shown_only_what_is_durable_and_then_the_rest() -> None:

@@ -83,6 +83,7 @@ class Documents:
         )
         self.notebook = NotebookDocument(replica, max_operations=None)
         self.presence = PresenceRoom(document)
+        self._acknowledgements: list[Send] = []
         self._suggested_rejoin: dict[int, None] = {}
         self._early: dict[tuple[int, DocumentId], list[Message]] = {}
 
@@ -231,17 +232,29 @@ class Documents:
         if merged.change is not None:
             self._store(merged.change, peer)
             self._changed(now)
-        acknowledgement = self.hosted.acknowledge(merged.batch_id, UpdateStatus.OK)
-        self._ledger.when_durable(lambda _: self._ledger.emit(Send(peer, (acknowledgement,))))
+        acknowledgement = Send(peer, (self.hosted.acknowledge(merged.batch_id, UpdateStatus.OK),))
+
+        def acknowledge(_: Moment) -> None:
+            self._acknowledgements.append(acknowledgement)
+            self._ledger.gather(self._take_acknowledgements)
+
+        self._ledger.when_durable(acknowledge)
+
+    def _take_acknowledgements(self) -> list[Send]:
+        acknowledgements, self._acknowledgements = self._acknowledgements, []
+        return acknowledgements
 
     def _store(self, change: Stored, origin: int | None) -> None:
         self._ledger.record(UpdateStored(self.hosted.room, change.update))
 
         def show(_: Moment) -> None:
-            for peer, frames in self.hosted.made_durable(change, origin):
-                self._ledger.emit(Send(peer, frames))
+            self.hosted.made_durable(change, origin)
+            self._ledger.gather(self._take_shown)
 
         self._ledger.when_durable(show)
+
+    def _take_shown(self) -> list[Send]:
+        return [Send(peer, frames) for peer, frames in self.hosted.take_shown()]
 
     def _suggest_rejoin(self, peer: int, hosted: HostedDocument) -> None:
         if peer in self._suggested_rejoin:

@@ -11,7 +11,7 @@ The store answers tokens in order, so "everything up to here is durable" is one 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from headway.core.room.effects import Effect, Persist, Record, StoreBlob
 from headway.moments import Moment
@@ -33,6 +33,7 @@ class Ledger:
         self._due: list[Continuation] = []
         self._waiting: deque[tuple[int, list[Continuation]]] = deque()
         self._last_token = 0
+        self._gathering: dict[Callable[[], Iterable[Effect]], None] = {}
 
     @property
     def is_durable(self) -> bool:
@@ -41,7 +42,21 @@ class Ledger:
 
     def emit(self, effect: Effect) -> None:
         """An effect that needs nothing durable."""
+        self._finish_gathering()
         self._effects.append(effect)
+
+    def gather(self, take: Callable[[], Iterable[Effect]]) -> None:
+        """Effects that may still grow: `take` gives them all before the next one is emitted.
+
+        At the latest it is asked at the end of this input, and once for many calls.
+        """
+        self._gathering[take] = None
+
+    def _finish_gathering(self) -> None:
+        if self._gathering:
+            gathering, self._gathering = self._gathering, {}
+            for take in gathering:
+                self._effects.extend(take())
 
     def blob(self, sha256: str, data: bytes) -> None:
         """A blob that a record of this input names."""
@@ -71,6 +86,7 @@ class Ledger:
             else:
                 for continuation in self._take_due():
                     continuation(now)
+        self._finish_gathering()
         effects, self._effects = self._effects, []
         return effects
 

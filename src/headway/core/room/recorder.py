@@ -333,7 +333,8 @@ class Recorder:
         hosted = self.hosted
 
         def show(_: Moment) -> None:
-            for peer, frames in hosted.made_durable(change):
+            hosted.made_durable(change)
+            for peer, frames in hosted.take_shown():
                 self._ledger.emit(Send(peer, frames))
 
         self._ledger.when_durable(show)

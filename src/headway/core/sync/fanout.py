@@ -10,13 +10,14 @@ once. Storing, acknowledging and broadcasting follow when the room says so.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from headway.core.document.crdt import Imported, Replica, Version
 from headway.core.sync.peer import Batch, Membership, Refusal
 from headway.core.wire.codec import encode
-from headway.core.wire.fragments import split
+from headway.core.wire.fragments import FRAGMENT_BYTES, split
 from headway.core.wire.messages import (
     Ack,
     Fragment,
@@ -114,6 +115,7 @@ class HostedDocument:
         self._check = check
         self._exported = self.durable
         self._batches = 0
+        self._unshown: dict[int, list[Stored]] = {}
 
     # What peers ask
 
@@ -146,6 +148,7 @@ class HostedDocument:
     def leave(self, peer: int) -> None:
         """Forget a peer; one that never joined is no matter."""
         self.members.pop(peer, None)
+        self._unshown.pop(peer, None)
 
     def receive(
         self, peer: int, message: Update | FragmentHeader | Fragment, now: Moment
@@ -207,16 +210,33 @@ class HostedDocument:
         self._exported = after
         return Stored(update, after, first)
 
-    def made_durable(
-        self, change: Stored, origin: int | None = None
-    ) -> tuple[tuple[int, Frames], ...]:
-        """The change is on the disk: the same frames for every member but its origin."""
+    def made_durable(self, change: Stored, origin: int | None = None) -> None:
+        """The change is on the disk: every member but its origin is to be shown it."""
         self.durable = change.after
-        receivers = [peer for peer in self.members if peer != origin]
-        if not receivers:
-            return ()
-        frames = self._frames(change.first) + self._frames(change.update)
-        return tuple((peer, frames) for peer in receivers)
+        for peer in self.members:
+            if peer != origin:
+                self._unshown.setdefault(peer, []).append(change)
+
+    def take_shown(self) -> tuple[tuple[int, Frames], ...]:
+        """What each member is to be shown: small changes that came together are one message.
+
+        A message costs its receiver as much again as merging a keystroke does, so that many
+        writers are followed at less than the sum of what each would cost.
+        """
+        unshown, self._unshown = self._unshown, {}
+        encoded: dict[tuple[int, ...], Frames] = {}
+        for changes in unshown.values():
+            if (same := _identities(changes)) not in encoded:
+                encoded[same] = self._showing(changes)
+        return tuple((peer, encoded[_identities(changes)]) for peer, changes in unshown.items())
+
+    def _showing(self, changes: list[Stored]) -> Frames:
+        updates = [change.update for change in changes]
+        is_large = any(change.first is not None for change in changes)
+        if is_large or len(changes) == 1 or sum(map(len, updates)) > FRAGMENT_BYTES:
+            each = [self._frames(it.first) + self._frames(it.update) for it in changes]
+            return tuple(itertools.chain.from_iterable(each))
+        return (encode(Update(Kind.DOCUMENT, self.room, tuple(updates), self._next_batch())),)
 
     def acknowledge(self, batch_id: bytes, status: UpdateStatus) -> bytes:
         """The frame that answers a batch."""
@@ -242,8 +262,13 @@ class HostedDocument:
     def _frames(self, update: bytes | None) -> Frames:
         if update is None:
             return ()
+        messages = split(Kind.DOCUMENT, self.room, update, self._next_batch())
+        return tuple(encode(message) for message in messages)
+
+    def _next_batch(self) -> bytes:
         self._batches += 1
-        batch_id = self._batches.to_bytes(8, "big")
-        return tuple(
-            encode(message) for message in split(Kind.DOCUMENT, self.room, update, batch_id)
-        )
+        return self._batches.to_bytes(8, "big")
+
+
+def _identities(changes: list[Stored]) -> tuple[int, ...]:
+    return tuple(map(id, changes))
