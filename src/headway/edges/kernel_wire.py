@@ -40,7 +40,7 @@ ConnectionInfo = dict[str, Any]
 SLICE_MESSAGES: Final = 64
 """Messages taken from one socket before the event loop gets its turn."""
 
-SLICE_BYTES: Final = 256 * 1024
+SLICE_BYTES: Final = 64 * 1024
 """Bytes taken from one socket before the event loop gets its turn."""
 
 RECEIVE_QUEUE: Final = 0
@@ -72,30 +72,37 @@ class _Channel:
         self._socket = socket
         self._receive = receive
         self._held = False
+        self._due: asyncio.Handle | None = None
+        """The one next slice that is asked for: two would let the loop wait for twice as long."""
         self._descriptor = socket.fileno()
-        self._loop.add_reader(self._descriptor, self.read)
-        self._loop.call_soon(self.read)  # an edge from before we listened
+        self._loop.add_reader(self._descriptor, self._read_soon)
+        self._read_soon()  # an edge from before we listened
 
     def send(self, frames: Sequence[bytes]) -> None:
         self._socket.send_multipart(frames, zmq.NOBLOCK)
         if int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
-            self._loop.call_soon(self.read)
+            self._read_soon()
 
     def hold(self, *, holds: bool) -> None:
         """Read nothing until told otherwise."""
         if self._held and not holds:
-            self._loop.call_soon(self.read)
+            self._read_soon()
         self._held = holds
+
+    def _read_soon(self) -> None:
+        if self._due is None:
+            self._due = self._loop.call_soon(self.read)
 
     def read(self) -> bool:
         """Take one slice; whether there was anything."""
+        self._due = None
         if self._held:
             return False
         taken: list[_Frames] = []
         size = 0
         while not self._socket.closed:
             if len(taken) >= SLICE_MESSAGES or size >= SLICE_BYTES:
-                self._loop.call_soon(self.read)
+                self._read_soon()
                 break
             try:
                 frames = self._socket.recv_multipart(zmq.NOBLOCK)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from headway.core.document.forms import (
     SEAL_THRESHOLD_CHARACTERS,
+    SEALED_BLOB_CHARACTERS,
     BlobSet,
     bundle_form,
     seal_text,
@@ -77,7 +78,15 @@ class _Text:
 class _Stream(_Text):
     """Text written to one name without another output between."""
 
-    __slots__ = ("finished", "finished_length", "hidden", "seal_above", "terminal")
+    __slots__ = (
+        "finished",
+        "finished_length",
+        "hidden",
+        "seal_above",
+        "sealed",
+        "sealed_blobs",
+        "terminal",
+    )
 
     def __init__(self, name: str, seal_above: int, *, hidden: bool) -> None:
         super().__init__(name)
@@ -87,11 +96,20 @@ class _Stream(_Text):
         self.terminal = TerminalText()
         self.finished: list[str] = []
         self.finished_length = 0
+        self.sealed: list[dict[str, Any]] = []
+        """References to what was finished before `finished` and the document does not have yet."""
+        self.sealed_blobs = BlobSet()
 
     def keep(self, text: str) -> None:
         """Text that will not change any more."""
         self.finished.append(text)
         self.finished_length += len(text)
+        if self.finished_length >= SEALED_BLOB_CHARACTERS:
+            # As it comes, not all at once when it is asked for: no other notebook waits for long.
+            whole = "".join(self.finished)
+            full = len(whole) // SEALED_BLOB_CHARACTERS * SEALED_BLOB_CHARACTERS
+            self.sealed += seal_text(whole[:full], self.sealed_blobs)
+            self.finished, self.finished_length = [whole[full:]], len(whole) - full
 
     def let_go(self) -> None:
         """It is closed and written: nothing will be compared with its text any more."""
@@ -99,9 +117,11 @@ class _Stream(_Text):
 
     def operations(self, blobs: BlobSet) -> Iterator[OutputOperation]:
         finished = "".join(self.finished)
-        references: list[dict[str, Any]] = []
+        references, self.sealed = self.sealed, []
+        blobs.add_all(self.sealed_blobs)
+        self.sealed_blobs = BlobSet()
         if self.finished_length > self.seal_above:
-            references, finished = seal_text(finished, blobs), ""
+            references, finished = references + seal_text(finished, blobs), ""
         self.finished = [finished]
         self.finished_length = len(finished)
         line = "" if self.hidden else self.terminal.line

@@ -87,6 +87,10 @@ class BlobSet:
         self._blobs[sha256] = data
         return {"blob": sha256, "size": len(data)}
 
+    def add_all(self, others: BlobSet) -> None:
+        """Keep those of another set too."""
+        self._blobs |= others._blobs
+
     def taken(self) -> tuple[tuple[str, bytes], ...]:
         """Pairs of SHA-256 and bytes."""
         return tuple(self._blobs.items())

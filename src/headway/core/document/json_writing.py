@@ -18,7 +18,7 @@ __all__ = ["TEXT_PIECE_CHARACTERS", "JsonWriting", "Load"]
 Load = Callable[[str], bytes]
 """Gives the bytes of a blob by its SHA-256."""
 
-TEXT_PIECE_CHARACTERS = 262_144
+TEXT_PIECE_CHARACTERS = 32_768
 """A longer text is written in pieces of this length: each is a step that nobody else gets into."""
 
 _LINE_ENDS = frozenset("\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
