@@ -29,7 +29,7 @@ from headway.core.kernel.events import (
     QuestionReply,
     Stream,
 )
-from headway.core.kernel.jupyter import STREAM_CHARACTERS
+from headway.core.kernel.ipykernel import STREAM_CHARACTERS
 from headway.core.room.effects import (
     CompleteRequest,
     ExecuteRequest,

@@ -42,15 +42,11 @@ from typing import Any, Final
 import zmq
 
 from headway.core.kernel.events import ExecuteInput, KernelEvent, KernelInfo
-from headway.core.kernel.jupyter import (
-    input_reply,
-    is_ipykernel,
-    parent_id,
-    prepare_request,
-    read_message,
-)
+from headway.core.kernel.ipykernel import is_ipykernel, prepare_request
+from headway.core.kernel.jupyter import parent_id, read_message
 from headway.core.kernel.outstanding import Outstanding
 from headway.core.kernel.recall import REMEMBER_PROMPT, read_recall, recall_request
+from headway.core.kernel.requests import input_reply
 from headway.core.room.effects import ExecuteRequest, InputReply, KernelRequest, Question
 from headway.core.wire.rpc import KernelEnvironment
 from headway.edges.kernel_folder import read_connection, write_connection

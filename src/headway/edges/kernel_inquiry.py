@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from headway.core.kernel.events import ExecuteReply, Idle, KernelEvent, ReplyLost
-from headway.core.kernel.jupyter import inquiry_request, read_inquiry
+from headway.core.kernel.ipykernel import inquiry_request, read_inquiry
 from headway.core.kernel.outstanding import Outstanding
 from headway.edges.kernel_record import Asked
 

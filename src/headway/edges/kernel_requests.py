@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, assert_never
 
 from headway.core.kernel.comm_messages import comm_content, comm_info_request
-from headway.core.kernel.jupyter import (
+from headway.core.kernel.requests import (
     complete_request,
     execute_request,
     history_request,

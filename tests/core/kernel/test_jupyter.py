@@ -11,14 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.core.kernel import events as kernel_events
-from headway.core.kernel.jupyter import (
+from headway.core.kernel.ipykernel import is_ipykernel, prepare_request
+from headway.core.kernel.jupyter import read_message
+from headway.core.kernel.requests import (
     complete_request,
     execute_request,
     history_request,
     inspect_request,
-    is_ipykernel,
-    prepare_request,
-    read_message,
 )
 
 E = "0190-execution"

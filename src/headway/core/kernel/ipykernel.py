@@ -1,0 +1,143 @@
+"""What we ask of ipykernel alone: to be ready for a notebook's floods, and how it fared.
+
+Floor 1. Each is one expression that it evaluates in silence and that leaves no name behind in the
+user's namespace. Other kernels are taken as they come.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from headway.core.kernel.requests import execute_request
+
+__all__ = [
+    "HISTORY_INPUTS_AT_ONCE",
+    "PREPARE_IPYKERNEL",
+    "STREAM_CHARACTERS",
+    "inquiry_request",
+    "is_ipykernel",
+    "prepare_request",
+    "read_inquiry",
+]
+
+Message = dict[str, Any]
+
+HISTORY_INPUTS_AT_ONCE: Final = 200
+"""Inputs that IPython gathers before it writes them to its history file."""
+
+_FLUSH_WHAT_WAS_WRITTEN: Final = (
+    "[(lambda stream, flush, wrote, written: ("
+    "setattr(stream, '_schedule_flush', lambda: (written.append(True), wrote())), "
+    "setattr(stream, 'flush', lambda: (written.clear(), flush()) and None"
+    " if written or not stream._is_master_process() else None)))"
+    "(stream, stream.flush, stream._schedule_flush, __import__('collections').deque([True], 1))"
+    " for stream in (out, err)]"
+)
+"""A stream of ipykernel to which nothing was written since it was flushed is not flushed again."""
+
+STREAM_CHARACTERS: Final = 131_072
+"""How much text an ipykernel puts into one message. As it comes it puts all that was printed
+within one interval into one, 50 MB say, and whoever takes that does nothing else meanwhile."""
+
+PREPARE_IPYKERNEL: Final = (
+    "(lambda out, err, shell, zmq: ("
+    "setattr(out, 'flush_interval', 0.02), setattr(err, 'flush_interval', 0.02), "
+    "shell.kernel.iopub_thread.schedule("
+    "lambda: shell.kernel.iopub_thread.socket.setsockopt(zmq.SNDHWM, 0)), "
+    "setattr(shell.history_manager, 'db_cache_size',"
+    f" max(shell.history_manager.db_cache_size, {HISTORY_INPUTS_AT_ONCE})), "
+    "setattr(shell.kernel, '_execute_sleep', 0), "
+    "[setattr(each, '_flush_buffers', (lambda flush: lambda: ("
+    f"(parent, text[start:start + {STREAM_CHARACTERS}]) for parent, text in flush() "
+    f"for start in range(0, len(text), {STREAM_CHARACTERS})))(each._flush_buffers)) "
+    "for each in (out, err) if hasattr(each, '_flush_buffers')], "
+    f"{_FLUSH_WHAT_WAS_WRITTEN}) and None)"
+    "(__import__('sys').stdout, __import__('sys').stderr, get_ipython(), __import__('zmq'))"
+)
+"""One expression that leaves no name behind in the user's namespace. It makes ipykernel
+
+*   show what is printed within 20 ms instead of 200 (its `OutStream.flush_interval`), and
+*   send a flood of text in messages of `STREAM_CHARACTERS`;
+*   keep, instead of silently drop, messages beyond its socket's default high-water mark of 1000
+    when the reader lags; set in the thread that owns the socket;
+*   write IPython's own history file once in `HISTORY_INPUTS_AT_ONCE` inputs, instead of after
+    each, by a transaction that every kernel of the user waits for (half of the time of a small
+    cell, measured). What searches the history writes it first, and so does the kernel's end;
+    only a kernel that is killed forgets its last inputs there, never in the notebook;
+*   not sleep half a millisecond before each reply, which it does so that clients that stop
+    reading at the reply see the output: we read on until it says idle, after all of it; and
+*   not wait for its sending thread six times in each cell, to flush streams to which nothing was
+    written (a fifth of the time of a small cell, measured). The first flush after a write waits
+    as it did, so text and other outputs keep their order; a forked child always does.
+"""
+
+_QUESTIONS: Final = (
+    "complete_request",
+    "inspect_request",
+    "is_complete_request",
+    "history_request",
+)
+
+KEEP_PARENT_IPYKERNEL: Final = (
+    "(lambda shell, kernel, whole: hasattr(shell, 'set_thread_parent') and "
+    "setattr(kernel, 'set_parent', lambda ident, parent, channel='shell': "
+    "whole(ident, parent, channel) if channel != 'shell' or "
+    f"parent.get('header', {{}}).get('msg_type') not in {_QUESTIONS!r} else "
+    "(kernel._shell_parent_ident.set(ident), kernel._shell_parent.set(parent), "
+    "shell.set_thread_parent(parent))))"
+    "(get_ipython(), get_ipython().kernel, get_ipython().kernel.set_parent)"
+)
+"""One expression that lets a question be the parent of what its own thread does, and no more.
+ipykernel makes every request the parent of what threads print that a cell left behind, so that
+their output would be no cell's once somebody has typed a letter."""
+
+_INQUIRY: Final = "headway-inquiry"
+
+INQUIRE_IPYKERNEL: Final = (
+    "(lambda shell, last: shell.payload_manager.write_payload({"
+    f"'source': '{_INQUIRY}', "
+    "'sha256': __import__('hashlib').sha256(last.info.raw_cell.encode()).hexdigest(), "
+    "'count': last.execution_count or 0, "
+    "'error': '' if last.success else "
+    "type(last.error_before_exec or last.error_in_exec).__name__}, single=False))"
+    "(get_ipython(), get_ipython().last_execution_result)"
+)
+"""One expression that tells of the execution before it how it ended, in its reply's payload, and
+leaves no name behind. Asked after an execution whose reply may have been sent to nobody."""
+
+
+def is_ipykernel(message: Message) -> bool:
+    """Whether this kernel_info_reply is that of ipykernel, which `PREPARE_IPYKERNEL` is for."""
+    content = message.get("content")
+    return isinstance(content, dict) and content.get("implementation") == "ipython"
+
+
+def prepare_request(*expressions: str) -> Message:
+    """The content that prepares an ipykernel: silent, without history or an execution count.
+
+    It evaluates our own preparations, then `expressions`.
+    """
+    prepare = f"({PREPARE_IPYKERNEL}, {KEEP_PARENT_IPYKERNEL}) and None"
+    code = "\n".join((prepare, *expressions))
+    return execute_request(code) | {"silent": True, "store_history": False}
+
+
+def inquiry_request() -> Message:
+    """The content that asks an ipykernel how its last execution ended; silent as preparing is."""
+    return execute_request(INQUIRE_IPYKERNEL) | {"silent": True, "store_history": False}
+
+
+def read_inquiry(message: Message, sha256: str, after_count: int) -> tuple[str, str] | None:
+    """What an inquiry's reply says of the execution: ("ok", "") or ("error", its exception).
+
+    None when the last execution was another one, or nothing can be told. Never raises.
+    """
+    content = message.get("content")
+    payload = content.get("payload") if isinstance(content, dict) else None
+    for item in payload if isinstance(payload, list) else ():
+        if isinstance(item, dict) and item.get("source") == _INQUIRY:
+            count, error = item.get("count"), item.get("error")
+            is_it = item.get("sha256") == sha256 and isinstance(count, int) and count > after_count
+            if is_it and isinstance(error, str):
+                return ("error", error) if error else ("ok", "")
+    return None
