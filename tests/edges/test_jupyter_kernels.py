@@ -282,6 +282,8 @@ def test_a_flood_while_nobody_reads_loses_nothing(
 ) -> None:
     # With 0 our side holds the flood, with 1 the kernel has to.
     monkeypatch.setattr(kernel_wire, "RECEIVE_QUEUE", queue)
+    if queue:
+        monkeypatch.setattr(kernel_wire, "BOUNDED_QUEUE", queue)
     lines = 5_000
 
     async def scenario(kernels: JupyterKernels) -> None:

@@ -11,7 +11,7 @@ import pytest
 import zmq
 from jupyter_client.session import Session
 
-from headway.edges.kernel_wire import ChannelName, ConnectionInfo, KernelWire
+from headway.edges.kernel_wire import BOUNDED_QUEUE, ChannelName, ConnectionInfo, KernelWire
 
 LIMIT_S = 20
 KEY = "secret"
@@ -99,6 +99,21 @@ def test_everything_sent_before_the_peer_went_is_delivered(tmp_path: Path) -> No
         peer.close()
         await wire.disconnected(LIMIT_S * 2)  # longer than the test: no time-out helps here
         assert taken.texts() == [str(index) for index in range(number)]
+
+    play(scenario, tmp_path)
+
+
+@pytest.mark.parametrize("before", [10, BOUNDED_QUEUE - 1, BOUNDED_QUEUE, 2 * BOUNDED_QUEUE + 1])
+def test_a_queue_that_is_bounded_while_the_peer_talks_goes_on(tmp_path: Path, before: int) -> None:
+    async def scenario(peer: Peer, wire: KernelWire, taken: Taken) -> None:
+        for index in range(before):
+            peer.publish(str(index))
+        await taken.count(before)
+        wire.bound()
+        for index in range(before, before + 500):
+            peer.publish(str(index))
+        await taken.count(before + 500)
+        assert taken.texts() == [str(index) for index in range(before + 500)]
 
     play(scenario, tmp_path)
 

@@ -8,7 +8,7 @@ on the machine can connect. The folder belongs to the kernel's warden, which rem
 
 *Ready* means: it answered kernel_info on the shell socket **and** something arrived on iopub, so
 the subscription works and no output can be missed, and an ipykernel is prepared
-(`jupyter.PREPARE_IPYKERNEL`). ZeroMQ keeps the request until the kernel has bound its socket, so
+(`ipykernel.PREPARE_IPYKERNEL`). ZeroMQ keeps the request until the kernel has bound its socket, so
 one is enough; it is repeated only in case that the answer's status was published before the
 subscription had arrived. Requests of our own have ids that nobody else knows, and what answers
 them goes to nobody else.

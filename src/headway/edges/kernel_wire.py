@@ -71,11 +71,13 @@ class _Channel:
         self._loop = asyncio.get_running_loop()
         self._socket = socket
         self._receive = receive
+        self.taken = 0
+        """How many messages were taken."""
         self._held = False
         self._due: asyncio.Handle | None = None
         """The one next slice that is asked for: two would let the loop wait for twice as long."""
         self._descriptor = socket.fileno()
-        self._loop.add_reader(self._descriptor, self._read_soon)
+        self._loop.add_reader(self._descriptor, self._on_readable)
         self._read_soon()  # an edge from before we listened
 
     def send(self, frames: Sequence[bytes]) -> None:
@@ -88,6 +90,10 @@ class _Channel:
         if self._held and not holds:
             self._read_soon()
         self._held = holds
+
+    def _on_readable(self) -> None:
+        if self._due is None:
+            self.read()
 
     def _read_soon(self) -> None:
         if self._due is None:
@@ -110,6 +116,7 @@ class _Channel:
                 break
             taken.append(frames)
             size += sum(map(len, frames))
+        self.taken += len(taken)
         if taken:
             self._receive(taken)
         return bool(taken)
@@ -182,8 +189,13 @@ class KernelWire:
                 pass
 
     def bound(self) -> None:
-        """The kernel keeps what it cannot send: let what it publishes wait there."""
-        if not self._sockets["iopub"].closed:
+        """The kernel keeps what it cannot send: let what it publishes wait there.
+
+        Nothing happens once `BOUNDED_QUEUE` messages were taken. Without a bound ZeroMQ did not
+        count what we took, so that with one it would take the queue for full, and wait until we
+        take from it: for ever, since it is empty.
+        """
+        if not self._sockets["iopub"].closed and self._channels["iopub"].taken < BOUNDED_QUEUE:
             self._sockets["iopub"].setsockopt(zmq.RCVHWM, BOUNDED_QUEUE)
 
     def hold(self, *, holds: bool) -> None:
