@@ -1,40 +1,33 @@
 """The outputs of one execution as they should be, and as the document has them.
 
-Floor 1, pure; the assembler (`outputs`) is its only user. Each kind of output knows how to say
-what the document must do to show it as it is now.
+Floor 1, pure; the assembler (`outputs`) is its only user. What one output is, is in
+`output_parts`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from headway.core.document.forms import (
     SEAL_THRESHOLD_CHARACTERS,
-    SEALED_BLOB_CHARACTERS,
     BlobSet,
-    bundle_form,
-    seal_text,
     stream_form,
     value_size,
 )
 from headway.core.document.mime import BLOB_THRESHOLD_BYTES, clean_text, text_size
-from headway.core.document.notices import MAX_OUTPUTS, marker_text
+from headway.core.document.notices import MAX_OUTPUTS
 from headway.core.document.operations import (
-    AppendOutput,
     ClearOutputs,
-    ExtendText,
     OutputOperation,
-    ReplaceOutput,
-    SealText,
 )
+from headway.core.document.output_parts import Bundle, Fixed, Marker, OpenStream, Output
 from headway.core.document.terminal import TerminalText
 from headway.ids import ExecutionId
 
 __all__ = [
     "MAX_CLOSED_CHARACTERS",
     "MAX_ERRORS",
-    "Bundle",
     "Execution",
 ]
 
@@ -43,156 +36,6 @@ MAX_ERRORS = 50
 
 MAX_CLOSED_CHARACTERS = 262_144
 """Once the closed streams of one execution have so much text in the document, more is sealed."""
-
-
-class _Output(Protocol):
-    index: int
-
-    def operations(self, blobs: BlobSet) -> Iterator[OutputOperation]:
-        """What makes the document show this output as it is now."""
-
-
-class _Text:
-    """The part of a stream that is text in the document: what it should be, and what it is."""
-
-    __slots__ = ("index", "name", "written")
-
-    def __init__(self, name: str) -> None:
-        self.index = -1
-        self.name = name
-        self.written: str | None = None
-        """The open text as the document has it; None: the output is not there."""
-
-    def difference(self, text: str, references: list[dict[str, Any]]) -> Iterator[OutputOperation]:
-        """What makes the open text `text`, after `references` were added to the sealed part."""
-        before, self.written = self.written, text
-        if before is None:
-            yield AppendOutput(stream_form(self.name, text, references))
-        elif references:
-            yield SealText(self.index, tuple(references), text)
-        elif before != text:
-            common = _common_prefix(before, text)
-            yield ExtendText(self.index, len(before) - common, text[common:])
-
-
-class _Stream(_Text):
-    """Text written to one name without another output between."""
-
-    __slots__ = (
-        "finished",
-        "finished_length",
-        "hidden",
-        "seal_above",
-        "sealed",
-        "sealed_blobs",
-        "terminal",
-    )
-
-    def __init__(self, name: str, seal_above: int, *, hidden: bool) -> None:
-        super().__init__(name)
-        self.hidden = hidden
-        """Over the quota: text only counts."""
-        self.seal_above = seal_above
-        self.terminal = TerminalText()
-        self.finished: list[str] = []
-        self.finished_length = 0
-        self.sealed: list[dict[str, Any]] = []
-        """References to what was finished before `finished` and the document does not have yet."""
-        self.sealed_blobs = BlobSet()
-
-    def keep(self, text: str) -> None:
-        """Text that will not change any more."""
-        self.finished.append(text)
-        self.finished_length += len(text)
-        if self.finished_length >= SEALED_BLOB_CHARACTERS:
-            # As it comes, not all at once when it is asked for: no other notebook waits for long.
-            whole = "".join(self.finished)
-            full = len(whole) // SEALED_BLOB_CHARACTERS * SEALED_BLOB_CHARACTERS
-            self.sealed += seal_text(whole[:full], self.sealed_blobs)
-            self.finished, self.finished_length = [whole[full:]], len(whole) - full
-
-    def let_go(self) -> None:
-        """It is closed and written: nothing will be compared with its text any more."""
-        self.finished, self.finished_length, self.written = [], 0, ""
-
-    def operations(self, blobs: BlobSet) -> Iterator[OutputOperation]:
-        finished = "".join(self.finished)
-        references, self.sealed = self.sealed, []
-        blobs.add_all(self.sealed_blobs)
-        self.sealed_blobs = BlobSet()
-        if self.finished_length > self.seal_above:
-            references, finished = references + seal_text(finished, blobs), ""
-        self.finished = [finished]
-        self.finished_length = len(finished)
-        line = "" if self.hidden else self.terminal.line
-        return self.difference(finished + line, references)
-
-
-class _Marker(_Text):
-    """Says at the end of the outputs how much was left out."""
-
-    __slots__ = ("left_out", "quota_bytes")
-
-    def __init__(self, quota_bytes: int) -> None:
-        super().__init__("stderr")
-        self.left_out = 0
-        self.quota_bytes = quota_bytes
-
-    def operations(self, blobs: BlobSet) -> Iterator[OutputOperation]:  # noqa: ARG002
-        return self.difference(marker_text(self.left_out, self.quota_bytes), [])
-
-
-class _Fixed:
-    """An exception or a notice, or (without form) what stood there before us; never changes."""
-
-    __slots__ = ("form", "index")
-
-    def __init__(self, form: dict[str, Any] | None) -> None:
-        self.index = -1
-        self.form = form
-
-    def operations(self, blobs: BlobSet) -> Iterator[OutputOperation]:  # noqa: ARG002
-        if self.form is not None:
-            yield AppendOutput(self.form)
-
-
-class Bundle:
-    """A MIME bundle: a display or a result. It holds its content only until it is written."""
-
-    __slots__ = (
-        "content",
-        "display_id",
-        "execution_count",
-        "gone",
-        "index",
-        "output_type",
-        "size",
-        "written",
-    )
-
-    def __init__(
-        self, output_type: str, display_id: str | None, execution_count: int | None = None
-    ) -> None:
-        self.index = -1
-        self.output_type = output_type
-        self.display_id = None if display_id is None else clean_text(display_id)
-        self.execution_count = execution_count
-        self.content: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
-        self.size = 0
-        self.written = False
-        self.gone = False
-        """Cleared or left out: later updates do not concern it."""
-
-    def operations(self, blobs: BlobSet) -> Iterator[OutputOperation]:
-        """What makes the document show this bundle as it is now."""
-        form = bundle_form(self.output_type, *self.content, blobs)
-        self.content = ({}, {})
-        if self.output_type == "execute_result":
-            form["execution_count"] = self.execution_count
-        if self.display_id is not None:
-            form["transient"] = {"display_id": self.display_id}
-        yield ReplaceOutput(self.index, form) if self.written else AppendOutput(form)
-        self.written = True
 
 
 class Execution:
@@ -206,20 +49,20 @@ class Execution:
     def __init__(self, execution_id: ExecutionId, quota_bytes: int) -> None:
         self.execution_id = execution_id
         self._quota_bytes = quota_bytes
-        self._outputs: list[_Output] = []
-        self._changed: dict[int, _Output] = {}
+        self._outputs: list[Output] = []
+        self._changed: dict[int, Output] = {}
         self._written = 0
         """How many outputs the document has."""
         self._cleared = False
         """The document's outputs are to be cleared first."""
         self._clear_waits = False
-        self._stream: _Stream | None = None
+        self._stream: OpenStream | None = None
         self._kept = 0
         self._left_out = 0
         self._errors = 0
         self._closed_length = 0
         """Characters of finished streams that stand in the document, at most."""
-        self._marker: _Marker | None = None
+        self._marker: Marker | None = None
 
     def go_on_from(self, shown: Sequence[dict[str, Any]]) -> Iterator[Bundle]:
         """The document shows these outputs already; gives those that can be updated."""
@@ -228,7 +71,7 @@ class Execution:
             size = value_size(output)
             self._kept += size
             if display_id is None:
-                self._append(_Fixed(None))
+                self._append(Fixed(None))
                 continue
             count = output.get("execution_count")
             bundle = Bundle(output["output_type"], display_id, count)
@@ -242,7 +85,7 @@ class Execution:
         """Something that we say ourselves, as an output of its own; never left out."""
         self._clear_if_due()
         self.close_stream()
-        self._append(_Fixed(stream_form("stderr", text, [])))
+        self._append(Fixed(stream_form("stderr", text, [])))
 
     def open_stream(self, name: str) -> None:
         """Text for `name` comes next: go on with the stream there is, or start another."""
@@ -251,7 +94,7 @@ class Execution:
             self.close_stream()
             crowded = self._closed_length > MAX_CLOSED_CHARACTERS
             seal_above = BLOB_THRESHOLD_BYTES if crowded else SEAL_THRESHOLD_CHARACTERS
-            self._stream = _Stream(name, seal_above, hidden=not self._has_room(0))
+            self._stream = OpenStream(name, seal_above, hidden=not self._has_room(0))
             if self._stream.hidden:
                 self._leave_out(0)
             else:
@@ -309,7 +152,7 @@ class Execution:
             return
         self._errors += 1
         self._kept += size
-        self._append(_Fixed(form))
+        self._append(Fixed(form))
 
     def clear(self, *, wait: bool) -> None:
         """No outputs: now, or when the next one comes."""
@@ -342,17 +185,17 @@ class Execution:
         for index in sorted(self._changed):
             output = self._changed[index]
             yield from output.operations(blobs)
-            if isinstance(output, _Stream) and output is not self._stream:
+            if isinstance(output, OpenStream) and output is not self._stream:
                 output.let_go()
         self._changed.clear()
         self._written = len(self._outputs)
 
-    def _append(self, output: _Output) -> None:
+    def _append(self, output: Output) -> None:
         output.index = len(self._outputs)
         self._outputs.append(output)
         self._mark(output)
 
-    def _mark(self, output: _Output) -> None:
+    def _mark(self, output: Output) -> None:
         if output.index >= 0:
             self._changed[output.index] = output
 
@@ -371,10 +214,10 @@ class Execution:
         """From here on everything is left out, except errors and displays that find room."""
         self._left_out += size
         if self._marker is None:
-            self._marker = _Marker(self._quota_bytes)
+            self._marker = Marker(self._quota_bytes)
             self._append(self._marker)
 
-    def _keep_text(self, stream: _Stream, text: str) -> None:
+    def _keep_text(self, stream: OpenStream, text: str) -> None:
         size = text_size(text)
         if not stream.hidden:
             room = max(0, self._quota_bytes - self._kept)
@@ -400,15 +243,3 @@ class Execution:
 def _bundle_size(data: dict[str, Any], metadata: dict[str, Any]) -> int:
     sizes = sum(map(value_size, data.values()))
     return sizes + (value_size(metadata) if metadata else 0)
-
-
-def _common_prefix(first: str, second: str) -> int:
-    """How many characters are equal at the start, by halving: slices compare fast."""
-    low, high = 0, min(len(first), len(second))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if first[low:middle] == second[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headway.core.document.execution import Bundle, Execution
+from headway.core.document.execution import Execution
 from headway.core.document.forms import BlobSet
 from headway.core.document.mime import clean_text, clean_value
 from headway.core.document.notices import (
@@ -27,6 +27,7 @@ from headway.core.document.notices import (
     error_form,
 )
 from headway.core.document.operations import OutputOperation
+from headway.core.document.output_parts import Bundle
 from headway.ids import ExecutionId
 
 __all__ = [
