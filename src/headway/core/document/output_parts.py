@@ -31,6 +31,8 @@ __all__ = ["Bundle", "Fixed", "Marker", "OpenStream", "Output"]
 
 
 class Output(Protocol):
+    """What every output has; `index` is its place in the document, -1 while it has none."""
+
     index: int
 
     def operations(self, blobs: BlobSet) -> Iterator[OutputOperation]:
@@ -101,6 +103,7 @@ class OpenStream(_Text):
         self.finished, self.finished_length, self.written = [], 0, ""
 
     def operations(self, blobs: BlobSet) -> Iterator[OutputOperation]:
+        """What makes the document show it as it is now."""
         finished = "".join(self.finished)
         references, self.sealed = self.sealed, []
         blobs.add_all(self.sealed_blobs)
@@ -124,6 +127,7 @@ class Marker(_Text):
         self.quota_bytes = quota_bytes
 
     def operations(self, blobs: BlobSet) -> Iterator[OutputOperation]:  # noqa: ARG002
+        """What makes the document show it as it is now."""
         return self.difference(marker_text(self.left_out, self.quota_bytes), [])
 
 
@@ -137,6 +141,7 @@ class Fixed:
         self.form = form
 
     def operations(self, blobs: BlobSet) -> Iterator[OutputOperation]:  # noqa: ARG002
+        """What makes the document show it as it is now."""
         if self.form is not None:
             yield AppendOutput(self.form)
 
