@@ -63,6 +63,7 @@ class Disk:
     volatile: list[_Written] = field(default_factory=list)
     _blobs: dict[str, bytes] = field(default_factory=dict)
     _busy: bool = False
+    _refuses: bool = False
     _life: int = 0
     _done: Callable[[int, bool], None] = lambda _token, _succeeded: None
 
@@ -77,7 +78,13 @@ class Disk:
         self._blobs[effect.sha256] = effect.data
 
     def persist(self, effect: Persist, done: Callable[[int, bool], None], *, fails: bool) -> None:
-        """Write; `done(token, True)` once it is durable, or False when the disk refuses."""
+        """Write; `done(token, True)` once it is durable, or False when the disk refuses.
+
+        After that it takes nothing until it is opened again, as the daemon's lane does: what a
+        room asks for with its last effects would have a gap before it.
+        """
+        if self._refuses:
+            return
         self.volatile.append(_Written(effect.token, effect.records, self._blobs))
         self._blobs = {}
         if fails:
@@ -89,6 +96,8 @@ class Disk:
 
     def compact(self, document: str, snapshot: bytes) -> None:
         """Put a snapshot in the place of a document's updates, with the next commit."""
+        if self._refuses:
+            return
         compact = Compact(document, snapshot)
         self.volatile.append(_Written(None, (compact,), {}))
         if not self._busy:
@@ -108,6 +117,7 @@ class Disk:
 
     def opening(self, file: bytes | None) -> Opening:
         """What a room is opened from."""
+        self._refuses = False
         unfinished = tuple(
             accepted
             for accepted in self.accepted.values()
@@ -159,6 +169,7 @@ class Disk:
             # What was not durable is gone with it.
             self._life += 1
             self._busy = False
+            self._refuses = True
             self.volatile.clear()
             done(token, False)
 
