@@ -67,7 +67,7 @@ bench: $(VENV)/.ready-test
 		$(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
 test: check node strace
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 torture: $(VENV)/.ready-test strace
 	@failed=; for part in kills calls power links latency bugs; do \
