@@ -4,7 +4,7 @@
 #   make test     every check and every test, the Node.js ones included
 #   make check    format, lint and types only
 #   make torture  kill it, cut its power and its connections, for half an hour; prints the figures
-#   make bench    measure against the peers, in about 25 minutes; writes BENCHMARKS.md;
+#   make bench    measure against the peers, in about half an hour; writes BENCHMARKS.md;
 #                 ONLY=execute: one program of bench/; QUICK=1: a look, written to build/bench
 #   make setup    what the two above need, and nothing else
 #   make clean    forget all of it

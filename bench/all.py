@@ -2,7 +2,7 @@
 
     python bench/all.py [--quick] [--only NAME]
 
-A whole run takes about 25 minutes. `--quick` writes the page and the plots to `build/bench`, and
+A whole run takes about half an hour. `--quick` writes the page and the plots to `build/bench`, and
 `--only` runs one program and prints what it gives: a page is of one run, or it compares nothing.
 """
 
