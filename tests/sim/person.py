@@ -335,6 +335,7 @@ class Person:
         client = self.client
         reader, document_id = client.session.runtime, client.session.document_id
         if client.is_gone or reader is None or document_id is None:
+            self._prompts.pop(prompt.id, None)  # who is shown it again answers then
             return
         record = reader.execution(execution_id, outputs=False)
         is_asked = record is not None and record.prompt == prompt
@@ -363,10 +364,22 @@ class Person:
             prompt = record.prompt
             after(0.1, lambda: self.is_asked(params.execution_id, prompt))
 
+    def _hears_of_interrupt(self, outcome: Any) -> None:
+        """What is still asked after an interrupt that was lost is answered."""
+        if isinstance(outcome, HeadwayError):
+            self._prompts.clear()
+            self.client.world.timeline.after(0.1, self._look_again)
+
+    def _look_again(self) -> None:
+        if not self.client.is_gone and self.client.session.runtime is not None:
+            self.client.look_at_executions()
+
     def hears(self, params: rpc.Params, outcome: Any) -> None:
         """An answer came: after a loss or a time-out, ask again under the same id."""
         if isinstance(params, rpc.AnswerInput):
             self._hears_of_answer(params, outcome)
+        if isinstance(params, rpc.Interrupt):
+            self._hears_of_interrupt(outcome)
         if not isinstance(params, rpc.Execute) or self.client.is_gone:
             return
         lost = ConnectionLost | DeadlineExceeded | HeadsTimeout | StoreFailed

@@ -3,8 +3,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.core.room.effects import Close, Effect, Persist, StoreBlob, UpdateStored
+from headway.core.room.effects import Close, Effect, Persist, Send, StoreBlob, UpdateStored
 from headway.core.room.ledger import Ledger
+from headway.core.sync.fanout import Frames
 from headway.moments import Moment
 
 NOW = Moment(10.0, 1_700_000_000.0)
@@ -55,21 +56,22 @@ def test_what_records_nothing_itself_still_waits_for_what_was_recorded_before() 
 
 def test_what_is_gathered_is_taken_once_and_before_the_next_effect() -> None:
     ledger = Ledger()
-    waiting: list[Effect] = []
+    waiting: list[tuple[int, Frames]] = []
 
-    def take() -> list[Effect]:
+    def take() -> list[tuple[int, Frames]]:
         taken = list(waiting)
         waiting.clear()
         return taken
 
     for peer in (1, 2):
-        waiting.append(Close(peer, 1000, ""))
+        waiting.append((peer, (b"frame",)))
         ledger.gather(take)
     ledger.emit(Close(3, 1000, ""))
-    waiting.append(Close(4, 1000, ""))
+    waiting.append((4, (b"frame",)))
     ledger.gather(take)
 
-    assert closed(ledger.settle(NOW)) == [1, 2, 3, 4]
+    sent = [Send(peer, (b"frame",)) for peer in (1, 2, 4)]
+    assert ledger.settle(NOW) == [*sent[:2], Close(3, 1000, ""), sent[2]]
     assert ledger.settle(NOW) == []
 
 

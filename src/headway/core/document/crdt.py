@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Final
 
 import loro
 
-from headway.core.document.bulk import LARGE_OPERATIONS, first_of, first_operation
+from headway.core.document.bulk import first_of, first_operation
 from headway.core.document.differences import Difference, Touched
 from headway.core.document.gate import EngineLock, Gate
 from headway.core.document.handles import (
@@ -200,12 +200,9 @@ class Replica:
     def _merge_stored(self, update: bytes) -> bool:
         """Merge an update of the store; False if it came before one that it builds on."""
         with self._foreign:
-            # What is short holds no long text, and was checked when it was merged first.
-            if len(update) > LARGE_OPERATIONS:
-                shown = self._check_metadata(update, TRUSTED, self._doc.oplog_vv, in_order=False)
-                first = first_operation(loro, self._doc, update, shown.vector)
-                if first is not None:
-                    self._doc.import_(first)
+            first = first_operation(loro, self._doc, update)
+            if first is not None:
+                self._doc.import_(first)
             pending = self._doc.import_(update).pending
             return pending is None or pending.is_empty
 
@@ -337,13 +334,11 @@ class Replica:
         with self._foreign:
             self._settled()
             before = self._point()
-            shown = self._check_metadata(data, limits, before[1], in_order=True)
+            shown = self._check_metadata(data, limits, before[1])
             heads_before = Heads(before[0].encode())
-            # What is short holds no long text.
-            if len(data) > LARGE_OPERATIONS:
-                first = first_operation(loro, self._doc, data, shown.vector)
-                if first is not None:
-                    self._check_status(self._doc.import_(first))
+            first = first_operation(loro, self._doc, data)
+            if first is not None:
+                self._check_status(self._doc.import_(first))
             self._check_status(self._doc.import_(data))
             after = self._point()
             heads_after = Heads(after[0].encode())
@@ -357,9 +352,7 @@ class Replica:
             shown=shown,
         )
 
-    def _check_metadata(
-        self, data: bytes, limits: ImportLimits, ours: Any, *, in_order: bool
-    ) -> Version:
+    def _check_metadata(self, data: bytes, limits: ImportLimits, ours: Any) -> Version:
         limits.check_bytes(len(data))
         metadata = loro.LoroDoc.decode_import_blob_meta(data, check_checksum=True)
         if metadata.mode not in _FULL_MODES:
@@ -370,7 +363,7 @@ class Replica:
                 "Another replica writes under this replica's peer id; give each live one its own.",
                 peer=str(self.peer),
             )
-        if in_order and not ours.includes_vv(metadata.partial_start_vv):
+        if not ours.includes_vv(metadata.partial_start_vv):
             raise _missing()
         if limits.max_operations is not None:
             limits.check_operations(operations_in(ends.sub_iter(ours)))

@@ -13,7 +13,7 @@ from headway.core.document.crdt import Replica, Version
 from headway.core.document.notebook import NotebookDocument
 from headway.core.document.schema import check_import
 from headway.core.room.effects import Close, RuntimeReplaced, Send, UpdateStored
-from headway.core.sync.fanout import HostedDocument, Merged, OutOfStep, Stored, Unsound
+from headway.core.sync.fanout import Frames, HostedDocument, Merged, OutOfStep, Stored, Unsound
 from headway.core.sync.peer import Refusal
 from headway.core.sync.presence import PresenceRoom
 from headway.core.wire.codec import encode
@@ -83,7 +83,7 @@ class Documents:
         )
         self.notebook = NotebookDocument(replica, max_operations=None)
         self.presence = PresenceRoom(document)
-        self._acknowledgements: list[Send] = []
+        self._acknowledgements: list[tuple[int, Frames]] = []
         self._suggested_rejoin: dict[int, None] = {}
         self._early: dict[tuple[int, DocumentId], list[Message]] = {}
 
@@ -232,7 +232,7 @@ class Documents:
         if merged.change is not None:
             self._store(merged.change, peer)
             self._changed(now)
-        acknowledgement = Send(peer, (self.hosted.acknowledge(merged.batch_id, UpdateStatus.OK),))
+        acknowledgement = (peer, (self.hosted.acknowledge(merged.batch_id, UpdateStatus.OK),))
 
         def acknowledge(_: Moment) -> None:
             self._acknowledgements.append(acknowledgement)
@@ -240,7 +240,7 @@ class Documents:
 
         self._ledger.when_durable(acknowledge)
 
-    def _take_acknowledgements(self) -> list[Send]:
+    def _take_acknowledgements(self) -> list[tuple[int, Frames]]:
         acknowledgements, self._acknowledgements = self._acknowledgements, []
         return acknowledgements
 
@@ -249,12 +249,9 @@ class Documents:
 
         def show(_: Moment) -> None:
             self.hosted.made_durable(change, origin)
-            self._ledger.gather(self._take_shown)
+            self._ledger.gather(self.hosted.take_shown)
 
         self._ledger.when_durable(show)
-
-    def _take_shown(self) -> list[Send]:
-        return [Send(peer, frames) for peer, frames in self.hosted.take_shown()]
 
     def _suggest_rejoin(self, peer: int, hosted: HostedDocument) -> None:
         if peer in self._suggested_rejoin:

@@ -13,13 +13,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from headway.core.room.effects import Effect, Persist, Record, StoreBlob
+from headway.core.room.effects import Effect, Persist, Record, Send, StoreBlob
+from headway.core.sync.fanout import Frames
 from headway.moments import Moment
 
-__all__ = ["Continuation", "Ledger"]
+__all__ = ["Continuation", "Ledger", "TakeFrames"]
 
 Continuation = Callable[[Moment], None]
 """Something to do once it is safe. It may write to the ledger again."""
+
+TakeFrames = Callable[[], Iterable[tuple[int, Frames]]]
+"""Gives what gathered for peers, and forgets it."""
 
 
 class Ledger:
@@ -33,7 +37,7 @@ class Ledger:
         self._due: list[Continuation] = []
         self._waiting: deque[tuple[int, list[Continuation]]] = deque()
         self._last_token = 0
-        self._gathering: dict[Callable[[], Iterable[Effect]], None] = {}
+        self._gathering: dict[TakeFrames, None] = {}
 
     @property
     def is_durable(self) -> bool:
@@ -45,8 +49,8 @@ class Ledger:
         self._finish_gathering()
         self._effects.append(effect)
 
-    def gather(self, take: Callable[[], Iterable[Effect]]) -> None:
-        """Effects that may still grow: `take` gives them all before the next one is emitted.
+    def gather(self, take: TakeFrames) -> None:
+        """Frames that may still grow: `take` gives them all before the next effect is emitted.
 
         At the latest it is asked at the end of this input, and once for many calls.
         """
@@ -56,7 +60,7 @@ class Ledger:
         if self._gathering:
             gathering, self._gathering = self._gathering, {}
             for take in gathering:
-                self._effects.extend(take())
+                self._effects.extend(Send(peer, frames) for peer, frames in take())
 
     def blob(self, sha256: str, data: bytes) -> None:
         """A blob that a record of this input names."""

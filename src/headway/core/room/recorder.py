@@ -28,7 +28,7 @@ from headway.core.kernel.events import (
     Stream,
     UpdateDisplay,
 )
-from headway.core.room.effects import Send, UpdateStored
+from headway.core.room.effects import UpdateStored
 from headway.core.sync.fanout import HostedDocument, Stored
 from headway.errors import InvalidUpdate
 from headway.ids import (
@@ -334,8 +334,7 @@ class Recorder:
 
         def show(_: Moment) -> None:
             hosted.made_durable(change)
-            for peer, frames in hosted.take_shown():
-                self._ledger.emit(Send(peer, frames))
+            self._ledger.gather(hosted.take_shown)
 
         self._ledger.when_durable(show)
 
