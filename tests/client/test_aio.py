@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,24 @@ def test_a_large_result_is_fetched_whole(tmp_path: Path) -> None:
             assert whole["data"]["text/plain"] == result.text
             with pytest.raises(headway.RequestFailed):
                 await nb.fetch_blob("0" * 64)
+
+    run(scenario())
+
+
+def test_a_blob_in_the_home_is_read_there_if_it_is_whole(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        data = b"of an earlier run"
+        sha256 = hashlib.sha256(data).hexdigest()
+        async with daemon_at(tmp_path), headway.open_async("a", home=tmp_path) as nb:
+            with pytest.raises(headway.RequestFailed):
+                await nb.fetch_blob(sha256)
+            file = Paths.of(tmp_path).blobs / sha256[:2] / sha256[2:]
+            file.parent.mkdir()
+            file.write_bytes(data)
+            assert await nb.fetch_blob(sha256) == data
+            file.write_bytes(b"something else")
+            with pytest.raises(headway.RequestFailed):
+                await nb.fetch_blob(sha256)
 
     run(scenario())
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import pytest
 
-from headway.edges.blobs import FileBlobs, is_blob_id
+from headway.edges.blobs import FileBlobs, is_blob_id, read_blob
 from headway.edges.memory import MemoryBlobs
 from headway.edges.ports import Blobs
 from headway.errors import StoreError, StoreFailed
@@ -97,6 +97,17 @@ def test_a_damaged_blob_is_none_until_it_is_put_again(tmp_path: Path) -> None:
         assert run(each.get(sha_of(DATA))) is None
         run(each.put(sha_of(DATA), DATA))
         assert run(each.get(sha_of(DATA))) == DATA
+
+
+def test_somebody_else_reads_what_is_whole_and_not_too_long(tmp_path: Path) -> None:
+    root = tmp_path / "blobs"
+    assert read_blob(root, sha_of(DATA), len(DATA)) is None
+    run(FileBlobs(root).put(sha_of(DATA), DATA))
+    assert read_blob(root, sha_of(DATA), len(DATA)) == DATA
+    assert read_blob(root, sha_of(DATA), len(DATA) - 1) is None
+    assert read_blob(root, "../store.db", 1_000_000) is None
+    file_of(root, DATA).write_bytes(DATA[:-1] + b"?")
+    assert read_blob(root, sha_of(DATA), len(DATA)) is None
 
 
 def test_blobs_are_still_there_for_the_next_process_and_leftovers_are_not(tmp_path: Path) -> None:

@@ -56,9 +56,9 @@ CLOSE_TIMEOUT_S = 10.0
 class AsyncNotebook(RunningNotebook):
     """An open notebook: a replica that is edited at once, and the daemon that runs its cells."""
 
-    def __init__(self, pump: Pump, author: str, socket: Path | None) -> None:
+    def __init__(self, pump: Pump, author: str, home: paths.Paths | None) -> None:
         """Not for callers: use `open_async` or `connect_async`."""
-        super().__init__(pump, author, socket)
+        super().__init__(pump, author, home)
 
     async def __aenter__(self) -> Self:
         return self
@@ -158,7 +158,7 @@ def open_async(
             Target(path=notebook_path(path), accept_file=accept_file),
             lambda session: Pump(session, daemon_dial(chosen, author)),
             author,
-            paths.Paths.of(chosen).socket,
+            paths.Paths.of(chosen),
             timeout,
         )
         if kernel is not None:
@@ -196,7 +196,7 @@ async def _begin(
     target: Target,
     make_pump: Callable[[Session], Pump],
     author: str,
-    socket: Path | None,
+    home: paths.Paths | None,
     timeout_s: float,
 ) -> AsyncNotebook:
     session = Session(target, entropy=os.urandom, presence_key=os.urandom(8).hex())
@@ -214,4 +214,4 @@ async def _begin(
     if session.status == "closed":
         await pump.close()
         raise session.error or HeadwayError("The notebook was closed while it was opened.")
-    return AsyncNotebook(pump, author, socket)
+    return AsyncNotebook(pump, author, home)

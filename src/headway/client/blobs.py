@@ -1,14 +1,16 @@
 """Fetching blobs: the large parts of outputs, by the SHA-256 of their bytes.
 
-Floor 5. One HTTP GET on the daemon's Unix socket for each, bounded in size, and checked against
-the hash that names it. What the bytes mean and where they belong `mime` says.
+Floor 5. A blob never changes, so it is read from the home's own folder where that is on this
+machine; else (the daemon is reached by a relay) it is one HTTP GET on the daemon's Unix socket.
+Either way it is bounded in size and checked against the hash that names it. What the bytes mean
+and where they belong `mime` says.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ import h11
 
 from headway.core.document.forms import blobs_of, file_form
 from headway.core.document.mime import resolve
+from headway.edges.blobs import read_blob
+from headway.edges.paths import Paths
 from headway.errors import ConnectionFailed, ConnectionLost, DaemonUnavailable, RequestFailed
 
 __all__ = [
@@ -38,12 +42,17 @@ FETCH_LIMIT_BYTES = 64 * 1024 * 1024
 _READ_BYTES = 256 * 1024
 
 
-async def fetch_blob(socket: Path, sha256: str, *, max_bytes: int = MAX_BLOB_BYTES) -> bytes:
-    """The bytes of a blob.
+async def fetch_blob(home: Paths, sha256: str, *, max_bytes: int = MAX_BLOB_BYTES) -> bytes:
+    """The bytes of a blob of the daemon of this home.
 
     Raises DaemonUnavailable, ConnectionLost, or RequestFailed for one that is absent, larger
     than `max_bytes`, or not what its name says.
     """
+    here = await asyncio.to_thread(_read, home.blobs, (sha256,), max_bytes)
+    return here[sha256] if here else await _fetch(home.socket, sha256, max_bytes)
+
+
+async def _fetch(socket: Path, sha256: str, max_bytes: int) -> bytes:
     try:
         reader, writer = await asyncio.open_unix_connection(str(socket))
     except OSError as error:
@@ -60,24 +69,38 @@ async def fetch_blob(socket: Path, sha256: str, *, max_bytes: int = MAX_BLOB_BYT
 
 
 async def resolve_outputs(
-    socket: Path | None, outputs: Sequence[dict[str, Any]]
+    home: Paths | None, outputs: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """Outputs as nbformat writes them, with their blobs; what cannot be had stays a reference."""
+    wanted = dict.fromkeys(blobs_of(outputs))
     blobs: dict[str, bytes] = {}
-    left = FETCH_LIMIT_BYTES
-    for sha256 in blobs_of(outputs):
-        if socket is None or sha256 in blobs or left <= 0:
-            continue
-        try:
-            blobs[sha256] = await fetch_blob(socket, sha256, max_bytes=left)
-        except (RequestFailed, ConnectionFailed):
-            continue
-        left -= len(blobs[sha256])
+    if home is not None and wanted:
+        blobs = await asyncio.to_thread(_read, home.blobs, wanted, FETCH_LIMIT_BYTES)
+        left = FETCH_LIMIT_BYTES - sum(map(len, blobs.values()))
+        for sha256 in [each for each in wanted if each not in blobs]:
+            if left <= 0:
+                break
+            try:
+                blobs[sha256] = await _fetch(home.socket, sha256, left)
+            except (RequestFailed, ConnectionFailed):
+                continue
+            left -= len(blobs[sha256])
     resolved: list[dict[str, Any]] = []
     for output in outputs:
         whole = all(sha256 in blobs for sha256 in blobs_of((output,)))
         resolved.append(resolve(file_form(output), blobs.__getitem__) if whole else output)
     return resolved
+
+
+def _read(folder: Path, wanted: Iterable[str], max_bytes: int) -> dict[str, bytes]:
+    """Those of the blobs that are whole in this folder, up to `max_bytes` of them together."""
+    blobs: dict[str, bytes] = {}
+    for sha256 in wanted:
+        data = read_blob(folder, sha256, max_bytes)
+        if data is not None:
+            blobs[sha256] = data
+            max_bytes -= len(data)
+    return blobs
 
 
 async def _get(

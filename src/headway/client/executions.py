@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -33,6 +32,7 @@ from headway.client.pump import Pump
 from headway.core.document.prompts import Prompt
 from headway.core.document.runtime import TERMINAL, ExecutionRecord
 from headway.core.wire.rpc import AnswerInput, Cancel, ExecutionOutcome, GetExecution
+from headway.edges.paths import Paths
 from headway.errors import (
     ConnectionLost,
     DeadlineExceeded,
@@ -63,7 +63,7 @@ class AsyncExecution:
     def __init__(
         self,
         pump: Pump,
-        socket: Path | None,
+        home: Paths | None,
         document: DocumentId,
         execution_id: ExecutionId,
         cell_id: CellId,
@@ -72,7 +72,7 @@ class AsyncExecution:
         self.id = execution_id
         self.cell_id = cell_id
         self._pump = pump
-        self._socket = socket
+        self._home = home
         self._document = document
 
     @property
@@ -121,7 +121,7 @@ class AsyncExecution:
     async def result(self, timeout: float | None = None) -> ExecutionResult:
         """Wait until it is terminal; gives how it ended, or raises DeadlineExceeded."""
         record = await self._terminal_record(timeout)
-        return result_of(record, await resolve_outputs(self._socket, record.outputs))
+        return result_of(record, await resolve_outputs(self._home, record.outputs))
 
     async def cancel(self, timeout: float = _ASK_TIMEOUT_S) -> bool:
         """End it: queued, it never runs; running, it is interrupted. False: it had ended."""
@@ -140,7 +140,7 @@ class AsyncExecution:
         """
         deadline_s = deadline_of(timeout)
         started = False
-        outputs = OutputEvents(self._socket, resolve=resolve)
+        outputs = OutputEvents(self._home, resolve=resolve)
         asked: Prompt | None = None
         while True:
             record = self._shown()

@@ -8,11 +8,11 @@ Floor 5. A part of `aio.AsyncNotebook`.
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 from headway.client.blobs import BLOB_TIMEOUT_S, fetch_blob, resolve_outputs
 from headway.client.local import LocalNotebook
+from headway.edges.paths import Paths
 from headway.errors import DeadlineExceeded, UnknownMethod
 
 __all__ = ["AsyncFetching"]
@@ -21,21 +21,21 @@ __all__ = ["AsyncFetching"]
 class AsyncFetching(LocalNotebook):
     """An open notebook whose documents refer to blobs."""
 
-    _socket: Path | None
+    _home: Paths | None
 
     async def fetch_output(
         self, output: dict[str, Any], *, timeout: float = BLOB_TIMEOUT_S
     ) -> dict[str, Any]:
         """An output of a cell or event as nbformat writes it, with its large values."""
         async with asyncio.timeout(timeout):
-            return (await resolve_outputs(self._socket, [output]))[0]
+            return (await resolve_outputs(self._home, [output]))[0]
 
     async def fetch_blob(self, sha256: str, *, timeout: float = BLOB_TIMEOUT_S) -> bytes:
         """The bytes that a reference `{"blob": sha256, ...}` stands for."""
-        if self._socket is None:
+        if self._home is None:
             raise UnknownMethod("This server only synchronises documents; it has no blobs.")
         try:
             async with asyncio.timeout(timeout):
-                return await fetch_blob(self._socket, sha256)
+                return await fetch_blob(self._home, sha256)
         except TimeoutError as error:
             raise DeadlineExceeded(f"The blob {sha256} did not arrive in time.") from error

@@ -7,11 +7,11 @@ with their large values, which are fetched only once and only for events that ar
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Any
 
 from headway.client.blobs import resolve_outputs
 from headway.client.models import DisplayUpdated, Output, OutputsCleared
+from headway.edges.paths import Paths
 
 __all__ = ["OutputEvents"]
 
@@ -28,8 +28,8 @@ class OutputEvents:
             document's form and nothing is fetched.
     """
 
-    def __init__(self, socket: Path | None, *, resolve: bool) -> None:
-        self._socket = socket
+    def __init__(self, home: Paths | None, *, resolve: bool) -> None:
+        self._home = home
         self._resolve = resolve
         self._seen: tuple[_Form, ...] = ()
 
@@ -71,4 +71,4 @@ class OutputEvents:
     async def _written(self, form: _Form) -> _Form:
         if not self._resolve:
             return form
-        return (await resolve_outputs(self._socket, [form]))[0]
+        return (await resolve_outputs(self._home, [form]))[0]

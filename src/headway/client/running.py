@@ -12,7 +12,6 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncGenerator, Sequence
-from pathlib import Path
 from typing import Literal
 
 from headway.client.executions import AsyncExecution, deadline_of, time_left
@@ -22,6 +21,7 @@ from headway.client.models import Event, ExecutionResult
 from headway.client.pump import Pump
 from headway.client.questions import AsyncQuestions
 from headway.core.wire import rpc
+from headway.edges.paths import Paths
 from headway.ids import ExecutionId, execution_id, heads_to_text
 
 __all__ = ["RunningNotebook", "Source"]
@@ -33,10 +33,10 @@ Source = Literal["confirmed", "latest"]
 class RunningNotebook(AsyncQuestions, KernelCalls):
     """A notebook whose cells the daemon runs."""
 
-    def __init__(self, pump: Pump, author: str, socket: Path | None) -> None:
+    def __init__(self, pump: Pump, author: str, home: Paths | None) -> None:
         """A part of `AsyncNotebook`."""
         super().__init__(pump, author)
-        self._socket = socket
+        self._home = home
 
     async def execute_cell(
         self,
@@ -207,7 +207,7 @@ class RunningNotebook(AsyncQuestions, KernelCalls):
     # Inside
 
     def _execution(self, identity: ExecutionId, cell: str) -> AsyncExecution:
-        return AsyncExecution(self._pump, self._socket, self.id, identity, cell)
+        return AsyncExecution(self._pump, self._home, self.id, identity, cell)
 
     def _ticket(self) -> str:
         return heads_to_text(self.heads)

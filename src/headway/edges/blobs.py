@@ -23,7 +23,7 @@ from pathlib import Path
 from headway.edges.folders import sync_folder
 from headway.errors import StoreError, StoreFailed
 
-__all__ = ["FileBlobs", "check_blob", "is_blob_id", "quarantined_blobs"]
+__all__ = ["FileBlobs", "check_blob", "is_blob_id", "quarantined_blobs", "read_blob"]
 
 ID_CHARACTERS = 64
 """A SHA-256 in hexadecimal digits."""
@@ -57,6 +57,23 @@ def quarantined_blobs(root: Path) -> int:
         return sum(1 for _ in (root / _QUARANTINE).iterdir())
     except OSError:
         return 0
+
+
+def read_blob(root: Path, sha256: str, max_bytes: int) -> bytes | None:
+    """A blob of the folder `root`, for whoever is not its process. May block.
+
+    None for one that is not there, is longer than `max_bytes`, or is not what its name says.
+    """
+    if not is_blob_id(sha256):
+        return None
+    try:
+        with _path(root, sha256).open("rb") as file:
+            if os.fstat(file.fileno()).st_size > max_bytes:
+                return None
+            data = file.read()
+    except OSError:
+        return None
+    return data if hashlib.sha256(data).hexdigest() == sha256 else None
 
 
 class FileBlobs:
@@ -190,7 +207,7 @@ class FileBlobs:
             raise self._failure(error, f"look at {sha256}") from error
 
     def _path(self, sha256: str) -> Path:
-        return self._root / sha256[:2] / sha256[2:]
+        return _path(self._root, sha256)
 
     def _make_folder(self, folder: Path) -> None:
         """Make a shard, its name on the disk. Two threads may do so at once."""
@@ -220,6 +237,10 @@ class FileBlobs:
             path=str(self._root),
             reason=error.strerror,
         )
+
+
+def _path(root: Path, sha256: str) -> Path:
+    return root / sha256[:2] / sha256[2:]
 
 
 def _read(path: Path) -> bytes | None:
