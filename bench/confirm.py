@@ -43,7 +43,7 @@ async def measured(rounds: int, count: int) -> Rounds:
         async with AsyncExitStack() as stack:
             in_memory = await _in_memory(stack, memory_home)
             on_disk = await stack.enter_async_context(
-                headway.open_async(home / "a.ipynb", home=home)
+                headway.open_async(home.parent / "a.ipynb", home=home)
             )
             echo = await _echo(stack)
             descriptor = os.open(home / "fsync", os.O_RDWR | os.O_CREAT)
@@ -86,7 +86,7 @@ async def _in_memory(stack: AsyncExitStack, home: Path) -> headway.AsyncNotebook
     async with asyncio.timeout(START_LIMIT_S):
         while not socket.exists():
             await asyncio.sleep(0.05)
-    return await stack.enter_async_context(headway.open_async(home / "a.ipynb", home=home))
+    return await stack.enter_async_context(headway.open_async(home.parent / "a.ipynb", home=home))
 
 
 async def _echo(stack: AsyncExitStack) -> ClientConnection:

@@ -55,7 +55,7 @@ def main() -> None:
         for name, code in floods.items():
             if code == IMAGE and "marimo" in among.present:
                 among.drop("marimo", "it shows no such object")
-            results += _flood(among, name, code, options.of(3, 1))
+            results += _flood(among, name, code, options.of(9 if code in STORED_BYTES else 3, 1))
             for dropped in set(among.absent) - {"marimo"}:
                 among.start(dropped)  # who did not end one flood may end the next
     results.append(_meanwhile(options))

@@ -102,7 +102,7 @@ async def _watching(notebook: headway.AsyncNotebook, pid: int) -> AsyncIterator[
 async def measured(cells: int, idle_s: float, home: Path) -> dict[str, Seen]:
     """Each phase of one run."""
     taken: dict[str, Seen] = {}
-    opening = headway.open_async(home / "quiet.ipynb", home=home)
+    opening = headway.open_async(home.parent / "quiet.ipynb", home=home)
     async with opening as quiet:
         pid = int(Paths.of(home).lock.read_text().split()[0])
         process = await asyncio.create_subprocess_exec(
@@ -139,7 +139,7 @@ async def measured(cells: int, idle_s: float, home: Path) -> dict[str, Seen]:
 
 def flooding(home: Path, cells: int, seconds: float) -> None:
     """The other notebook, in a process of its own: do what each line says."""
-    with headway.open(home / "flood.ipynb", home=home) as notebook:
+    with headway.open(home.parent / "flood.ipynb", home=home) as notebook:
         notebook.run("1", timeout=FLOOD_LIMIT_S)
         print("ready", flush=True)
         while True:
@@ -156,7 +156,7 @@ def flooding(home: Path, cells: int, seconds: float) -> None:
                     job.wait(timeout=FLOOD_LIMIT_S)
             else:
                 notebook.save(timeout=FLOOD_LIMIT_S)
-                size = (home / "flood.ipynb").stat().st_size
+                size = (home.parent / "flood.ipynb").stat().st_size
                 print(f"[{size / 1e6:.0f} MB] ", end="")
             print(f"{command}: {time.perf_counter() - begun:.1f} s", flush=True)
 

@@ -146,8 +146,13 @@ def publish(results: Sequence[Result], options: Options) -> None:
 
 @contextlib.contextmanager
 def own_home() -> Iterator[Path]:
-    """A home for a daemon of this benchmark alone; the daemon is told to end."""
-    home = Path(tempfile.mkdtemp(prefix="hw-bench-"))
+    """A home for a daemon of this benchmark alone; the daemon is told to end.
+
+    Notebooks belong beside it: what is written in a notebook's folder wakes who watches its file.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="hw-bench-"))
+    home = folder / "home"
+    home.mkdir()
     try:
         yield home
     finally:
@@ -159,7 +164,7 @@ def own_home() -> Iterator[Path]:
                 timeout=_STOP_TIMEOUT_S,
                 check=False,
             )
-        shutil.rmtree(home, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def headway() -> str:

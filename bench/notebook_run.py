@@ -60,7 +60,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="hw-run-") as folder,
         own_home() as home,
-        headway.open(home / "keeps-the-daemon.ipynb", home=home),
+        headway.open(home.parent / "keeps-the-daemon.ipynb", home=home),
     ):
         runs, absent = contenders(home, options)
         results = [

@@ -42,7 +42,7 @@ def _one_cell(options: Options) -> Result:
     with (
         tempfile.TemporaryDirectory(prefix="hw-start-") as folder,
         own_home() as home,
-        headway.open(home / "keeps-the-daemon.ipynb", home=home),
+        headway.open(home.parent / "keeps-the-daemon.ipynb", home=home),
     ):
         source = Path(folder) / "source.ipynb"
         write_notebook(source, ["1+1"])

@@ -23,21 +23,27 @@ END_LIMIT_S = 20.0
 
 
 class HeadwayHome:
-    """A home, and the notebook `a.ipynb` that keeps its daemon up."""
+    """A home, and the notebook `a.ipynb` that keeps its daemon up, in the folder around it.
+
+    What is written in a notebook's folder wakes who watches its file, and a home is written a lot.
+    """
 
     _notebook: headway.AsyncNotebook
 
     def __init__(self) -> None:
-        self._home = Path(tempfile.mkdtemp(prefix="hw-bench-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="hw-bench-"))
+        self._home = self._folder / "home"
+        self._home.mkdir()
         self._owns = True
         self._readers = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
 
     def _leave_for(self, home: Path) -> None:
         """Be a guest in another contender's home."""
-        shutil.rmtree(self._home, ignore_errors=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
         self._owns = False
         self._home = home
+        self._folder = home.parent
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -47,7 +53,7 @@ class HeadwayHome:
                 await self._readers.aclose()
         if self._owns:
             await self._stop()
-            shutil.rmtree(self._home, ignore_errors=True)
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     async def _stop(self) -> None:
         command = Path(sys.executable).with_name("headway")
@@ -65,14 +71,14 @@ class HeadwayHome:
         """A daemon that has nothing open: what its store holds is all it knows."""
         await self._notebook.close()
         await self._stop()
-        self._notebook = await headway.open_async(self._home / "a.ipynb", home=self._home)
+        self._notebook = await headway.open_async(self._folder / "a.ipynb", home=self._home)
 
     async def disk(self) -> Any:
-        """Bytes of the home after the daemon has ended: its log is then a part of the store."""
+        """Bytes of it all after the daemon has ended: its log is then a part of the store."""
         await self._notebook.close()
         await self._stop()
-        size = sum(each.stat().st_size for each in self._home.rglob("*") if each.is_file())
-        self._notebook = await headway.open_async(self._home / "a.ipynb", home=self._home)
+        size = sum(each.stat().st_size for each in self._folder.rglob("*") if each.is_file())
+        self._notebook = await headway.open_async(self._folder / "a.ipynb", home=self._home)
         return size
 
     async def rest(self, seconds: float) -> Any:

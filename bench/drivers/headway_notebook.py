@@ -45,7 +45,7 @@ class HeadwayNotebook(HeadwayHome):
         self._received = WireBytes()
 
     async def start(self) -> None:
-        path = self._home / "a.ipynb"
+        path = self._folder / "a.ipynb"
         if self._blocking:
             self._sync = headway.open(path, home=self._home, name="blocking")
         else:
@@ -66,6 +66,17 @@ class HeadwayNotebook(HeadwayHome):
             begun = time.perf_counter()
             self._sync.execute_cell(self._sync.add_cell(CODE), timeout=LIMIT_S)
             taken.append(time.perf_counter() - begun)
+        return taken
+
+    async def first_output(self, count: int, code: str) -> Any:
+        """Run a cell that shows something and goes on; seconds until it is here."""
+        cell = self._notebook.add_cell(code)
+        taken = []
+        for _ in range(count):
+            begun = time.perf_counter()
+            async for event in self._notebook.stream_execute(cell, timeout=LIMIT_S):
+                if isinstance(event, headway.Output):
+                    taken.append(time.perf_counter() - begun)
         return taken
 
     async def race(self, kind: str, tries: int, limit_s: float) -> Any:
@@ -113,7 +124,7 @@ class HeadwayNotebook(HeadwayHome):
 
     async def place(self) -> Any:
         """Where another process finds the notebook."""
-        return {"home": str(self._home), "path": str(self._home / "a.ipynb")}
+        return {"home": str(self._home), "path": str(self._folder / "a.ipynb")}
 
     async def join(self, place: Any, clients: int, writing_per_s: float = 0.0) -> None:
         """Be `clients` clients of the notebook at a place, instead of having one; they may type."""
@@ -187,7 +198,7 @@ class HeadwayNotebook(HeadwayHome):
 
     async def prepare(self, number: int) -> Any:
         """Make a notebook that others will watch being filled; gives its place."""
-        path = self._home / f"filled-{number}.ipynb"
+        path = self._folder / f"filled-{number}.ipynb"
         if self._filled is not None:
             await self._filled.close()
         self._filled = await headway.open_async(path, home=self._home)
@@ -220,14 +231,14 @@ class HeadwayNotebook(HeadwayHome):
             await self._restart()
         before = self._received.count
         begun = time.perf_counter()
-        async with headway.open_async(self._home / path, home=self._home) as notebook:
+        async with headway.open_async(self._folder / path, home=self._home) as notebook:
             taken = time.perf_counter() - begun
             assert len(notebook.cells) >= cells
             return {"s": taken, "bytes": self._received.count - before}
 
     async def edit(self, path: str, edits: int) -> Any:
         """Make a notebook of 50 cells with a history of single keystrokes; gives bytes of disk."""
-        async with headway.open_async(self._home / path, home=self._home) as notebook:
+        async with headway.open_async(self._folder / path, home=self._home) as notebook:
             cells = [notebook.add_cell("x" * (LONGEST // 2)) for _ in range(50)]
             await _typed(notebook, [cell.id for cell in cells], edits)
         return await self.disk()
@@ -236,7 +247,7 @@ class HeadwayNotebook(HeadwayHome):
         """Open notebooks and keep them open."""
         for path in paths:
             await self._readers.enter_async_context(
-                headway.open_async(self._home / path, home=self._home)
+                headway.open_async(self._folder / path, home=self._home)
             )
 
     # Floods
@@ -257,7 +268,7 @@ class HeadwayNotebook(HeadwayHome):
 
     async def confirm(self, lasting_s: float) -> Any:
         """Type into a notebook of one's own, confirming each character; seconds of each."""
-        async with headway.open_async(self._home / "typed.ipynb", home=self._home) as notebook:
+        async with headway.open_async(self._folder / "typed.ipynb", home=self._home) as notebook:
             cell = notebook.add_cell("")
             await notebook.confirm_sync()
             taken = []
@@ -274,7 +285,7 @@ class HeadwayNotebook(HeadwayHome):
 
     async def grow(self, name: str, cells: int = 50, edits: int = 0, outputs: int = 0) -> Any:
         """A notebook of that size, kept open; seconds that its cells took until confirmed."""
-        path = self._home / f"{name}.ipynb"
+        path = self._folder / f"{name}.ipynb"
         notebook = await self._readers.enter_async_context(
             headway.open_async(path, home=self._home)
         )

@@ -45,6 +45,23 @@ class BlockingKernel:
             taken.append(time.perf_counter() - begun)
         return taken
 
+    async def first_output(self, count: int, code: str) -> Any:
+        """Run a cell that shows something and goes on; seconds until it is here."""
+        taken = []
+        for _ in range(count):
+            begun = time.perf_counter()
+            request = self._client.execute(code)
+            shown_s = None
+            while not is_idle(message := self._client.get_iopub_msg(timeout=LIMIT_S), request):
+                is_stream = message["msg_type"] == "stream" and answers(message, request)
+                if is_stream and shown_s is None:
+                    shown_s = time.perf_counter() - begun
+            while not answers(self._client.get_shell_msg(timeout=LIMIT_S), request):
+                pass
+            assert shown_s is not None, "the cell shows something"
+            taken.append(shown_s)
+        return taken
+
     async def flood(self, code: str) -> Any:
         begun = time.perf_counter()
         self._run(code)

@@ -69,11 +69,16 @@ def private_folders(base: Path) -> list[Path]:
 
 
 def write_connection(private: Path, spec: Kernelspec) -> tuple[str, ConnectionInfo]:
-    """Write the connection file, readable by us alone (0600); gives its path and content."""
+    """Write the connection file, readable by us alone (0600); gives its path and content.
+
+    Nothing is signed between us and an ipykernel on Unix sockets: who can reach those, in a folder
+    that is closed to others, could read the key as well.
+    """
+    is_signed = spec.transport != "ipc" or not spec.is_ipykernel
     path, connection = write_connection_file(
         str(private / _CONNECTION),
         ip=str(private / _SOCKETS) if spec.transport == "ipc" else "127.0.0.1",
-        key=os.urandom(32).hex().encode(),
+        key=os.urandom(32).hex().encode() if is_signed else b"",
         transport=spec.transport,
         kernel_name=spec.name,
     )

@@ -25,6 +25,7 @@ DEFAULT_KERNEL: Final = "python3"
 
 _PYTHON: Final = re.compile(r"python[\d.]*")
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
+_IPYKERNEL: Final = frozenset({"ipykernel", "ipykernel_launcher"})
 _OUR_INTERPRETER: Final = frozenset(
     {"python", f"python{sys.version_info[0]}", f"python{sys.version_info[0]}.{sys.version_info[1]}"}
 )
@@ -44,6 +45,11 @@ class Kernelspec:
     transport: str
     """`ipc`, unless the spec's metadata asks for `tcp` (`{"headway": {"transport": "tcp"}}`)."""
     folder: str
+
+    @property
+    def is_ipykernel(self) -> bool:
+        """Whether its command names ipykernel."""
+        return not _IPYKERNEL.isdisjoint(self.arguments)
 
     def command(self, connection_file: str) -> list[str]:
         """The argument list that starts it."""

@@ -190,6 +190,24 @@ def test_a_cell_that_another_deleted_stays_deleted_when_its_adding_is_undone_and
     assert mine.sources == theirs.sources == ["first", "last"]
 
 
+def test_a_cell_whose_place_was_undone_is_hidden_and_can_be_shown_again() -> None:
+    mine, theirs = two()
+    # Its place depends on a move, so it is part of the step; one delete hides the cell besides.
+    theirs.apply(MoveCell("last", index=0), AddCell("new", source="x", index=0))
+    exchange(mine, theirs)
+    mine.apply(DeleteCell("new"))
+    theirs.undo()
+    exchange(mine, theirs)
+    mine.undo()
+    exchange(mine, theirs)
+    for each in (mine, theirs):
+        assert each.sources == ["first", "last"]
+        assert each.notebook.deleted() == ["new"]
+    mine.apply(UndeleteCell("new"))
+    exchange(mine, theirs)
+    assert mine.sources == theirs.sources == ["first", "last", "x"]
+
+
 CELL = st.integers(0, 9)
 ACTIONS = st.one_of(
     st.tuples(st.sampled_from(["undo", "redo", "exchange"]), CELL, CELL),

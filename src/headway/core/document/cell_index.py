@@ -223,12 +223,15 @@ class CellIndex:
         self._ids = IdList(self._order.ids())
         self._stale = False
         self._visible = None
+        for cell_id in [each for each in self._shown if each not in self._ids]:
+            del self._shown[cell_id]
         for cell_id in [each for each in self._ids.ids if each not in self._shown]:
             self._look_at(cell_id)
 
     def _look_at(self, cell_id: CellId) -> None:
         cell = self._cells.map(cell_id)
-        if cell is None:
+        # A place may be gone: who undoes that a cell was added and put there takes it away.
+        if cell is None or not (self._stale or cell_id in self._ids):
             if self._shown.pop(cell_id, None) is not None:
                 self._visible = None
             return

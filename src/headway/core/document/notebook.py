@@ -163,11 +163,12 @@ class NotebookDocument:
             return isinstance(cell_id, str) and self._index.shows(cell_id)
 
     def deleted(self) -> list[CellId]:
-        """The ids of the cells that are there and were deleted; `UndeleteCell` shows them again."""
+        """The ids of the cells that are there and not shown; `UndeleteCell` shows them again."""
         with self.replica.lock:
             self._index.refresh()
-            known = [each for each in self._cells.keys() if self._index.exists(each)]  # noqa: SIM118
-            return [each for each in known if not self._index.shows(each)]
+            visible = self._index.visible
+            known = [each for each in self._cells.keys() if each not in visible]  # noqa: SIM118
+            return [each for each in known if self._index.exists(each)]
 
     def cells(self) -> list[Cell]:
         """All cells, in order."""

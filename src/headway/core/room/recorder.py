@@ -3,8 +3,9 @@
 Floor 3. The one writer of the runtime document. Outputs of an execution are in the document
 before its terminal status, because both pass through here and a flush takes outputs first.
 
-Commits are coalesced: what happens within COALESCE_S of the last commit is one commit, the
-first output after a silence is shown at once, and a terminal status never waits.
+Commits are coalesced: outputs within COALESCE_S of the last ones that were committed are one
+commit, the first output of an execution or after a silence waits FIRST_OUTPUT_S, and a terminal
+status never waits.
 """
 
 from __future__ import annotations
@@ -50,10 +51,14 @@ if TYPE_CHECKING:
     from headway.core.wire.rpc import KernelState
     from headway.moments import Moment
 
-__all__ = ["COALESCE_S", "MAX_RUNTIME_COMMITS", "Recorder"]
+__all__ = ["COALESCE_S", "FIRST_OUTPUT_S", "MAX_RUNTIME_COMMITS", "Recorder"]
 
 COALESCE_S = 0.020
 """At most one commit of the runtime document in this time, terminal statuses apart."""
+
+FIRST_OUTPUT_S = 0.002
+"""A first output is committed this much later: a small cell has ended by then, and is one commit
+with it."""
 
 MAX_RUNTIME_COMMITS = 10_000
 """After this many commits the runtime document is replaced by a fresh one."""
@@ -76,7 +81,7 @@ class Recorder:
         self.comms = Comms()
         self._shown_with_flush: list[Continuation] = []
         self._due_s: float | None = None
-        self._last_commit_s = float("-inf")
+        self._outputs_committed_s = float("-inf")
         self._outputs_changed = False
         self._outputs_flushed = False
         self._earlier: set[ExecutionId] = set()
@@ -150,6 +155,7 @@ class Recorder:
 
     def started(self, execution_id: ExecutionId, now: Moment) -> None:
         """The kernel was given the execution."""
+        self._outputs_committed_s = float("-inf")
         self.runtime.set_running(execution_id, now.wall_s)
         self._touch(now, COALESCE_S)
 
@@ -207,18 +213,17 @@ class Recorder:
             assert isinstance(event, ClearOutput), event
             self._assembler.clear(execution_id, wait=event.wait)
         self._outputs_changed = True
-        since_commit = now.monotonic_s - self._last_commit_s
-        self._touch(now, max(0.0, COALESCE_S - since_commit))
+        self._touch(now, self._coalescing_s(now))
 
     def comms_changed(self, now: Moment) -> None:
         """`comms` has news."""
         self._outputs_changed = True
-        self._touch(now, max(0.0, COALESCE_S - (now.monotonic_s - self._last_commit_s)))
+        self._touch(now, self._coalescing_s(now))
 
     def when_shown(self, continuation: Continuation, now: Moment) -> None:
         """Do this when all that happened up to now was committed, is durable and shown."""
         self._shown_with_flush.append(continuation)
-        self._touch(now, max(0.0, COALESCE_S - (now.monotonic_s - self._last_commit_s)))
+        self._touch(now, self._coalescing_s(now))
 
     def replied(self) -> None:
         """The kernel answered, and only has to say that it sent everything: use the time."""
@@ -313,6 +318,8 @@ class Recorder:
     def flush(self, now: Moment) -> None:
         """Commit what happened; once it is durable every member of the room gets it."""
         self._due_s = None
+        if self._outputs_changed:
+            self._outputs_committed_s = now.monotonic_s
         self._outputs_flushed |= self._outputs_changed
         self._outputs_changed = False
         self._apply_comms(now)
@@ -322,7 +329,6 @@ class Recorder:
         change = self.hosted.take_change()
         if change is not None:
             self._commits += 1
-            self._last_commit_s = now.monotonic_s
             self._ledger.record(UpdateStored(self.document_id, change.update))
             self._show_when_durable(change)
         for continuation in self._shown_with_flush:
@@ -366,6 +372,9 @@ class Recorder:
         self.runtime.comms.write(taken)
         if self.comms.waits_until_s is not None:
             self._touch(now, self.comms.waits_until_s - now.monotonic_s)
+
+    def _coalescing_s(self, now: Moment) -> float:
+        return max(FIRST_OUTPUT_S, self._outputs_committed_s + COALESCE_S - now.monotonic_s)
 
     def _touch(self, now: Moment, within_s: float) -> None:
         due_s = now.monotonic_s + within_s
