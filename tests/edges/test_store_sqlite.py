@@ -236,7 +236,8 @@ def test_appends_of_one_moment_share_their_commits(tmp_path: Path) -> None:
         return [statement.split()[0] for statement in statements]
 
     words = run(scenario())
-    assert words.count("COMMIT") == 1
+    # What the writer took before it had to wait, and all the rest.
+    assert words.count("COMMIT") <= 2
     assert words.count("INSERT") <= 10
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headway.core.document.crdt import TRUSTED, Replica, Version
 from headway.core.document.operations import (
@@ -149,6 +151,31 @@ def test_operations_on_what_is_not_there_do_nothing() -> None:
     assert outputs(runtime) == []
 
 
+@given(queues=st.lists(st.lists(st.sampled_from("abcdef"), unique=True), max_size=6))
+def test_a_queue_is_what_it_was_set_to_last(queues: list[list[str]]) -> None:
+    runtime = fresh()
+    for ids in queues:
+        runtime.set_queue(ids)
+        assert runtime.reader.queue() == ids
+
+
+def test_a_long_queue_that_loses_its_first_is_not_written_whole() -> None:
+    runtime = fresh()
+    ids = [f"execution-{number}" for number in range(1000)]
+    runtime.set_queue(ids)
+    runtime.commit(NOW)
+    before = runtime.replica.version()
+    runtime.set_queue(ids[1:])
+    runtime.commit(NOW)
+    assert len(runtime.replica.export(before)) < 300
+
+
+def test_the_queue_of_an_earlier_version_is_read() -> None:
+    replica = Replica(9)
+    replica.map("queue").set_json("ids", ["a", "b"])
+    assert RuntimeReader(replica).queue() == ["a", "b"]
+
+
 def test_kernel_and_queue_are_replaced_by_what_they_are_now() -> None:
     runtime = fresh()
     runtime.set_kernel({"name": "python3", "status": "idle", "reason": "x"})
@@ -266,6 +293,7 @@ def test_junk_is_left_out_and_nothing_raises() -> None:
     wrong.set("unknown", {"a": [1]})
     wrong.new_list("outputs").append("junk")
     replica.map("queue").set("ids", "junk")
+    replica.list("queue").append(7)
     replica.map("latest").set("c", 5)
     replica.commit(1.0, "junk")
     reader = RuntimeReader(replica)

@@ -6,7 +6,7 @@ replica: who sees the status has the outputs. Any replica reads (`RuntimeReader`
 what is there and leaves out what has not the right form, because a newer daemon may write more.
 
     kernel      the kernel's state, as plain keys
-    queue       {"ids": [execution id, ...]}
+    queue       list of execution ids
     executions  execution id -> map of plain fields and `outputs`, a list of maps (see `forms`);
                 a stream's map has `text` (a Text) and `sealed` (a list);
                 `prompt` (see `prompts`) is there while the kernel waits for its answer
@@ -114,7 +114,7 @@ class RuntimeReader:
     def __init__(self, replica: Replica) -> None:
         self.replica = replica
         self._kernel = replica.map("kernel")
-        self._queue = replica.map("queue")
+        self._queue = replica.list("queue")
         self._executions = replica.map("executions")
         self._latest = replica.map("latest")
         self.comms = CommReader(replica)
@@ -130,7 +130,8 @@ class RuntimeReader:
 
     def queue(self) -> list[ExecutionId]:
         """The executions that wait or run, in order."""
-        ids = self._queue.get("ids", None)
+        # Stores of earlier versions have a map of that name.
+        ids = self._queue.to_json() or self.replica.map("queue").get("ids", None)
         return [each for each in ids if isinstance(each, str)] if isinstance(ids, list) else []
 
     def status(self, execution_id: ExecutionId) -> str | None:
@@ -203,7 +204,8 @@ class RuntimeDocument:
         self.reader = RuntimeReader(replica)
         self.commits_count = 0
         self._kernel = replica.map("kernel")
-        self._queue = replica.map("queue")
+        self._queue = replica.list("queue")
+        self._queued: list[ExecutionId] = []
         self._executions = replica.map("executions")
         self._latest = replica.map("latest")
         self.comms = CommWriter(replica)
@@ -224,7 +226,16 @@ class RuntimeDocument:
 
     def set_queue(self, ids: Sequence[ExecutionId]) -> None:
         """The executions that wait or run, in order."""
-        self._queue.set_json("ids", list(ids))
+        with self.replica.lock:
+            # Only what is different is written: a long queue loses its first a thousand times.
+            before, after = self._queued, list(ids)
+            start = _equal_at_start(before, after)
+            end = _equal_at_start(before[start:][::-1], after[start:][::-1])
+            if gone := len(before) - start - end:
+                self._queue.delete(start, gone)
+            for place in range(start, len(after) - end):
+                self._queue.insert(place, after[place])
+            self._queued = after
 
     def add_execution(self, record: ExecutionRecord) -> None:
         """A new record, with its outputs; it is its cell's latest from now on."""
@@ -372,6 +383,12 @@ def _remove_others(fields: MapHandle, kept: Mapping[str, Any]) -> None:
 def _extend(references: ListHandle, added: Iterable[Mapping[str, Any]]) -> None:
     for reference in added:
         references.append(dict(reference))
+
+
+def _equal_at_start(one: Sequence[object], other: Sequence[object]) -> int:
+    pairs = enumerate(zip(one, other, strict=False))
+    shorter = min(len(one), len(other))
+    return next((place for place, (here, there) in pairs if here != there), shorter)
 
 
 def _is_output(output: Any) -> bool:
