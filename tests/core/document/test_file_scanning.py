@@ -183,3 +183,28 @@ def test_no_piece_of_a_large_file_is_large() -> None:
     assert max(sizes) < 3 * SEALED_BLOB_CHARACTERS
     assert len(writing.image("0" * 64)) < 2_000
     assert notices.MAX_FILE_OUTPUT_BYTES > 10 * 50_000_000
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        code(),
+        code(stream("x")),
+        {"cell_type": "code", "id": "a", "metadata": {}, "source": []},
+        {"cell_type": "markdown", "id": "a", "metadata": {"deep": [{"a": [1]}]}, "source": ["]}"]},
+        {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "", "outputs": []},
+        {"outputs": [], "cell_type": "raw", "id": "a", "metadata": {}, "source": ""},
+        code(source='"outputs": [1]'),
+        code(metadata={"outputs": [], "cell_type": "x"}),
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_cell_that_is_taken_at_once_is_read_as_step_by_step(
+    cell: dict[str, Any], indent: int | None
+) -> None:
+    there = json.dumps(notebook(cell, code(id="b"), cell | {"id": "c"}), indent=indent).encode()
+    # In pieces of one byte no cell is ever there whole.
+    at_once, in_steps = (
+        parse_notebook(image(there, {}, piece_bytes), mint) for piece_bytes in (2**18, 1)
+    )
+    assert at_once == in_steps

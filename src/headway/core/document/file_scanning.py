@@ -34,6 +34,16 @@ Blobs = tuple[tuple[str, bytes], ...]
 _TOKEN = re.compile(r'["{}\[\],:]')
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _REST = re.compile(r'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_EMPTY_OUTPUTS = re.compile(r'"outputs"\s*:\s*\[\]')
+
+
+def _braced(depth: int) -> str:
+    """The pattern of an object's inside, with so many levels in it."""
+    inner = rf"|\{{{_braced(depth - 1)}\}}|\[{_braced(depth - 1)}\]" if depth else ""
+    return rf'(?:[^"{{}}\[\]]++|"(?:[^"\\]++|\\.)*+"{inner})*+'
+
+
+_SMALL_OBJECT = re.compile(rf"\{{{_braced(3)}\}}", re.DOTALL)
 _BETWEEN = frozenset(" \t\r\n,")
 _CLOSING = {"{": "}", "[": "]"}
 
@@ -146,6 +156,8 @@ class FileScan:
         if mark == '"':
             return self._begin_string(position, start, final=final)
         level = self._levels[-1] if self._levels else None
+        if mark == "{" and self._is_in_cells(2) and (end := self._plain_cell(start)) is not None:
+            return end
         if mark == "[" and self._is_stream_text():
             self._stream = TextScan(is_list=True)
             return start
@@ -162,6 +174,29 @@ class FileScan:
             elif mark == "," and self._is_in_cells(2):
                 self._begin_cell(self._cell + 1)
         return start + 1
+
+    def _plain_cell(self, start: int) -> int | None:
+        """Take a cell that is here whole and has no outputs at once, in a tenth of the time.
+
+        Gives its end; None for any other one, which is read step by step.
+        """
+        found = _SMALL_OBJECT.match(self._text, start)
+        if found is None:
+            return None
+        text = found.group()
+        try:
+            cell = read_json_text(text)
+        except NotebookUnreadable:
+            return None
+        if text.count('"outputs"') > 1 or text.count('"cell_type"') > 1:
+            return None
+        if "outputs" in cell:
+            is_bare = cell["outputs"] == [] and _EMPTY_OUTPUTS.search(text)
+            if cell.get("cell_type") != "code" or not is_bare:
+                return None
+            self._shown[self._cell] = OutputsImage(0, OutputsDigest().hexdigest(), ())
+        self._keep(text)
+        return found.end()
 
     def _begin_string(self, position: int, start: int, *, final: bool) -> int | None:
         string = _STRING.match(self._text, start)
