@@ -168,13 +168,13 @@ class Gate:
     """Where a client dials: a socket that may be closed to it. It never starts a daemon."""
 
     def __init__(self, home: Path) -> None:
-        self.socket = Paths.of(home).socket
+        self.home = Paths.of(home)
         self.open = asyncio.Event()
         self.open.set()
 
     async def dial(self, _start: bool) -> ClientConnection:
         await self.open.wait()
-        return await connect_socket(self.socket, name="torture")
+        return await connect_socket(self.home.socket, name="torture")
 
 
 async def join(gate: Gate, path: Path, *, longest_s: float = 0.05) -> AsyncNotebook:
@@ -185,7 +185,7 @@ async def join(gate: Gate, path: Path, *, longest_s: float = 0.05) -> AsyncNoteb
         return Pump(session, gate.dial)
 
     target = Target(path=str(path))
-    return await aio._begin(target, pump, "torture", gate.socket, JOIN_S)
+    return await aio._begin(target, pump, "torture", gate.home, JOIN_S)
 
 
 async def drop(notebook: AsyncNotebook) -> None:
