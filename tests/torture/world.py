@@ -169,12 +169,13 @@ class Gate:
 
     def __init__(self, home: Path) -> None:
         self.home = Paths.of(home)
+        self.socket = self.home.socket
         self.open = asyncio.Event()
         self.open.set()
 
     async def dial(self, _start: bool) -> ClientConnection:
         await self.open.wait()
-        return await connect_socket(self.home.socket, name="torture")
+        return await connect_socket(self.socket, name="torture")
 
 
 async def join(gate: Gate, path: Path, *, longest_s: float = 0.05) -> AsyncNotebook:
