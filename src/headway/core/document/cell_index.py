@@ -194,24 +194,20 @@ class CellIndex:
             touched = self._replica.touched(before, after)
         except (HeadsTooOld, InvalidUpdate):
             return False
+        if any(place.path == ("order",) for place in touched):
+            self._stale = True
+            self._visible = None
         expected = self._cell_count
-        order_touched = False
         for place in touched:
             match place.path:
-                case ("order",):
-                    order_touched = True
                 case ("cells", str() as cell_id):
                     expected += cell_id not in self._shown and cell_id in self._cells
                     self._look_at(cell_id)
                 case _:
                     pass
         self._cell_count = len(self._cells)
-        if self._cell_count != expected:
-            return False  # a cell was removed, or came without content
-        if order_touched:
-            self._stale = True
-            self._visible = None
-        return True
+        # Else a cell was removed, or came without content.
+        return self._cell_count == expected
 
     def _rebuild(self) -> None:
         self._shown.clear()
