@@ -42,14 +42,14 @@ FETCH_LIMIT_BYTES = 64 * 1024 * 1024
 _READ_BYTES = 256 * 1024
 
 
-async def fetch_blob(home: Paths, sha256: str, *, max_bytes: int = MAX_BLOB_BYTES) -> bytes:
+async def fetch_blob(home: Paths, sha256: str) -> bytes:
     """The bytes of a blob of the daemon of this home.
 
     Raises DaemonUnavailable, ConnectionLost, or RequestFailed for one that is absent, larger
-    than `max_bytes`, or not what its name says.
+    than `MAX_BLOB_BYTES`, or not what its name says.
     """
-    here = await asyncio.to_thread(_read, home.blobs, (sha256,), max_bytes)
-    return here[sha256] if here else await _fetch(home.socket, sha256, max_bytes)
+    here = await asyncio.to_thread(read_blob, home.blobs, sha256, MAX_BLOB_BYTES)
+    return here if here is not None else await _fetch(home.socket, sha256, MAX_BLOB_BYTES)
 
 
 async def _fetch(socket: Path, sha256: str, max_bytes: int) -> bytes:

@@ -185,15 +185,17 @@ class FileScan:
         if found is None:
             return None
         text = found.group()
+        named = text.count('"outputs"')
+        if named > 1 or text.count('"cell_type"') > 1:
+            return None
+        if named and not _EMPTY_OUTPUTS.search(text):
+            return None
         try:
             cell = json.loads(text)  # not strictly: whoever reads the image does that
         except ValueError:
             return None
-        if text.count('"outputs"') > 1 or text.count('"cell_type"') > 1:
-            return None
         if "outputs" in cell:
-            is_bare = cell["outputs"] == [] and _EMPTY_OUTPUTS.search(text)
-            if cell.get("cell_type") != "code" or not is_bare:
+            if not named or cell["outputs"] != [] or cell.get("cell_type") != "code":
                 return None
             self._shown[self._cell] = OutputsImage(0, OutputsDigest().hexdigest(), ())
         self._keep(text)

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 __all__ = ["COALESCE_S", "FIRST_OUTPUT_S", "MAX_RUNTIME_COMMITS", "Recorder"]
 
 COALESCE_S = 0.020
-"""At most one commit of the runtime document in this time, terminal statuses apart."""
+"""Outputs of an execution are committed at most once in this time, its end apart."""
 
 FIRST_OUTPUT_S = 0.002
 """A first output is committed this much later: a small cell has ended by then, and is one commit
@@ -91,7 +91,6 @@ class Recorder:
 
     def _renew(self) -> None:
         self._kernel_written: KernelState | None = None
-        self._queue_written: list[ExecutionId] | None = None
         self.document_id: DocumentId = document_id("rt", self._entropy)
         self.runtime = RuntimeDocument(Replica(peer_id(self._entropy)))
         self.hosted = self._host(self.runtime.replica)
@@ -213,17 +212,17 @@ class Recorder:
             assert isinstance(event, ClearOutput), event
             self._assembler.clear(execution_id, wait=event.wait)
         self._outputs_changed = True
-        self._touch(now, self._coalescing_s(now))
+        self._touch_outputs(now)
 
     def comms_changed(self, now: Moment) -> None:
         """`comms` has news."""
         self._outputs_changed = True
-        self._touch(now, self._coalescing_s(now))
+        self._touch_outputs(now)
 
     def when_shown(self, continuation: Continuation, now: Moment) -> None:
         """Do this when all that happened up to now was committed, is durable and shown."""
         self._shown_with_flush.append(continuation)
-        self._touch(now, self._coalescing_s(now))
+        self._touch_outputs(now)
 
     def replied(self) -> None:
         """The kernel answered, and only has to say that it sent everything: use the time."""
@@ -348,9 +347,8 @@ class Recorder:
         if self._kernel is not None and self._kernel != self._kernel_written:
             self.runtime.set_kernel(self._kernel)
             self._kernel_written = self._kernel
-        if self._queue is not None and self._queue != self._queue_written:
+        if self._queue is not None:
             self.runtime.set_queue(self._queue)
-            self._queue_written = self._queue
         self._kernel = self._queue = None
 
     def _apply_outputs(self) -> None:
@@ -373,8 +371,9 @@ class Recorder:
         if self.comms.waits_until_s is not None:
             self._touch(now, self.comms.waits_until_s - now.monotonic_s)
 
-    def _coalescing_s(self, now: Moment) -> float:
-        return max(FIRST_OUTPUT_S, self._outputs_committed_s + COALESCE_S - now.monotonic_s)
+    def _touch_outputs(self, now: Moment) -> None:
+        since_s = now.monotonic_s - self._outputs_committed_s
+        self._touch(now, max(FIRST_OUTPUT_S, COALESCE_S - since_s))
 
     def _touch(self, now: Moment, within_s: float) -> None:
         due_s = now.monotonic_s + within_s
