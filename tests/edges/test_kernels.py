@@ -162,6 +162,11 @@ class Listener:
         return self.reasons[0]
 
 
+def published_of(story: list[KernelEvent]) -> list[KernelEvent]:
+    """What was published: replies have a socket of their own, and stand anywhere among the rest."""
+    return [event for event in story if not isinstance(event, ExecuteReply)]
+
+
 class Bench:
     """One implementation under test."""
 
@@ -254,7 +259,7 @@ def test_an_execution_tells_its_whole_story_in_order(play: Play) -> None:
         kernel, listener = await bench.start()
         kernel.ask(ExecuteRequest("e1", "1 + 1"))
         story = await listener.finished("e1")
-        published = [event for event in story if not isinstance(event, ExecuteReply)]
+        published = published_of(story)
         assert published == [
             Busy("e1"),
             ExecuteInput("e1", 1),
@@ -271,8 +276,8 @@ def test_nothing_is_heard_before_something_is_asked(play: Play) -> None:
         kernel, listener = await bench.start()
         assert listener.events == []
         kernel.ask(ExecuteRequest("e1", "1"))
-        await listener.finished("e1")
-        assert listener.of("e1")[:2] == [Busy("e1"), ExecuteInput("e1", 1)]
+        story = await listener.finished("e1")
+        assert published_of(story)[:2] == [Busy("e1"), ExecuteInput("e1", 1)]
 
     play(scenario)
 
@@ -283,7 +288,7 @@ def test_what_is_printed_arrives_as_streams_before_idle(play: Play) -> None:
         kernel.ask(ExecuteRequest("e0", bench.dialect.prelude))
         kernel.ask(ExecuteRequest("e1", 'print("out")\nprint("err", file=sys.stderr)'))
         story = await listener.finished("e1")
-        published = [event for event in story if not isinstance(event, ExecuteReply)]
+        published = published_of(story)
         assert isinstance(published[-1], Idle)
         for name, text in (("stdout", "out\n"), ("stderr", "err\n")):
             said = [e.text for e in story if isinstance(e, Stream) and e.name == name]
