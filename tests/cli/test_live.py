@@ -8,6 +8,7 @@ from rich.console import Console
 
 from headway.cli.live import LiveReport
 from headway.cli.report import Beginning, Summary
+from headway.cli.stream_text import StreamText
 from headway.client.models import Cell
 
 BEGINNING = Beginning(path="/far/away.ipynb", document="nb-1", kernel="python3", cells=2)
@@ -20,7 +21,9 @@ def test_lines_stay_and_the_bar_goes() -> None:
     with LiveReport(head=20, console=console) as report:
         report.opened(BEGINNING)
         report.started(1, Cell("c1", "code", "x = [1]"))
-        report.text(0, "stdout", "[red]not markup[/red]\n10 %", "[red]not markup[/red]\n10 %")
+        stream = StreamText()
+        stream.grow("[red]not markup[/red]\n10 %")
+        report.text(0, stream)
         report.ended(SUMMARY)
     shown = screen.getvalue()
     assert "[red]not markup[/red]" in shown

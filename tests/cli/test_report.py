@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from headway.cli.report import Beginning, JsonReport, LineReport, Summary, title_of
+from headway.cli.stream_text import StreamText
 from headway.client.models import Cell, CellError, ExecutionResult
 
 BEGINNING = Beginning(path="/far/away.ipynb", document="nb-1", kernel="python3", cells=10)
@@ -32,13 +33,21 @@ def result(status: str = "ok", **named: Any) -> ExecutionResult:
     return ExecutionResult(**values)
 
 
+def stream_of(text: str) -> StreamText:
+    stream = StreamText()
+    stream.begin_again("stdout")
+    stream.become((), text)
+    return stream
+
+
 def test_a_cell_is_told_in_lines() -> None:
     lines: list[str] = []
     with LineReport(write=lines.append) as report:
         report.opened(BEGINNING)
         report.started(3, CELL)
-        report.text(0, "stdout", "one\ntw", "one\ntw")
-        report.text(0, "stdout", "one\ntwo\n", "o\n")
+        report.text(0, stream := stream_of("one\ntw"))
+        stream.grow("o\n")
+        report.text(0, stream)
         report.output(1, {"output_type": "execute_result", "data": {"text/plain": "42"}})
         report.finished(3, result())
         report.ended(SUMMARY)
@@ -58,8 +67,9 @@ def test_a_line_without_an_end_is_told_when_something_follows_it() -> None:
     report = LineReport(write=lines.append)
     report.opened(BEGINNING)
     report.started(1, CELL)
-    report.text(0, "stdout", "50 %", "50 %")
-    report.text(0, "stdout", "100 %", "100 %")
+    report.text(0, stream := stream_of("50 %"))
+    stream.become((), "100 %")
+    report.text(0, stream)
     report.output(1, {"output_type": "error", "traceback": ["Oops"]})
     report.finished(1, result("error"))
     assert lines[2:] == ["    100 %", "    Oops", "[ 1/10] failed in 1.2 s"]
@@ -84,9 +94,11 @@ def test_json_has_new_text_alone_and_whole_text_where_it_was_rewritten() -> None
     events: list[dict[str, Any]] = []
     with JsonReport(events.append) as report:
         report.started(1, CELL)
-        report.text(0, "stdout", "a", "a")
-        report.text(0, "stdout", "ab", "b")
-        report.text(0, "stdout", "c", "x")
+        report.text(0, stream := stream_of("a"))
+        stream.grow("b")
+        report.text(0, stream)
+        stream.become((), "c")
+        report.text(0, stream)
     told = [(event["event"], event["output"]["text"]) for event in events[1:]]
     assert told == [("output", "a"), ("output", "b"), ("replaced", "c")]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from itertools import takewhile
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,8 +15,16 @@ from headway.cli.show import (
     human_size,
     join_text,
     output_lines,
+    safe_line,
     without_escapes,
 )
+from headway.cli.stream_text import StreamText
+
+TEXTS = st.text(alphabet="ab\n", max_size=6)
+
+
+def safe_lines(output: dict[str, Any], *, colours: bool) -> list[str]:
+    return [safe_line(line, colours=colours) for line in output_lines(output)]
 
 
 def test_an_image_is_one_line_with_its_size() -> None:
@@ -23,7 +33,7 @@ def test_an_image_is_one_line_with_its_size() -> None:
         "output_type": "display_data",
         "data": {"text/plain": "<Figure>", "image/png": picture},
     }
-    assert output_lines(output, colours=False) == ["[image/png 34 kB]"]
+    assert safe_lines(output, colours=False) == ["[image/png 34 kB]"]
 
 
 def test_a_value_kept_in_a_blob_is_shown_by_its_media_type_and_size() -> None:
@@ -31,7 +41,7 @@ def test_a_value_kept_in_a_blob_is_shown_by_its_media_type_and_size() -> None:
         "output_type": "display_data",
         "data": {"image/png": {"blob": "ab" * 32, "size": 1_200_000}},
     }
-    assert output_lines(output, colours=False) == ["[image/png 1.2 MB]"]
+    assert safe_lines(output, colours=False) == ["[image/png 1.2 MB]"]
 
 
 def test_a_value_shows_its_plain_text() -> None:
@@ -39,12 +49,12 @@ def test_a_value_shows_its_plain_text() -> None:
         "output_type": "execute_result",
         "data": {"text/html": "<b>x</b>", "text/plain": ["a\n", "b"]},
     }
-    assert output_lines(output, colours=False) == ["a", "b"]
+    assert safe_lines(output, colours=False) == ["a", "b"]
 
 
 def test_a_value_without_text_is_named() -> None:
     output = {"output_type": "display_data", "data": {"application/json": {"a": 1}}}
-    assert output_lines(output, colours=False) == ["[application/json 8 B]"]
+    assert safe_lines(output, colours=False) == ["[application/json 8 B]"]
 
 
 def test_an_error_shows_its_traceback_with_colours_only_where_they_are_wanted() -> None:
@@ -54,18 +64,18 @@ def test_an_error_shows_its_traceback_with_colours_only_where_they_are_wanted() 
         "evalue": "v",
         "traceback": ["\x1b[31mE\x1b[0m", "v"],
     }
-    assert output_lines(output, colours=False) == ["E", "v"]
-    assert output_lines(output, colours=True)[0].startswith("\x1b[31mE")
+    assert safe_lines(output, colours=False) == ["E", "v"]
+    assert safe_lines(output, colours=True)[0].startswith("\x1b[31mE")
 
 
 def test_an_error_without_a_traceback_shows_its_name_and_value() -> None:
     output = {"output_type": "error", "ename": "E", "evalue": "v", "traceback": []}
-    assert output_lines(output, colours=False) == ["E: v"]
+    assert safe_lines(output, colours=False) == ["E: v"]
 
 
 def test_an_output_cannot_drive_the_terminal() -> None:
     hostile = "\x1b]0;title\x07a\x1b[2Jb\x07\x1b[31mc\x08"
-    (line,) = output_lines({"output_type": "stream", "text": hostile}, colours=True)
+    (line,) = safe_lines({"output_type": "stream", "text": hostile}, colours=True)
     assert "\x07" not in line
     assert "\x1b[2J" not in line
     assert "\x1b]0" not in line
@@ -74,30 +84,56 @@ def test_an_output_cannot_drive_the_terminal() -> None:
 
 def test_an_overwritten_line_shows_its_last_state() -> None:
     output = {"output_type": "stream", "text": "10 %\r50 %\r100 %\n"}
-    assert output_lines(output, colours=False) == ["100 %"]
+    assert safe_lines(output, colours=False) == ["100 %"]
 
 
 @given(st.text())
 def test_without_colours_no_escape_is_left(text: str) -> None:
-    for line in output_lines({"output_type": "stream", "text": text}, colours=False):
+    for line in safe_lines({"output_type": "stream", "text": text}, colours=False):
         assert "\x1b" not in line
         assert "\r" not in line
 
 
 @given(st.lists(st.text(alphabet="ab\n", max_size=8)))
 def test_each_complete_line_is_given_once_however_the_text_grows(parts: list[str]) -> None:
-    lines, given_lines, text = StreamLines(), [], ""
+    text, given_lines = StreamText(), []
+    lines = StreamLines(text)
     for part in parts:
-        text += part
-        given_lines += lines.grown(text)
-    assert given_lines == text.split("\n")[:-1]
-    assert lines.open_line(text) == text.split("\n")[-1]
+        text.grow(part)
+        given_lines += lines.complete()
+    whole = "".join(parts)
+    assert given_lines == whole.split("\n")[:-1]
+    assert lines.end() == whole.split("\n")[-1]
 
 
-def test_a_cleared_text_is_given_again_from_its_start() -> None:
-    lines = StreamLines()
-    assert lines.grown("a\nb\n") == ["a", "b"]
-    assert lines.grown("c\n") == ["c"]
+@given(st.lists(st.tuples(st.lists(TEXTS, max_size=2), TEXTS)))
+def test_a_line_that_changed_is_given_again_with_those_after_it(
+    changes: list[tuple[list[str], str]],
+) -> None:
+    text = StreamText()
+    lines = StreamLines(text)
+    shown: list[str] = []
+    before = ""
+    for sealed, rest in changes:
+        text.become(sealed, rest)
+        whole = text.part(0)
+        pairs = zip(before, whole, strict=False)
+        same = list(takewhile(lambda pair: pair[0] == pair[1], pairs))
+        del shown[same.count(("\n", "\n")) :]
+        shown += lines.complete()
+        assert shown == whole.split("\n")[:-1]
+        assert lines.open_line(2) == whole.split("\n")[-1][:2]
+        before = whole
+
+
+def test_a_text_that_is_another_is_given_again_from_its_start() -> None:
+    text = StreamText()
+    lines = StreamLines(text)
+    text.become(["a\n"], "b\n")
+    assert lines.complete() == ["a", "b"]
+    text.begin_again("stdout")
+    text.become((), "a\nc\n")
+    assert lines.complete() == ["a", "c"]
 
 
 def test_a_window_shows_the_ends_and_counts_the_middle() -> None:

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from command_line import LIMIT_S, Shell, interrupt, write_notebook
+from headway.cli.stream_text import StreamText
 from headway.cli.watch_report import WatchLines, watch_live
 from headway.client.models import Cell
 
@@ -116,7 +117,9 @@ def test_on_a_terminal_lines_stay_and_the_open_line_is_below() -> None:
     with watch_live(20, console) as report:
         report.watching("/far/a.ipynb", {"name": "python3", "status": "idle"}, CELLS)
         report.started(2, CELLS[1])
-        report.text(0, "stdout", "[x]\n10 %", "[x]\n10 %")
+        stream = StreamText()
+        stream.grow("[x]\n10 %")
+        report.text(0, stream)
     shown = screen.getvalue()
     assert "Watching /far/a.ipynb: 2 code cells, kernel python3 idle" in shown
     assert "[x]" in shown

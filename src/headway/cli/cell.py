@@ -216,11 +216,11 @@ def _as_json(cell: Cell) -> dict[str, Any]:
 
 
 def _show_outputs(outputs: Iterable[dict[str, Any]]) -> None:
-    from headway.cli.show import output_lines
+    from headway.cli.show import output_lines, safe_line
 
     for output in outputs:
-        for line in output_lines(output, colours=sys.stdout.isatty()):
-            say(line)
+        for line in output_lines(output):
+            say(safe_line(line, colours=sys.stdout.isatty()))
 
 
 def _say_cell(cell_id: str, *, as_json: bool) -> None:

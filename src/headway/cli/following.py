@@ -5,11 +5,11 @@ Floor 6. Streams come as events in pieces, sealed and open; a report gets the te
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, assert_never
 
 from headway.cli.report import Report
+from headway.cli.stream_text import StreamText
 from headway.client.models import (
     Cell,
     DisplayUpdated,
@@ -103,11 +103,14 @@ class _Told:
     def __init__(self, notebook: AsyncNotebook, report: Report) -> None:
         self._notebook = notebook
         self._report = report
-        self._streams: dict[int, _Stream] = {}
+        self._streams: dict[int, StreamText] = {}
+        self._sealed: dict[int, list[dict[str, Any]]] = {}
+        """What each stream had in blobs."""
 
     def cleared(self) -> None:
         """There are no outputs any more."""
         self._streams.clear()
+        self._sealed.clear()
         self._report.cleared()
 
     async def output(self, index: int, output: dict[str, Any], *, is_addition: bool) -> None:
@@ -115,30 +118,26 @@ class _Told:
         if output.get("output_type") != "stream":
             self._report.output(index, output)
             return
-        stream = self._streams.setdefault(index, _Stream())
-        sealed = output.get("sealed") or []
-        for part in sealed[stream.sealed_parts :]:
-            with contextlib.suppress(HeadwayError):
-                blob = await self._notebook.fetch_blob(part["blob"])
-                stream.sealed_text += blob.decode("utf-8", "replace")
-        stream.sealed_parts = len(sealed)
+        stream = self._streams.setdefault(index, StreamText())
         text = output.get("text") or ""
-        stream.open_text = stream.open_text + text if is_addition else text
-        whole = stream.sealed_text + stream.open_text
-        added = whole.removeprefix(stream.shown)
-        stream.shown = whole
-        if added:
-            self._report.text(index, str(output.get("name")), whole, added)
+        if is_addition and index in self._sealed:
+            stream.grow(text)
+        else:
+            sealed, known = output.get("sealed") or [], self._sealed.get(index, [])
+            if stream.name != output.get("name") or sealed[: len(known)] != known:
+                stream.begin_again(str(output.get("name")))
+                known = []
+            self._sealed[index] = sealed
+            pieces = [await self._piece(part) for part in sealed[len(known) :]]
+            stream.become(pieces, text)
+        if stream.has_changed:
+            self._report.text(index, stream)
 
-
-class _Stream:
-    """A stream output as far as it was shown."""
-
-    def __init__(self) -> None:
-        self.sealed_parts = 0
-        self.sealed_text = ""
-        self.open_text = ""
-        self.shown = ""
+    async def _piece(self, part: dict[str, Any]) -> str:
+        try:
+            return (await self._notebook.fetch_blob(part["blob"])).decode("utf-8", "replace")
+        except HeadwayError as error:
+            return f"\n[A part of this text, {part['size']} bytes, cannot be had: {error}]\n"
 
 
 def _cell(notebook: AsyncNotebook, execution: AsyncExecution) -> Cell:

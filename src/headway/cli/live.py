@@ -12,13 +12,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from headway.cli.report import Beginning, LineReport, Summary, title_of
+from headway.cli.show import safe_line
 
 if TYPE_CHECKING:
+    from headway.cli.stream_text import StreamText
     from headway.client.models import Cell, ExecutionResult, InputClosed, InputRequested
 
 __all__ = ["LiveReport"]
 
 _DETAIL_CHARACTERS = 60
+_LOOKED_AT_CHARACTERS = 4096
 _BAR_WIDTH = 24
 _STYLES = {"ok": "green", "failed": "bold red", "lost": "bold red", "cancelled": "yellow"}
 
@@ -62,13 +65,12 @@ class LiveReport(LineReport):
         super().started(number, cell)
         self._progress.update(self._task, description=title_of(cell.source))
 
-    def text(self, index: int, name: str, text: str, added: str) -> None:
+    def text(self, index: int, stream: StreamText) -> None:
         """Show whole lines above, and the line without an end in the bar."""
-        super().text(index, name, text, added)
-        rest = self._streams[index].open_line(text)
+        super().text(index, stream)
+        rest = safe_line(self._lines[index].open_line(_LOOKED_AT_CHARACTERS), colours=self._colours)
         if rest.strip():
-            (line, *_) = self._shown(rest)
-            detail = Text.from_ansi(line).plain[:_DETAIL_CHARACTERS]
+            detail = Text.from_ansi(rest).plain[:_DETAIL_CHARACTERS]
             self._progress.update(self._task, description=detail)
 
     def asked(self, number: int, event: InputRequested) -> None:

@@ -15,6 +15,7 @@ from headway.cli.show import HEAD_LINES, StreamLines, Window, join_text, output_
 from headway.cli.terminal import plain, say, say_json, short_path
 
 if TYPE_CHECKING:
+    from headway.cli.stream_text import StreamText
     from headway.client.models import Cell, ExecutionResult, InputClosed, InputRequested
 
 __all__ = ["Beginning", "JsonReport", "LineReport", "Report", "Summary", "title_of"]
@@ -66,8 +67,8 @@ class Report(Protocol):
     def started(self, number: int, cell: Cell) -> None:
         """The kernel runs this cell."""
 
-    def text(self, index: int, name: str, text: str, added: str) -> None:
-        """The stream output at `index` is `text` now, of which `added` is new."""
+    def text(self, index: int, stream: StreamText) -> None:
+        """The stream output at `index` has changed; `stream` is always the same, until cleared."""
 
     def output(self, index: int, output: Mapping[str, Any]) -> None:
         """A new output, or another one in its place; no stream."""
@@ -117,9 +118,8 @@ class LineReport:
         self._total = 0
         self._began_s = 0.0
         self._open = False
-        self._streams: dict[int, StreamLines] = {}
-        self._texts: dict[int, str] = {}
-        self._window = Window(self._write_indented, head)
+        self._lines: dict[int, StreamLines] = {}
+        self._window = self._new_window()
 
     def __enter__(self) -> Self:
         return self
@@ -138,22 +138,18 @@ class LineReport:
         self._began_s = time.monotonic()
         self._open = True
         self._forget_outputs()
-        self._window = Window(self._write_indented, self._head)
+        self._window = self._new_window()
         self._write(f"{self._place(number)} {title_of(cell.source)}")
 
-    def text(self, index: int, name: str, text: str, added: str) -> None:
+    def text(self, index: int, stream: StreamText) -> None:
         """Show the lines that have their end."""
-        del added, name
-        lines = self._streams.setdefault(index, StreamLines())
-        self._texts[index] = text
-        for line in lines.grown(text):
-            self._window.add(self._shown(line))
+        self._window.add(self._lines.setdefault(index, StreamLines(stream)).complete())
 
     def output(self, index: int, output: Mapping[str, Any]) -> None:
         """Show it, after what was still open before it."""
         del index
         self._end_streams()
-        self._window.add(output_lines(output, colours=self._colours))
+        self._window.add(output_lines(output))
 
     def cleared(self) -> None:
         """What was shown stays; what comes is new."""
@@ -189,21 +185,18 @@ class LineReport:
     def _place(self, number: int) -> str:
         return f"[{number:>{len(str(self._total))}}/{self._total}]"
 
-    def _shown(self, line: str) -> list[str]:
-        return output_lines({"output_type": "stream", "text": line}, colours=self._colours)
+    def _new_window(self) -> Window:
+        return Window(self._write_indented, colours=self._colours, head=self._head)
 
     def _end_streams(self) -> None:
         """Show lines that will have no end."""
-        for index, text in self._texts.items():
-            rest = self._streams[index].open_line(text)
+        for lines in self._lines.values():
+            rest = lines.end()
             if rest:
-                self._window.add(self._shown(rest))
-                self._streams[index].grown(text + "\n")
-        self._texts.clear()
+                self._window.add([rest])
 
     def _forget_outputs(self) -> None:
-        self._streams.clear()
-        self._texts.clear()
+        self._lines.clear()
 
     def _write_indented(self, line: str) -> None:
         self._write(_INDENT + line if line else line)
@@ -232,10 +225,11 @@ class JsonReport:
         self._cell_id, self._number = cell.id, number
         self._write({"event": "started", "number": number, "cell_id": cell.id})
 
-    def text(self, index: int, name: str, text: str, added: str) -> None:
+    def text(self, index: int, stream: StreamText) -> None:
         """`{"event": "output", ...}` with the new text; `"replaced"` when it is no addition."""
-        grew = text.endswith(added) and bool(added)
-        output = {"output_type": "stream", "name": name, "text": added if grew else text}
+        grew = stream.has_only_grown
+        text = stream.part(stream.kept if grew else 0)
+        output = {"output_type": "stream", "name": stream.name, "text": text}
         self._output(index, output, "output" if grew else "replaced")
 
     def output(self, index: int, output: Mapping[str, Any]) -> None:

@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from headway.cli.stream_text import StreamText
+
 __all__ = [
     "HEAD_LINES",
     "TAIL_LINES",
@@ -21,6 +23,7 @@ __all__ = [
     "human_size",
     "join_text",
     "output_lines",
+    "safe_line",
     "without_escapes",
 ]
 
@@ -64,11 +67,10 @@ def human_size(size: int) -> str:
     return f"{size / _KILO / _KILO:.1f} MB"
 
 
-def output_lines(output: Mapping[str, Any], *, colours: bool) -> list[str]:
+def output_lines(output: Mapping[str, Any]) -> list[str]:
     """An output as lines: a stream's text, a traceback, a value's plain text, `[image/png 34 kB]`.
 
-    `colours` keeps colour sequences; anything else that would act on a terminal is always taken
-    out, because a notebook from elsewhere must not drive the terminal of its reader.
+    They are as the kernel wrote them: a terminal is shown their `safe_line`.
     """
     kind = output.get("output_type")
     if kind == "stream":
@@ -77,7 +79,7 @@ def output_lines(output: Mapping[str, Any], *, colours: bool) -> list[str]:
         text = _traceback(output)
     else:
         text = _bundle(output.get("data", {}))
-    return [_safe(line, colours) for line in text.rstrip("\n").split("\n")]
+    return text.rstrip("\n").split("\n")
 
 
 def _traceback(output: Mapping[str, Any]) -> str:
@@ -109,7 +111,12 @@ def _size(media: str, value: Any) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
 
 
-def _safe(line: str, colours: bool) -> str:
+def safe_line(line: str, *, colours: bool) -> str:
+    """A line for a terminal.
+
+    `colours` keeps colour sequences; anything else that would act on a terminal is always taken
+    out, because a notebook from elsewhere must not drive the terminal of its reader.
+    """
     # The end of an overwritten line is what a terminal would show.
     line = line.rstrip("\r").rpartition("\r")[2]
     line = _only_colours(line) if colours else without_escapes(line)
@@ -122,30 +129,44 @@ def _only_colours(line: str) -> str:
 
 
 class StreamLines:
-    """The lines of a growing text, each given once: when its end has come."""
+    """The lines of a growing text, each given when its end has come, and again if it changes."""
 
-    def __init__(self) -> None:
-        self._given = ""
+    def __init__(self, text: StreamText) -> None:
+        self._text = text
+        self._given = 0
+        self._looked = 0
 
-    def grown(self, text: str) -> list[str]:
-        """The whole text so far; gives the lines that are complete and new."""
-        complete = text[: text.rfind("\n") + 1]
-        if not complete.startswith(self._given):
-            self._given = ""  # cleared and begun again
-        fresh = complete[len(self._given) :]
-        self._given = complete
-        return fresh.split("\n")[:-1] if fresh else []
+    def complete(self) -> list[str]:
+        """After a change: the lines that have their end and are not given yet as they are."""
+        text = self._text
+        self._looked = min(self._looked, text.kept)
+        if text.kept < self._given:
+            newline = text.last_newline(0, text.kept)
+            self._given = 0 if newline is None else newline + 1
+            self._looked = self._given
+        newline = text.last_newline(self._looked, len(text))
+        self._looked = len(text)
+        if newline is None:
+            return []
+        begin, self._given = self._given, newline + 1
+        return text.part(begin, newline).split("\n")
 
-    def open_line(self, text: str) -> str:
-        """The line that has no end yet."""
-        return text[text.rfind("\n") + 1 :]
+    def open_line(self, limit: int) -> str:
+        """The line that has no end yet: its first `limit` characters."""
+        return self._text.part(self._given, self._given + limit)
+
+    def end(self) -> str:
+        """The line that has no end, as if it had one: it is given, too."""
+        begin, self._given = self._given, len(self._text)
+        return self._text.part(begin)
 
 
 class Window:
     """Shows the first lines and the last ones, and says how many it left out between.
 
     Args:
-        write: Takes each line that is shown.
+        write: Takes each line that is shown, safe for a terminal.
+        colours: Whether colour sequences are kept.
         head: How many lines are shown as they come; None shows all.
         tail: How many of the lines held back are shown at the end.
     """
@@ -153,21 +174,24 @@ class Window:
     def __init__(
         self,
         write: Callable[[str], None],
+        *,
+        colours: bool = False,
         head: int | None = HEAD_LINES,
         tail: int = TAIL_LINES,
     ) -> None:
         self._write = write
+        self._colours = colours
         self._head = head
         self._shown = 0
         self._left_out = 0
         self._last: deque[str] = deque(maxlen=tail)
 
     def add(self, lines: Iterable[str]) -> None:
-        """Show these lines, or hold them back."""
+        """Show these lines, as the kernel wrote them, or hold them back."""
         for line in lines:
             if self._head is None or self._shown < self._head:
                 self._shown += 1
-                self._write(line)
+                self._show(line)
             else:
                 self._left_out += 1
                 self._last.append(line)
@@ -180,4 +204,7 @@ class Window:
         if hidden > 0:
             self._write(f"... {hidden} more {'line' if hidden == 1 else 'lines'} ...")
         for line in self._last:
-            self._write(line)
+            self._show(line)
+
+    def _show(self, line: str) -> None:
+        self._write(safe_line(line, colours=self._colours))
