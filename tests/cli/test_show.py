@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.cli.show import (
+    LINE_CHARACTERS,
     StreamLines,
     Window,
     human_size,
@@ -142,6 +143,19 @@ def test_a_window_shows_the_ends_and_counts_the_middle() -> None:
     window.add(str(number) for number in range(10))
     window.close()
     assert shown == ["0", "1", "... 7 more lines ...", "9"]
+
+
+def test_of_a_long_line_a_window_shows_the_beginning() -> None:
+    shown: list[str] = []
+    window = Window(shown.append, head=2, colours=True)
+    window.add(
+        ["\x1b[31m" + "x" * (LINE_CHARACTERS - 1) + "yz\x1b[0m", "\x1b[31mred" + "\x1b[0m" * 999]
+    )
+    assert shown[0] == "x" * (LINE_CHARACTERS - 1) + "y ... 1 more character ..."
+    assert shown[1] == "red"
+    everything = Window(shown.append, head=None)
+    everything.add(["x" * LINE_CHARACTERS * 2])
+    assert shown[2] == "x" * LINE_CHARACTERS * 2
 
 
 def test_a_window_that_hides_nothing_says_nothing() -> None:

@@ -17,6 +17,7 @@ from headway.cli.stream_text import StreamText
 
 __all__ = [
     "HEAD_LINES",
+    "LINE_CHARACTERS",
     "TAIL_LINES",
     "StreamLines",
     "Window",
@@ -32,6 +33,9 @@ HEAD_LINES = 20
 
 TAIL_LINES = 5
 """How many of its last lines are shown when something was left out."""
+
+LINE_CHARACTERS = 2_000
+"""How much of one line is shown where not everything is."""
 
 # ECMA-48: control sequences, operating system commands, two-character escapes.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
@@ -111,14 +115,20 @@ def _size(media: str, value: Any) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
 
 
-def safe_line(line: str, *, colours: bool) -> str:
-    """A line for a terminal.
+def safe_line(line: str, *, colours: bool, limit: int | None = None) -> str:
+    """A line for a terminal: its first `limit` characters, without colours if that is not all.
 
     `colours` keeps colour sequences; anything else that would act on a terminal is always taken
     out, because a notebook from elsewhere must not drive the terminal of its reader.
     """
     # The end of an overwritten line is what a terminal would show.
     line = line.rstrip("\r").rpartition("\r")[2]
+    if limit is not None and len(line) > limit:
+        line = without_escapes(line)
+        shown = _CONTROLS.sub("", line[:limit])
+        rest = len(line) - limit
+        word = "character" if rest == 1 else "characters"
+        return f"{shown} ... {rest} more {word} ..." if rest > 0 else shown.rstrip()
     line = _only_colours(line) if colours else without_escapes(line)
     line = _CONTROLS.sub("", line)
     return line + "\x1b[0m" if "\x1b" in line else line.rstrip()
@@ -167,7 +177,8 @@ class Window:
     Args:
         write: Takes each line that is shown, safe for a terminal.
         colours: Whether colour sequences are kept.
-        head: How many lines are shown as they come; None shows all.
+        head: How many lines are shown as they come, none of them longer than `LINE_CHARACTERS`;
+            None shows all.
         tail: How many of the lines held back are shown at the end.
     """
 
@@ -207,4 +218,5 @@ class Window:
             self._show(line)
 
     def _show(self, line: str) -> None:
-        self._write(safe_line(line, colours=self._colours))
+        limit = None if self._head is None else LINE_CHARACTERS
+        self._write(safe_line(line, colours=self._colours, limit=limit))
