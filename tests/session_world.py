@@ -9,7 +9,8 @@ from typing import Any
 from headway.core.document.crdt import Replica, Version
 from headway.core.document.edits import AddCell
 from headway.core.document.notebook import NotebookDocument
-from headway.core.document.runtime import ExecutionRecord, RuntimeDocument
+from headway.core.document.runtime import ExecutionRecord
+from headway.core.document.runtime_writing import RuntimeDocument
 from headway.core.session import effects, inputs
 from headway.core.session.opening import Target
 from headway.core.session.session import Session

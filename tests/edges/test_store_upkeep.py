@@ -13,7 +13,8 @@ from typing import TypeVar
 import pytest
 
 from headway.core.document.crdt import Replica, Version
-from headway.core.document.runtime import ExecutionRecord, RuntimeDocument
+from headway.core.document.runtime import ExecutionRecord
+from headway.core.document.runtime_writing import RuntimeDocument
 from headway.core.room.effects import (
     ExecutionAccepted,
     ExecutionFinished,

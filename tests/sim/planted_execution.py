@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
-from headway.core.document.runtime import RuntimeDocument
+from headway.core.document.runtime_writing import RuntimeDocument
 from headway.core.room import admission, recorder, room
 from headway.core.room.executions import Executions
 from headway.core.room.inputs import KernelSaid

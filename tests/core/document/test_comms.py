@@ -15,7 +15,7 @@ from headway.core.document.comm_records import MAX_SHOWN_MESSAGES, CommReader, C
 from headway.core.document.comm_state import KeyChange, changed_keys
 from headway.core.document.comms import LARGE_BYTES_PER_S, Comms
 from headway.core.document.crdt import Replica
-from headway.core.document.runtime import RuntimeDocument
+from headway.core.document.runtime_writing import RuntimeDocument
 from headway.core.document.widget_state import WIDGET_STATE_TYPE, widgets_form
 from headway.moments import Moment
 

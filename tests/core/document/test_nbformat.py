@@ -25,7 +25,8 @@ from headway.core.document.nbformat import (
     same_content,
 )
 from headway.core.document.notebook import NotebookDocument
-from headway.core.document.runtime import ExecutionRecord, RuntimeDocument
+from headway.core.document.runtime import ExecutionRecord
+from headway.core.document.runtime_writing import RuntimeDocument
 from headway.errors import NotebookUnreadable
 from headway.moments import Moment
 

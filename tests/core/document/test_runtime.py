@@ -20,12 +20,8 @@ from headway.core.document.operations import (
     SealText,
 )
 from headway.core.document.outputs import OutputAssembler
-from headway.core.document.runtime import (
-    TERMINAL,
-    ExecutionRecord,
-    RuntimeDocument,
-    RuntimeReader,
-)
+from headway.core.document.runtime import TERMINAL, ExecutionRecord, RuntimeReader
+from headway.core.document.runtime_writing import RuntimeDocument
 from headway.moments import Moment
 
 NOW = Moment(1.0, 1_700_000_000.0)

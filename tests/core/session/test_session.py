@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from headway.core.document.crdt import Replica, Version
 from headway.core.document.edits import AddCell
 from headway.core.document.notebook import NotebookDocument
-from headway.core.document.runtime import ExecutionRecord, RuntimeDocument
+from headway.core.document.runtime import ExecutionRecord
+from headway.core.document.runtime_writing import RuntimeDocument
 from headway.core.session import effects, inputs
 from headway.core.session.outgoing import MAX_BATCHES_IN_FLIGHT
 from headway.core.session.session import JOIN_TIMEOUT_S, STEADY_S

@@ -19,7 +19,8 @@ from headway.core.document.forms import BlobSet, seal_outputs
 from headway.core.document.mime import clean_value, encode_blob
 from headway.core.document.notices import gap_text
 from headway.core.document.outputs import OutputAssembler
-from headway.core.document.runtime import ExecutionRecord, RuntimeDocument, RuntimeReader
+from headway.core.document.runtime import ExecutionRecord, RuntimeReader
+from headway.core.document.runtime_writing import RuntimeDocument
 from headway.core.kernel.events import (
     ClearOutput,
     DisplayData,
