@@ -7,8 +7,8 @@ import time
 import loro
 import pytest
 
-from headway.core.document.bulk import LARGE_OPERATIONS
-from headway.core.document.crdt import Replica
+from headway.core.document.bulk import LARGE_OPERATIONS, first_operation
+from headway.core.document.crdt import Replica, Version
 from headway.errors import MissingChanges
 
 PASTED = "0123456789" * 40_000
@@ -90,3 +90,31 @@ def test_the_first_operation_is_exported_of_a_large_change_alone() -> None:
     assert text_of(reader) == "#x"
     reader.import_update(writer.export(before))
     assert text_of(reader) == text_of(writer)
+
+
+def first_of_import(document: loro.LoroDoc, data: bytes) -> bytes | None:
+    metadata = loro.LoroDoc.decode_import_blob_meta(data, check_checksum=True)
+    return first_operation(loro, document, data, metadata)
+
+
+def test_an_empty_document_takes_a_snapshot_as_it_is() -> None:
+    """Behind a first operation of its own it is merged, not loaded: twenty times as slow."""
+    writer = Replica(1)
+    writer.map("m").new_text("t", PASTED)
+    writer.commit(1, "")
+    empty = loro.LoroDoc()  # type: ignore[no-untyped-call]
+    assert first_of_import(empty, writer.export()) is None
+    assert first_of_import(empty, writer.export(Version.EMPTY, writer.version())) is not None
+
+
+def test_a_short_snapshot_of_a_long_text_is_large() -> None:
+    """A snapshot is compressed, so its length says nothing."""
+    writer, reader = writer_and_reader()
+    holds_text = loro.LoroDoc()  # type: ignore[no-untyped-call]
+    holds_text.import_(reader.export())
+    paste(writer, PASTED)
+    snapshot = writer.export()
+    assert len(snapshot) < LARGE_OPERATIONS
+    assert first_of_import(holds_text, snapshot) is not None
+    reader.import_update(snapshot)
+    assert text_of(reader) == "#" + PASTED

@@ -20,18 +20,18 @@ LARGE_OPERATIONS = 20_000
 """New operations from which on it is worth it; below, the square is 3 ms."""
 
 
-def first_operation(engine: Any, document: Any, data: bytes) -> bytes | None:
+def first_operation(engine: Any, document: Any, data: bytes, metadata: Any) -> bytes | None:
     """The update with the first new operation of `data` alone; None if it would not help.
 
     Args:
         engine: the engine's module.
         document: the engine's document, with nothing uncommitted.
         data: an update that was checked and is not merged yet.
+        metadata: what the engine reads off it.
     """
-    if len(data) <= LARGE_OPERATIONS:
-        return None  # What is short holds no long text.
-    ours = document.oplog_vv
-    ends = engine.LoroDoc.decode_import_blob_meta(data, check_checksum=False).partial_end_vv
+    ours, ends = document.oplog_vv, metadata.partial_end_vv
+    if not document.len_ops and metadata.mode == engine.EncodedBlobMode.Snapshot:
+        return None  # An empty document takes the state of a snapshot over as it is.
     if _first_span(engine, ours, ends) is None:
         return None
     # Detached, it only files the changes: neither the text nor a difference is computed.

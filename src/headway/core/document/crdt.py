@@ -194,17 +194,21 @@ class Replica:
         # is computed after that, which takes ten times as long.
         if not all(replica._merge_stored(update) for update in batch):
             with replica._foreign:
-                replica._check_status(replica._doc.import_batch(batch))
+                if not _is_complete(replica._doc.import_batch(batch)):
+                    raise _missing()
         return replica
 
     def _merge_stored(self, update: bytes) -> bool:
         """Merge an update of the store; False if it came before one that it builds on."""
         with self._foreign:
-            first = first_operation(loro, self._doc, update)
-            if first is not None:
-                self._doc.import_(first)
-            pending = self._doc.import_(update).pending
-            return pending is None or pending.is_empty
+            metadata = loro.LoroDoc.decode_import_blob_meta(update, check_checksum=False)
+            return _is_complete(self._merge(update, metadata))
+
+    def _merge(self, data: bytes, metadata: Any) -> loro.ImportStatus:
+        first = first_operation(loro, self._doc, data, metadata)
+        if first is not None:
+            self._doc.import_(first)
+        return self._doc.import_(data)
 
     def rebuilt(self, peer: int, until: Version | None = None) -> Replica:
         """A fresh replica of the same content, or of its content as it was at `until`."""
@@ -334,12 +338,12 @@ class Replica:
         with self._foreign:
             self._settled()
             before = self._point()
-            shown = self._check_metadata(data, limits, before[1])
+            limits.check_bytes(len(data))
+            metadata = loro.LoroDoc.decode_import_blob_meta(data, check_checksum=True)
+            self._check_metadata(metadata, limits, before[1])
             heads_before = Heads(before[0].encode())
-            first = first_operation(loro, self._doc, data)
-            if first is not None:
-                self._check_status(self._doc.import_(first))
-            self._check_status(self._doc.import_(data))
+            if not _is_complete(self._merge(data, metadata)):
+                raise _missing()
             after = self._point()
             heads_after = Heads(after[0].encode())
             self._last_step = {heads_before: before, heads_after: after}
@@ -349,12 +353,10 @@ class Replica:
             heads_before,
             heads_after,
             changed=heads_before != heads_after,
-            shown=shown,
+            shown=Version(metadata.partial_end_vv),
         )
 
-    def _check_metadata(self, data: bytes, limits: ImportLimits, ours: Any) -> Version:
-        limits.check_bytes(len(data))
-        metadata = loro.LoroDoc.decode_import_blob_meta(data, check_checksum=True)
+    def _check_metadata(self, metadata: Any, limits: ImportLimits, ours: Any) -> None:
         if metadata.mode not in _FULL_MODES:
             raise InvalidUpdate("A shallow or outdated export cannot be merged; send full history.")
         ends = metadata.partial_end_vv
@@ -367,11 +369,6 @@ class Replica:
             raise _missing()
         if limits.max_operations is not None:
             limits.check_operations(operations_in(ends.sub_iter(ours)))
-        return Version(ends)
-
-    def _check_status(self, status: loro.ImportStatus) -> None:
-        if status.pending is not None and not status.pending.is_empty:
-            raise _missing()
 
     def touched(self, before: Heads, after: Heads) -> tuple[Touched, ...]:
         """The containers that the operations between two versions wrote to. Cheap, unlike a diff.
@@ -441,6 +438,10 @@ class Replica:
     def _settled(self) -> None:
         """An uncommitted operation here would be committed without its time and message."""
         assert not self._doc.get_pending_txn_len(), "commit before reading versions or exchanging"
+
+
+def _is_complete(status: loro.ImportStatus) -> bool:
+    return status.pending is None or status.pending.is_empty
 
 
 def _end(vector: loro.VersionVector, peer: int) -> int:
