@@ -201,14 +201,19 @@ class _Temporary:
     """
 
     def __init__(self, folder: Path, like: os.stat_result | None) -> None:
-        self.path = folder / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.tmp"
         self.sha256 = ""
         self._like = like
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-        self._descriptor = os.open(self.path, flags, 0o600 if like else _NEW_FILE_MODE)
-        # The lock tells `_remove_if_abandoned` of another daemon that somebody is at work here.
-        with contextlib.suppress(OSError):
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        while True:
+            self.path = folder / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.tmp"
+            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+            self._descriptor = os.open(self.path, flags, 0o600 if like else _NEW_FILE_MODE)
+            # The lock tells `_remove_if_abandoned` of another daemon that somebody is at work
+            # here. It may have come before the lock: then the file is gone, and a new one is made.
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            if os.fstat(self._descriptor).st_nlink:
+                return
+            os.close(self._descriptor)
 
     def remove(self) -> None:
         """Let go of it."""
