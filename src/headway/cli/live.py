@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from headway.cli.report import Beginning, LineReport, Summary, title_of
-from headway.cli.show import safe_line
+from headway.cli.show import LINE_CHARACTERS, safe_line
 
 if TYPE_CHECKING:
     from headway.cli.stream_text import StreamText
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["LiveReport"]
 
 _DETAIL_CHARACTERS = 60
-_LOOKED_AT_CHARACTERS = 4096
 _BAR_WIDTH = 24
 _STYLES = {"ok": "green", "failed": "bold red", "lost": "bold red", "cancelled": "yellow"}
 
@@ -68,7 +67,7 @@ class LiveReport(LineReport):
     def text(self, index: int, stream: StreamText) -> None:
         """Show whole lines above, and the line without an end in the bar."""
         super().text(index, stream)
-        rest = safe_line(self._lines[index].open_line(_LOOKED_AT_CHARACTERS), colours=self._colours)
+        rest = safe_line(self._lines[index].open_line(LINE_CHARACTERS), colours=self._colours)
         if rest.strip():
             detail = Text.from_ansi(rest).plain[:_DETAIL_CHARACTERS]
             self._progress.update(self._task, description=detail)
