@@ -208,3 +208,38 @@ def test_a_cell_that_is_taken_at_once_is_read_as_step_by_step(
         parse_notebook(image(there, {}, piece_bytes), mint) for piece_bytes in (2**18, 1)
     )
     assert at_once == in_steps
+
+
+@given(texts, st.integers(1, 40), st.booleans())
+def test_a_file_that_shows_no_output_is_its_own_text_in_its_image(
+    text: str, piece_bytes: int, ascii_only: bool
+) -> None:
+    content = notebook(code(source=text), {**code(source=text), "id": "b"})
+    there = json.dumps(content, ensure_ascii=ascii_only).encode()
+    seen = image(there, {}, piece_bytes)
+    assert is_sound(seen, hashlib.sha256(there).hexdigest())
+    read, whole = parse_notebook(seen, mint), parse_notebook(there, mint)
+    assert (read.cells, read.metadata) == (whole.cells, whole.metadata)
+    for cell_id, shown in whole.outputs.items():
+        assert read.outputs[cell_id].execution_count == shown.execution_count
+        assert (read.outputs[cell_id].number, read.outputs[cell_id].digest) == (0, shown.digest)
+
+
+@pytest.mark.parametrize("name", ["output_type", "output\\u005ftype"])
+def test_the_first_output_late_in_a_file_is_taken_out_of_its_text(name: str) -> None:
+    before = [{**code(), "id": f"c{number}", "source": "x" * 1000} for number in range(400)]
+    there = json.dumps(notebook(*before, code(stream("y" * MANY)))).encode()
+    there = there.replace(b"output_type", name.encode())
+    for piece_bytes in (2**18, 100_003):
+        seen, outputs = shown_in(there, piece_bytes)
+        assert outputs == [stream("y" * MANY)]
+        assert seen.number == 1
+        assert len(image(there, {}, piece_bytes)) < len(there) - MANY // 2
+
+
+def test_a_long_file_without_outputs_is_scanned_as_it_comes() -> None:
+    cells = [{**code(), "id": f"c{number}", "source": "x" * 10_000} for number in range(300)]
+    there = json.dumps(notebook(*cells)).encode()
+    seen = parse_notebook(image(there, {}, 2**18), mint)
+    assert seen.cells == parse_notebook(there, mint).cells
+    assert [shown.number for shown in seen.outputs.values()] == [0] * 300

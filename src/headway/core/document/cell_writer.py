@@ -111,16 +111,12 @@ class CellWriter:
             self._place(edit)
 
     def _new_cell(self, edit: AddCell) -> MapHandle:
-        cell = self._cells.new_map(edit.cell_id)
-        cell.set(schema.TYPE, edit.cell_type)
-        cell.new_text(schema.SOURCE, edit.source)
-        metadata = cell.new_map(schema.METADATA)
-        for key, value in edit.metadata.items():
-            metadata.set_json(key, value)
-        attachments = cell.new_map(schema.ATTACHMENTS)
-        for name, value in edit.attachments.items():
-            attachments.set_json(name, value)
-        return cell
+        return self._cells.new_map(
+            edit.cell_id,
+            values={schema.TYPE: edit.cell_type},
+            texts={schema.SOURCE: edit.source},
+            maps={schema.METADATA: edit.metadata, schema.ATTACHMENTS: edit.attachments},
+        )
 
     def _place(self, edit: AddCell) -> None:
         position = self._position(edit, None)

@@ -223,7 +223,9 @@ def check_edit(edit: Edit) -> None:
             _check_type(edit.cell_type)
             _check_source(edit.source)
             check_json(dict(edit.metadata))
-            check_json(dict(edit.attachments))
+            for values in (edit.metadata, edit.attachments):
+                if values != {}:
+                    check_json(dict(values))
             _check_place(edit, required=False)
         case MoveCell():
             _check_place(edit, required=True)

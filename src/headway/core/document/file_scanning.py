@@ -10,9 +10,10 @@ to find the outputs. Files of formats before 4 have them elsewhere and are left 
 from __future__ import annotations
 
 import codecs
-import json
 import re
 from typing import Any
+
+import msgspec
 
 from headway.core.document.file_image import OutputsDigest, OutputsImage, image_of, summary_of
 from headway.core.document.file_reading import joined_output
@@ -45,6 +46,12 @@ def _braced(depth: int) -> str:
 
 
 _SMALL_OBJECT = re.compile(rf"\{{{_braced(3)}\}}", re.DOTALL)
+_OUTPUT_MARK = re.compile(r'"output_type"|\\u')
+"""What every output has in its text, if need be with escapes."""
+
+_UNSCANNED_CHARACTERS = 1_048_576
+"""A file is scanned once an output is in it; a longer one is, so that it is not kept whole."""
+
 _BETWEEN = frozenset(" \t\r\n,")
 _CLOSING = {"{": "}", "[": "]"}
 
@@ -52,6 +59,13 @@ _LIST_OF_OUTPUTS, _OUTPUT = 4, 5
 """How many levels there are in a list of outputs, and in an output."""
 
 _BYTE_ORDER_MARK = 4
+
+
+class _PlainCell(msgspec.Struct):
+    """What a cell must say of itself to be taken at once; whoever reads the image reads it all."""
+
+    cell_type: Any = None
+    outputs: Any = msgspec.UNSET
 
 
 class _Level:
@@ -76,6 +90,8 @@ class FileScan:
         self._decoded = 0
         self._text = ""
         """What is not understood yet."""
+        self._is_unscanned = True
+        """Whether no output was seen, so that all of the text stays as it is."""
         self._in_string = False
         self._last_string = ""
         self._levels: list[_Level] = []
@@ -129,6 +145,12 @@ class FileScan:
         except UnicodeDecodeError as error:
             raise not_utf8(self._decoded + error.start) from error
         self._decoded += len(piece)
+        if self._is_unscanned:
+            self._is_unscanned = len(
+                self._text
+            ) <= _UNSCANNED_CHARACTERS and not _OUTPUT_MARK.search(self._text)
+            if self._is_unscanned:
+                return
         position = 0
         while (after := self._step(position, final=final)) is not None:
             position = after
@@ -191,11 +213,11 @@ class FileScan:
         if named and not _EMPTY_OUTPUTS.search(text):
             return None
         try:
-            cell = json.loads(text)  # not strictly: whoever reads the image does that
-        except ValueError:
+            cell = msgspec.json.decode(text, type=_PlainCell)
+        except (ValueError, RecursionError):
             return None
-        if "outputs" in cell:
-            if not named or cell["outputs"] != [] or cell.get("cell_type") != "code":
+        if cell.outputs is not msgspec.UNSET:
+            if not named or cell.outputs != [] or cell.cell_type != "code":
                 return None
             self._shown[self._cell] = OutputsImage(0, OutputsDigest().hexdigest(), ())
         self._keep(text)

@@ -8,8 +8,9 @@ surrogate, a container that was deleted) raises InvalidEdit and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from headway.core.document.gate import Gate
@@ -41,6 +42,8 @@ class Missing:
 
 
 MISSING: Final = Missing()
+
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,16 +144,44 @@ class MapHandle(_Handle):
         with self._gate:
             self.raw.insert(key, value)
 
+    def update(self, values: Mapping[str, Any]) -> None:
+        """Set plain values, in order, in one passage of the gate."""
+        with self._gate:
+            for key, value in values.items():
+                self.raw.insert(key, value)
+
     def delete(self, key: str) -> None:
         """Remove a key; writes nothing where there is none."""
         with self._gate:
             if key in self.raw:
                 self.raw.delete(key)
 
-    def new_map(self, key: str) -> MapHandle:
-        """A fresh map container at `key`; whatever was there is gone."""
+    def new_map(
+        self,
+        key: str,
+        *,
+        values: Mapping[str, Any] = _NOTHING,
+        texts: Mapping[str, str] = _NOTHING,
+        maps: Mapping[str, Mapping[str, Any]] = _NOTHING,
+    ) -> MapHandle:
+        """A fresh map container at `key`; whatever was there is gone.
+
+        It is filled in one passage of the gate: plain `values`, `texts` as text containers, and
+        `maps` of JSON as map containers.
+        """
         with self._gate:
-            return self._map(self.raw.insert_container(key, self._types.map()))
+            made = self._map(self.raw.insert_container(key, self._types.map()))
+            for name, value in values.items():
+                made.raw.insert(name, value)
+            for name, content in texts.items():
+                text = made.raw.insert_container(name, self._types.text())
+                if content:
+                    text.insert(0, content)
+            for name, json in maps.items():
+                inside = made.raw.insert_container(name, self._types.map())
+                for inner, value in json.items():
+                    self._map(inside).set_json(inner, value)
+            return made
 
     def new_text(self, key: str, content: str = "") -> TextHandle:
         """A fresh text container at `key`; whatever was there is gone."""

@@ -157,13 +157,11 @@ class RuntimeDocument:
             self.comms.carry_over(old.comms)
 
     def _write_record(self, record: ExecutionRecord) -> None:
-        written = self._executions.new_map(record.execution_id)
-        for name in SCALARS:
-            value = getattr(record, name)
-            if value is not None and value is not False:
-                written.set(name, value)
+        fields = {name: getattr(record, name) for name in SCALARS}
+        values = {n: it for n, it in fields.items() if it is not None and it is not False}
         if record.prompt is not None:
-            written.set(PROMPT, prompt_form(record.prompt))
+            values[PROMPT] = prompt_form(record.prompt)
+        written = self._executions.new_map(record.execution_id, values=values)
         outputs = written.new_list("outputs")
         for output in record.outputs:
             _write_output(outputs.append_map(), output)
@@ -173,9 +171,7 @@ class RuntimeDocument:
         with self.replica.lock:
             record = self._executions.map(execution_id)
             if record is not None:
-                for name, value in fields.items():
-                    if value is not None:
-                        record.set(name, value)
+                record.update({n: value for n, value in fields.items() if value is not None})
 
 
 def _apply(outputs: ListHandle, operation: OutputOperation) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from headway.core.document.crdt import Replica, Version
+from headway.core.document.crdt import Version
 from headway.core.document.notebook import NotebookDocument
 from headway.core.document.schema import check_import
 from headway.core.room.effects import Close, RuntimeReplaced, Send, UpdateStored
@@ -58,14 +58,14 @@ class Documents:
     def __init__(
         self,
         document: DocumentId,
-        replica: Replica,
+        notebook: NotebookDocument,
         stored: Version,
         ledger: Ledger,
         recorder: Recorder,
         entropy: Entropy,
         changed: Callable[[Moment], None],
     ) -> None:
-        """Share `replica`, durable up to `stored`, as `document`.
+        """Share `notebook`, durable up to `stored`, as `document`.
 
         `changed` is called when the notebook has changed.
         """
@@ -74,14 +74,14 @@ class Documents:
         self._changed = changed
         self.hosted = HostedDocument(
             document,
-            replica,
+            notebook.replica,
             stored=stored,
             permission="write",
             extra=JOIN_EXTRA,
             fresh_peer=lambda: peer_id(entropy),
             check=check_import,
         )
-        self.notebook = NotebookDocument(replica, max_operations=None)
+        self.notebook = notebook
         self.presence = PresenceRoom(document)
         self._acknowledgements: list[tuple[int, Frames]] = []
         self._suggested_rejoin: dict[int, None] = {}

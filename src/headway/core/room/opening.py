@@ -113,9 +113,9 @@ class KnownFile:
 class Beginning:
     """A room's documents at its start."""
 
-    replica: Replica
+    notebook: NotebookDocument
     stored: Version
-    """What of the replica is durable already."""
+    """What of the notebook is durable already."""
     old_runtime: RuntimeReader | None
     from_file: tuple[FileOutputs, ...]
     """The outputs that the file brought."""
@@ -149,7 +149,7 @@ def begin(opening: Opening, entropy: Entropy, now: Moment) -> Beginning:
         known = _with_known_file(opening, opening.file, notebook, runtime, entropy)
     else:
         known, outputs = _merged(opening, opening.file, notebook, runtime, entropy, now)
-    return Beginning(replica, stored, runtime, outputs, known)
+    return Beginning(notebook, stored, runtime, outputs, known)
 
 
 def _first_reading(

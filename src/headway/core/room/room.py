@@ -128,7 +128,7 @@ class Room:
         )
         self._documents = Documents(
             self.document,
-            beginning.replica,
+            beginning.notebook,
             beginning.stored,
             self._ledger,
             self._recorder,
