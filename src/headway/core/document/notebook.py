@@ -18,6 +18,7 @@ from headway.core.document.cell_writer import CellWriter
 from headway.core.document.crdt import Replica
 from headway.core.document.draft import Draft, no_such_cell
 from headway.core.document.edits import (
+    CELL_TYPES,
     MAX_COMMIT_OPERATIONS,
     MAX_EDITS,
     CellType,
@@ -214,7 +215,7 @@ class NotebookDocument:
         """A cell's type; CellNotFound if it is not there or was deleted."""
         with self.replica.lock:
             self._index.refresh()
-            return _type_of(self._shown(cell_id))
+            return _known_type(self._shown(cell_id).get(schema.TYPE))
 
     def metadata(self) -> dict[str, Any]:
         """The notebook's metadata."""
@@ -259,17 +260,17 @@ class NotebookDocument:
         source = content.get(schema.SOURCE)
         return Cell(
             cell_id,
-            _type_of(cell),
+            _known_type(content.get(schema.TYPE)),
             source if isinstance(source, str) else "",
             _object(content.get(schema.METADATA)),
             _object(content.get(schema.ATTACHMENTS)),
         )
 
 
-def _type_of(cell: MapHandle) -> CellType:
+def _known_type(found: Any) -> CellType:
     """The type as written; what is none of the three is raw, which runs and shows nothing."""
-    found = cell.get(schema.TYPE)
-    return cast("CellType", found) if found in {"code", "markdown", "raw"} else "raw"
+    known = isinstance(found, str) and found in CELL_TYPES
+    return cast("CellType", found) if known else "raw"
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -17,13 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from headway.core.document.brake import check_merge
 from headway.core.document.edits import Edit
 from headway.core.document.file_image import is_blank, named_sha256
 from headway.core.document.json_values import identical
 from headway.core.document.nbformat import ParsedNotebook, ShownOutputs, parse_notebook
-from headway.core.document.notebook import NotebookDocument
+from headway.core.document.notebook import Cell, NotebookDocument
 from headway.core.document.reconcile import aligned, reconcile
 from headway.core.document.runtime import TERMINAL, RuntimeReader
 from headway.core.document.widget_state import WIDGETS_KEY
@@ -127,10 +128,10 @@ def check_readable(content: bytes) -> None:
         )
 
 
-def says_all(theirs: ParsedNotebook, notebook: NotebookDocument) -> bool:
-    """Whether the file holds all of the document, outputs and widgets apart."""
-    ours, metadata = notebook.cells(), notebook.metadata()
-    metadata.pop(WIDGETS_KEY, None)  # of a document from before it was the machine's
+def says_all(theirs: ParsedNotebook, ours: Sequence[Cell], metadata: Mapping[str, Any]) -> bool:
+    """Whether the file holds all of a document with these cells, outputs and widgets apart."""
+    # A document from before the widgets were the machine's has them in its metadata.
+    metadata = {key: value for key, value in metadata.items() if key != WIDGETS_KEY}
     return (
         len(ours) == len(theirs.cells)
         and all(

@@ -78,7 +78,9 @@ class Intake:
         shown = self._recorder.found_in_file(plan.outputs, now, runs)
         if plan.widgets_changed:
             self._recorder.found_widgets(plan.theirs.widgets, now, is_new=True)
-        return Taken({**runs, **shown}, says_all(plan.theirs, notebook))
+        return Taken(
+            {**runs, **shown}, says_all(plan.theirs, notebook.cells(), notebook.metadata())
+        )
 
     def runs(self) -> dict[CellId, ExecutionId]:
         """The latest execution of each cell, where it is over: what a file written now shows."""

@@ -186,9 +186,11 @@ def _with_known_file(
 ) -> KnownFile:
     """The file is as we left it; the history may have gone on."""
     parsed = parse_notebook(content, lambda: cell_id(entropy))
-    _, theirs = aligned(None, parsed, notebook.cells())
+    ours = notebook.cells()
+    _, theirs = aligned(None, parsed, ours)
     runs = {} if runtime is None else runs_shown(runtime, theirs.outputs)
-    is_behind = _is_behind(theirs, notebook, runtime, runs)
+    is_whole = says_all(theirs, ours, notebook.metadata())
+    is_behind = not is_whole or _lacks_outputs(theirs, runtime, runs)
     known = _known(opening, content, runs, theirs, is_behind=is_behind)
     return replace(known, has_new_widgets=False)
 
@@ -211,7 +213,9 @@ def _merged(
     runs = {} if runtime is None else runs_shown(runtime, plan.shown)
     replaced = {each.cell_id: runs[each.cell_id] for each in plan.outputs if each.cell_id in runs}
     same = {} if runtime is None else runs_shown(runtime, plan.theirs.outputs)
-    is_behind = _is_behind(plan.theirs, notebook, runtime, {**same, **replaced})
+    shown = {**same, **replaced}
+    is_whole = says_all(plan.theirs, notebook.cells(), notebook.metadata())
+    is_behind = not is_whole or _lacks_outputs(plan.theirs, runtime, shown)
     known = _known(opening, content, runs, plan.theirs, is_behind=is_behind)
     return replace(known, has_new_widgets=plan.widgets_changed), plan.outputs
 
@@ -237,21 +241,16 @@ def _known(
     )
 
 
-def _is_behind(
-    theirs: ParsedNotebook,
-    notebook: NotebookDocument,
-    runtime: RuntimeReader | None,
-    runs: Mapping[CellId, ExecutionId],
+def _lacks_outputs(
+    theirs: ParsedNotebook, runtime: RuntimeReader | None, shown: Mapping[CellId, ExecutionId]
 ) -> bool:
-    """Whether the file lacks something of the notebook: the daemon ended before it was saved.
+    """Whether cells were run and the file shows it not: the daemon ended before it was saved.
 
     Compared by content and not by bytes: a file of an older form is not rewritten for being
     opened.
     """
-    if not says_all(theirs, notebook):
-        return True
     latest = {} if runtime is None else runtime.latest_by_cell()
-    return any(latest.get(each) not in (None, runs.get(each)) for each in theirs.outputs)
+    return any(latest.get(each) not in (None, shown.get(each)) for each in theirs.outputs)
 
 
 def _sha256(content: bytes | None) -> str | None:
