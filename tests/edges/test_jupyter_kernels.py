@@ -459,6 +459,32 @@ def test_the_kernels_own_history_is_complete_though_it_is_written_rarely() -> No
     play(scenario)
 
 
+def test_a_cell_is_transformed_once_each_time_it_runs_by_what_is_registered_then() -> None:
+    register = (
+        "seen = []\n"
+        "def shout(lines):\n"
+        "    seen.append(lines[0].strip())\n"
+        "    return [line.replace('quiet', 'loud') for line in lines]\n"
+        "loud, quiet = 'loud', 'quiet'\n"
+        "get_ipython().input_transformers_post.append(shout)"
+    )
+
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        awaiting = "__import__('asyncio').sleep(0)"
+        cells = ["quiet = 'quiet'", "quiet", register, "quiet", "quiet", f"await {awaiting}"]
+        cells += [f"await {awaiting}", "repr(seen)"]
+        for number, cell in enumerate(cells):
+            kernel.ask(ExecuteRequest(f"e{number}", cell))
+        await heard.finished(f"e{len(cells) - 1}")
+        assert not [e for e in heard.events if isinstance(e, ErrorOutput)]
+        shown = [e.data["text/plain"] for e in heard.events if isinstance(e, ExecuteResult)]
+        once = ["quiet", "quiet", f"await {awaiting}", f"await {awaiting}", "repr(seen)"]
+        assert shown == ["'quiet'", "'loud'", "'loud'", repr(repr(once))]
+
+    play(scenario)
+
+
 def test_a_kernel_that_fails_to_start_says_why(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -99,7 +99,7 @@ class RoomComms:
         if self._kernel.is_alive:
             self._incarnation = self._kernel.incarnation
             self._inquiry = self._mint()
-            self._ledger.emit(AskKernel(self._incarnation, CommInfoRequest(self._inquiry)))
+            self._ledger.to_kernel(AskKernel(self._incarnation, CommInfoRequest(self._inquiry)))
         elif comms.has_open:
             self._ended(now)
 
@@ -349,7 +349,7 @@ class RoomComms:
         self._origins[request.request_id] = self._recorder.comms.execution_id(comm_id)
         if len(self._origins) > MAX_MESSAGE_ORIGINS:
             del self._origins[next(iter(self._origins))]
-        self._ledger.emit(AskKernel(self._kernel.incarnation, request))
+        self._ledger.to_kernel(AskKernel(self._kernel.incarnation, request))
 
     def _forget(self, comm_id: str) -> None:
         self._outputs.closed(comm_id)

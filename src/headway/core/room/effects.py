@@ -377,19 +377,17 @@ class ReadFile:
     known_sha256: str | None = None
 
 
+KernelEffect = LookAtEnvironment | StartKernel | AskKernel | InterruptKernel | StopKernel
+
 Effect = (
-    Send
+    KernelEffect
+    | Send
     | Close
     | Persist
     | StoreBlob
     | Compact
     | Answer
     | Refuse
-    | LookAtEnvironment
-    | StartKernel
-    | AskKernel
-    | InterruptKernel
-    | StopKernel
     | WriteFile
     | ReadFile
 )

@@ -49,7 +49,7 @@ class Look:
         """Have somebody look at it; the request waits, before all that wait."""
         self._held.appendleft(request)
         self._looking_at = environment
-        self._ledger.emit(LookAtEnvironment(environment))
+        self._ledger.to_kernel(LookAtEnvironment(environment))
 
     def knows(self, environment: Environment) -> bool:
         """Whether what is there has just been seen."""

@@ -247,7 +247,7 @@ class Executions:
         request = ExecuteRequest(
             execution.execution_id, execution.source, allow_stdin=execution.allow_stdin
         )
-        self._ledger.emit(AskKernel(self._kernel.incarnation, request))
+        self._ledger.to_kernel(AskKernel(self._kernel.incarnation, request))
         self._kernel.busy(now)
         self._recorder.started(execution.execution_id, now)
 

@@ -199,7 +199,7 @@ class RoomKernel:
     def interrupt(self) -> None:
         """Interrupt what it runs."""
         if self.is_alive:
-            self._ledger.emit(InterruptKernel(self.incarnation))
+            self._ledger.to_kernel(InterruptKernel(self.incarnation))
 
     def _begin(
         self, choice: KernelChoice, event: LifecycleEvent, reason: str | None, now: Moment
@@ -216,7 +216,7 @@ class RoomKernel:
 
     def _launch(self, choice: KernelChoice) -> None:
         self._next = None
-        self._ledger.emit(
+        self._ledger.to_kernel(
             StartKernel(
                 self.incarnation,
                 choice.name,
@@ -228,7 +228,7 @@ class RoomKernel:
 
     def _end_process(self) -> None:
         self._ending = self.incarnation
-        self._ledger.emit(StopKernel(self.incarnation))
+        self._ledger.to_kernel(StopKernel(self.incarnation))
 
     def _abandon(self, reason: str) -> None:
         """Nobody waits any more for what the incarnation was to do."""

@@ -3,7 +3,8 @@
 Floor 3. While an input is handled, the room's parts write their effects and records here; at its
 end `settle` gives the ordered list. Records become one `Persist`, after the blobs they name.
 Whatever may be seen outside only once it is durable (an acknowledgement, a broadcast, an
-execution's start, an answer) is a continuation under that `Persist`'s token.
+execution's start, an answer) is a continuation under that `Persist`'s token. What is for the
+kernel comes first: it works on while the peers are told.
 
 The store answers tokens in order, so "everything up to here is durable" is one number.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from headway.core.room.effects import Effect, Persist, Record, Send, StoreBlob
+from headway.core.room.effects import Effect, KernelEffect, Persist, Record, Send, StoreBlob
 from headway.core.sync.fanout import Frames
 from headway.moments import Moment
 
@@ -32,6 +33,7 @@ class Ledger:
     def __init__(self) -> None:
         """An empty ledger; the first token is 1."""
         self._effects: list[Effect] = []
+        self._to_kernel: list[KernelEffect] = []
         self._blobs: list[StoreBlob] = []
         self._records: list[Record] = []
         self._due: list[Continuation] = []
@@ -48,6 +50,10 @@ class Ledger:
         """An effect that needs nothing durable."""
         self._finish_gathering()
         self._effects.append(effect)
+
+    def to_kernel(self, effect: KernelEffect) -> None:
+        """An effect for the kernel that needs nothing durable."""
+        self._to_kernel.append(effect)
 
     def gather(self, take: TakeFrames) -> None:
         """Frames that may still grow: `take` gives them all before the next effect is emitted.
@@ -81,7 +87,7 @@ class Ledger:
                 continuation(now)
 
     def settle(self, now: Moment) -> list[Effect]:
-        """The effects of this input, in order."""
+        """The effects of this input, in order: those for the kernel first."""
         while self._records or self._due:
             if self._records:
                 self._persist()
@@ -91,7 +97,9 @@ class Ledger:
                 for continuation in self._take_due():
                     continuation(now)
         self._finish_gathering()
-        effects, self._effects = self._effects, []
+        effects: list[Effect] = [*self._to_kernel, *self._effects]
+        self._to_kernel.clear()
+        self._effects.clear()
         return effects
 
     def _persist(self) -> None:

@@ -113,7 +113,7 @@ class Prompts:
         shown = echo(asked.prompt, params.value)
         self._recorder.output(Stream(asked.execution_id, _STREAM, shown), now)
         reply = InputReply(asked.execution_id, params.value)
-        self._ledger.emit(AskKernel(self._kernel.incarnation, reply))
+        self._ledger.to_kernel(AskKernel(self._kernel.incarnation, reply))
         answered = rpc.InputAnswered(execution_id=asked.execution_id, prompt_id=asked.prompt.id)
         self._requests.answer(token, answered)
 

@@ -81,7 +81,7 @@ class Questions:
             if self._requests.is_open(token):
                 question_id = f"question-{self._entropy(16).hex()}"
                 self._asked[question_id] = (token, params)
-                self._ledger.emit(AskKernel(incarnation, _question(question_id, params)))
+                self._ledger.to_kernel(AskKernel(incarnation, _question(question_id, params)))
 
     def heard(self, reply: QuestionReply) -> None:
         """The kernel answered; an answer to nothing that was asked here is dropped."""
