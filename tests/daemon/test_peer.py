@@ -153,3 +153,17 @@ def test_what_the_transport_takes_at_once_never_overtakes_a_frame_that_waits() -
         return sent
 
     assert asyncio.run(asyncio.wait_for(scenario(), 10)) == [b"1", b"2", b"3", b"4", b"5"]
+
+
+def test_a_transport_that_fails_at_once_breaks_its_own_outbox_and_nothing_else() -> None:
+    async def scenario() -> None:
+        def write(frames: Iterable[bytes | str]) -> bool:
+            raise RuntimeError("unable to write; the handle is closed")
+
+        broken = list[str]()
+        outbox = Outbox(broken.append, write=write)
+        outbox.put((b"one",))
+        outbox.put((b"two",))
+        assert broken == ["its transport failed: unable to write; the handle is closed"]
+
+    run(scenario)

@@ -105,7 +105,7 @@ class Outbox:
         if self._ended or self._closing is not None:
             return
         idle = not self._frames and not self._is_sending
-        if idle and sum(map(len, frames)) <= DIRECT_MAX_BYTES and self._write(frames):
+        if idle and sum(map(len, frames)) <= DIRECT_MAX_BYTES and self._is_written(frames):
             return
         if self._bytes > self._max_bytes or len(self._frames) > self._max_frames:
             self._break(f"{self._bytes} bytes in {len(self._frames)} frames wait for it")
@@ -145,6 +145,14 @@ class Outbox:
         except OSError:
             # The transport is gone; the reader learns of it on its own.
             self.discard()
+
+    def _is_written(self, frames: Sequence[bytes | str]) -> bool:
+        """Whether they need not wait: the transport has them, or the peer is dropped."""
+        try:
+            return self._write(frames)
+        except Exception as error:  # noqa: BLE001 - whoever puts has nothing to do with it
+            self._break(f"its transport failed: {error}")
+            return True
 
     async def _send_waiting(self, send: WebSocketSend) -> None:
         self._is_sending = True
