@@ -4,7 +4,8 @@ Floor 1, pure. Each output is read on its own and put into the document's form a
 has come; the text of a stream, the one value that may be long in many small parts, is sealed as it
 comes. So a file takes the memory of its largest other value, and of what is kept of it. What the
 text means besides that is for `file_reading`; here only as much of JSON is understood as it takes
-to find the outputs. Files of formats before 4 have them elsewhere and are left as they are.
+to find the outputs, and nothing of a short file that has none. Files of formats before 4 have
+them elsewhere and are left as they are.
 """
 
 from __future__ import annotations
@@ -146,9 +147,8 @@ class FileScan:
             raise not_utf8(self._decoded + error.start) from error
         self._decoded += len(piece)
         if self._is_unscanned:
-            self._is_unscanned = len(
-                self._text
-            ) <= _UNSCANNED_CHARACTERS and not _OUTPUT_MARK.search(self._text)
+            is_short = len(self._text) <= _UNSCANNED_CHARACTERS
+            self._is_unscanned = is_short and not _OUTPUT_MARK.search(self._text)
             if self._is_unscanned:
                 return
         position = 0
