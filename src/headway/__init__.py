@@ -29,7 +29,8 @@ if TYPE_CHECKING:
         Rejected,
         Started,
     )
-    from headway.client.sync import Execution, Notebook, connect, open  # noqa: A004 - headway.open
+    from headway.client.sync import Notebook, connect, open  # noqa: A004 - headway.open
+    from headway.client.sync_execution import Execution
     from headway.core.document.prompts import Prompt
     from headway.core.sync.confirm import CONFIRM_TIMEOUT_S, Confirmation
 
@@ -128,7 +129,7 @@ _HOMES = {
     "OutputsCleared": "headway.client.models",
     "Rejected": "headway.client.models",
     "Started": "headway.client.models",
-    "Execution": "headway.client.sync",
+    "Execution": "headway.client.sync_execution",
     "Notebook": "headway.client.sync",
     "connect": "headway.client.sync",
     "open": "headway.client.sync",

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
-from headway.client import aio, executions, sync
+from headway.client import aio, executions, sync, sync_execution
 
-PAIRS = [(aio.AsyncNotebook, sync.Notebook), (executions.AsyncExecution, sync.Execution)]
+PAIRS = [
+    (aio.AsyncNotebook, sync.Notebook),
+    (executions.AsyncExecution, sync_execution.Execution),
+]
 
 
 def waiting_methods(kind: type) -> dict[str, Callable[..., Any]]:

@@ -9,93 +9,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Coroutine, Generator, Sequence
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from headway.client import aio
 from headway.client.background import Background, background
 from headway.client.blobs import BLOB_TIMEOUT_S
-from headway.client.executions import AsyncExecution
 from headway.client.local import CellLike
-from headway.client.models import ANSWER_TIMEOUT_S, Event, ExecutionResult, InputRequested
+from headway.client.models import Event, ExecutionResult
 from headway.client.opening import AsyncOpening
 from headway.client.running import Source
 from headway.client.sync_comms import Comms
-from headway.core.document.prompts import Prompt
+from headway.client.sync_execution import Execution, iterate
 from headway.core.sync.confirm import CONFIRM_TIMEOUT_S, Confirmation
 from headway.core.wire import rpc
-from headway.ids import CellId, ExecutionId
+from headway.ids import ExecutionId
 
-__all__ = ["Execution", "Notebook", "connect", "open"]
+__all__ = ["Notebook", "connect", "open"]
 
 T = TypeVar("T")
 _REQUEST_S = rpc.REQUEST_TIMEOUT_S
-
-
-class Execution:
-    """One execution of one cell. It goes on whether or not anybody waits for it."""
-
-    def __init__(self, loop: Background, twin: AsyncExecution) -> None:
-        """Not for callers: executions come from `queue_cell` and `get_execution`."""
-        self._loop = loop
-        self._twin = twin
-
-    @property
-    def id(self) -> ExecutionId:
-        """The execution's id."""
-        return self._twin.id
-
-    @property
-    def cell_id(self) -> CellId:
-        """The id of its cell."""
-        return self._twin.cell_id
-
-    @property
-    def status(self) -> str:
-        """queued, running, ok, error, cancelled or lost; `unknown` until that is here."""
-        return self._twin.status
-
-    @property
-    def outputs(self) -> tuple[dict[str, Any], ...]:
-        """The outputs so far; large values as references."""
-        return self._twin.outputs
-
-    @property
-    def prompt(self) -> Prompt | None:
-        """What it asks and waits for; None when it asks nothing. Everybody sees it."""
-        return self._twin.prompt
-
-    def answer(
-        self, value: str, *, prompt: Prompt | None = None, timeout: float = ANSWER_TIMEOUT_S
-    ) -> None:
-        """Answer `prompt`, or what it asks now. Of several answers the first counts.
-
-        `value` is one line without its end. Raises InputNotAwaited when somebody else was first,
-        or nothing is asked.
-        """
-        self._loop.call(self._twin.answer(value, prompt=prompt, timeout=timeout))
-
-    def wait(self, timeout: float | None = None) -> str:
-        """Wait until it is terminal; gives the status, or raises DeadlineExceeded."""
-        return self._loop.call(self._twin.wait(timeout))
-
-    def result(self, timeout: float | None = None) -> ExecutionResult:
-        """Wait until it is terminal; gives how it ended, or raises DeadlineExceeded."""
-        return self._loop.call(self._twin.result(timeout))
-
-    def cancel(self, timeout: float = _REQUEST_S) -> bool:
-        """End it: queued, it never runs; running, it is interrupted. False: it had ended."""
-        return self._loop.call(self._twin.cancel(timeout))
-
-    def events(self, timeout: float | None = None, *, resolve: bool = True) -> Generator[Event]:
-        """What happens, from the start on: Started, outputs and prompts as they come, Finished.
-
-        Outputs are as nbformat writes them, with their large values. Without `resolve` nothing
-        is fetched until the result: they are as the document has them, where large values are
-        references that `fetch_output` resolves.
-        """
-        return _iterate(self._loop, self._twin.events(timeout, resolve=resolve))
 
 
 class Notebook(Comms):
@@ -183,7 +116,7 @@ class Notebook(Comms):
         events = self._twin.stream_execute(
             cell, timeout=timeout, source=source, allow_stdin=allow_stdin, resolve=resolve
         )
-        return _iterate(self._loop, events)
+        return iterate(self._loop, events)
 
     def run(
         self, code: str, *, timeout: float | None = None, allow_stdin: bool = False
@@ -430,25 +363,3 @@ def _opened(opening: AsyncOpening) -> Notebook:
 
     loop = background()
     return Notebook(loop, loop.call(begin()))
-
-
-def _iterate(loop: Background, events: Any) -> Generator[Event]:
-    """An asynchronous generator's values; left early, it is closed on its own loop."""
-    end = object()
-
-    async def following() -> Any:
-        return await anext(events, end)
-
-    try:
-        while (event := loop.call(following())) is not end:
-            yield _blocking(loop, event)
-    finally:
-        loop.call(events.aclose())
-
-
-def _blocking(loop: Background, event: Any) -> Any:
-    """The event, with an answer that waits instead of one to be awaited."""
-    if not isinstance(event, InputRequested):
-        return event
-    reply = event.reply
-    return replace(event, reply=lambda value, timeout_s: loop.call(reply(value, timeout_s)))

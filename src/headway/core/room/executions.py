@@ -36,14 +36,11 @@ from headway.core.room.effects import (
     ExecutionAccepted,
     ExecutionFinished,
 )
+from headway.core.room.outcomes import Outcomes, not_found
 from headway.core.room.prompts import Prompts
 from headway.core.room.queue import BATCH_CANCELLED, MAX_WAITING, Execution, Queue
 from headway.core.wire import rpc
-from headway.errors import (
-    BadRequest,
-    ExecutionNotFound,
-    HeadwayError,
-)
+from headway.errors import BadRequest
 from headway.errors import (
     Busy as TooBusy,
 )
@@ -68,7 +65,7 @@ if TYPE_CHECKING:
     from headway.core.room.taken import Taken
     from headway.moments import Moment
 
-__all__ = ["Executions", "not_found"]
+__all__ = ["Executions"]
 
 
 class Executions:
@@ -84,6 +81,7 @@ class Executions:
         prompts: Prompts,
         taken: Taken,
         *,
+        outcomes: Outcomes,
         comms: RoomComms,
     ) -> None:
         """`taken` has every execution id accepted before, and the one that answers for it."""
@@ -95,8 +93,8 @@ class Executions:
         self._prompts = prompts
         self.queue = Queue()
         self._taken = taken
+        self._outcomes = outcomes
         self._comms = comms
-        self._waiters: dict[ExecutionId, list[int]] = {}
 
     # Admission
 
@@ -327,7 +325,7 @@ class Executions:
         self._ledger.record(
             ExecutionFinished(self._document, execution.execution_id, msgspec.json.encode(record))
         )
-        self._ledger.when_durable(lambda _: self._answer_waiters(record))
+        self._outcomes.ended(record)
 
     def end_all(self, running: tuple[str, str], waiting: tuple[str, str], now: Moment) -> int:
         """End everything that is not terminal, each with (status, reason); gives how many."""
@@ -380,43 +378,3 @@ class Executions:
             raise not_found(params.execution_id)
         params = msgspec.structs.replace(params, execution_id=execution_id)
         self._prompts.answer(request, params, now)
-
-    # Results
-
-    def outcome(self, request: Requested, params: rpc.GetExecution) -> None:
-        """Answer with the record: now, or when it is terminal and durable."""
-        execution_id = self._taken.get(params.execution_id, params.execution_id)
-        status = self._recorder.reader.status(execution_id)
-        if status is None:
-            raise not_found(params.execution_id)
-        if params.wait and status not in TERMINAL:
-            self._waiters.setdefault(execution_id, []).append(request.token)
-            return
-
-        def answer(_: Moment) -> None:
-            record = self._recorder.reader.execution(execution_id)
-            if record is None:
-                self._requests.refuse(request.token, not_found(execution_id))
-            else:
-                self._requests.answer(request.token, self._outcome(record))
-
-        self._ledger.when_durable(answer)
-
-    def _answer_waiters(self, record: ExecutionRecord) -> None:
-        for token in self._waiters.pop(record.execution_id, ()):
-            self._requests.answer(token, self._outcome(record))
-
-    def _outcome(self, record: ExecutionRecord) -> rpc.ExecutionOutcome:
-        return rpc.ExecutionOutcome(
-            execution_id=record.execution_id,
-            document=self._document,
-            record=msgspec.to_builtins(record),
-        )
-
-
-def not_found(execution_id: ExecutionId) -> HeadwayError:
-    """The error for an id that nobody accepted."""
-    return ExecutionNotFound(
-        f"There is no execution {execution_id}; it was never accepted here.",
-        execution_id=execution_id,
-    )

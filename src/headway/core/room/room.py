@@ -12,6 +12,7 @@ is owned by exactly one task, never waits, and reads no clock. Its parts:
     comms       widgets: what the kernel and the peers say on comms
     questions   what the kernel is asked without running anything
     executions  admitted once, durable before they run, terminal exactly once
+    outcomes    who asks how an execution ended
     prompts     what the running cell asks, and whose answer counts
     inheritance what an earlier daemon left unfinished
     file        the `.ipynb`
@@ -73,6 +74,7 @@ from headway.core.room.kernel import RoomKernel
 from headway.core.room.kernel_life import KernelLife
 from headway.core.room.ledger import Ledger
 from headway.core.room.opening import Beginning, Opening, begin
+from headway.core.room.outcomes import Outcomes
 from headway.core.room.prompts import Prompts
 from headway.core.room.questions import Questions
 from headway.core.room.recorder import Recorder
@@ -116,6 +118,10 @@ class Room:
         self._kernel = RoomKernel(self._ledger, self._requests, self._recorder, questions)
         self._comms = RoomComms(self._ledger, self._requests, self._recorder, self._kernel, entropy)
         self._prompts = Prompts(self._ledger, self._requests, self._recorder, self._kernel, entropy)
+        taken = Taken(opening.taken, opening.horizon_ms)
+        self._outcomes = Outcomes(
+            self.document, self._ledger, self._requests, self._recorder, taken
+        )
         self._executions = Executions(
             self.document,
             self._ledger,
@@ -123,7 +129,8 @@ class Room:
             self._recorder,
             self._kernel,
             self._prompts,
-            Taken(opening.taken, opening.horizon_ms),
+            taken,
+            outcomes=self._outcomes,
             comms=self._comms,
         )
         self._documents = Documents(
@@ -368,7 +375,7 @@ class Room:
                 )
                 self._life.will_want(choice)
             case rpc.GetExecution() as params:
-                self._executions.outcome(request, params)
+                self._outcomes.ask(request, params)
             case rpc.Cancel(execution_id=execution_id):
                 cancelled = self._executions.cancel(execution_id, now)
                 self._ledger.when_durable(lambda _: self._requests.answer(token, cancelled))
