@@ -105,7 +105,7 @@ class Outbox:
         if self._ended or self._closing is not None:
             return
         idle = not self._frames and not self._is_sending
-        if idle and sum(map(len, frames)) <= DIRECT_MAX_BYTES and self._is_written(frames):
+        if idle and sum(map(len, frames)) <= DIRECT_MAX_BYTES and self._write_at_once(frames):
             return
         if self._bytes > self._max_bytes or len(self._frames) > self._max_frames:
             self._break(f"{self._bytes} bytes in {len(self._frames)} frames wait for it")
@@ -146,8 +146,8 @@ class Outbox:
             # The transport is gone; the reader learns of it on its own.
             self.discard()
 
-    def _is_written(self, frames: Sequence[bytes | str]) -> bool:
-        """Whether they need not wait: the transport has them, or the peer is dropped."""
+    def _write_at_once(self, frames: Sequence[bytes | str]) -> bool:
+        """Write now; gives whether they need not wait: they are written, or the peer is dropped."""
         try:
             return self._write(frames)
         except Exception as error:  # noqa: BLE001 - whoever puts has nothing to do with it

@@ -206,6 +206,17 @@ def test_a_commit_over_the_operations_the_daemon_takes_is_refused_unless_unlimit
     assert len(daemon) == 4
 
 
+@pytest.mark.parametrize("odd", ["python", 1, None, ["code"], {"code": True}])
+def test_a_type_that_no_notebook_has_reads_as_raw_whoever_wrote_it(odd: object) -> None:
+    notebook = notebook_of("a")
+    cell = notebook.replica.map(CELLS).map("a")
+    assert cell is not None
+    cell.set("type", odd)
+    notebook.replica.commit(NOW.wall_s, "another client")
+    assert notebook.cell_type("a") == "raw"
+    assert notebook.cell("a").cell_type == "raw"
+
+
 def test_the_largest_source_is_pasted_at_once_and_taken_by_another_replica() -> None:
     writer = notebook_of("a")
     reader = copy_of(writer, 2)

@@ -113,10 +113,8 @@ class Draft:
         self._sources[edit.cell_id] = len(edit.source)
         self._visible += 1
         self._entries += 1
-        self._count(_CELL_OPERATIONS + len(edit.source))
-        for values in (edit.metadata, edit.attachments):
-            if values:
-                self._count(count_items(dict(values)))
+        items = count_items(dict(edit.metadata)) + count_items(dict(edit.attachments))
+        self._count(_CELL_OPERATIONS + len(edit.source) + items)
 
     def _check_undelete(self, cell_id: CellId) -> None:
         if self._shows(cell_id):

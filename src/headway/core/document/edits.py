@@ -223,9 +223,7 @@ def check_edit(edit: Edit) -> None:
             _check_type(edit.cell_type)
             _check_source(edit.source)
             check_json(dict(edit.metadata))
-            for values in (edit.metadata, edit.attachments):
-                if values != {}:
-                    check_json(dict(values))
+            check_json(dict(edit.attachments))
             _check_place(edit, required=False)
         case MoveCell():
             _check_place(edit, required=True)

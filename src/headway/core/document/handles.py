@@ -147,8 +147,7 @@ class MapHandle(_Handle):
     def update(self, values: Mapping[str, Any]) -> None:
         """Set plain values, in order, in one passage of the gate."""
         with self._gate:
-            for key, value in values.items():
-                self.raw.insert(key, value)
+            _insert_values(self.raw, values)
 
     def delete(self, key: str) -> None:
         """Remove a key; writes nothing where there is none."""
@@ -171,24 +170,19 @@ class MapHandle(_Handle):
         """
         with self._gate:
             made = self._map(self.raw.insert_container(key, self._types.map()))
-            for name, value in values.items():
-                made.raw.insert(name, value)
+            _insert_values(made.raw, values)
             for name, content in texts.items():
-                text = made.raw.insert_container(name, self._types.text())
-                if content:
-                    text.insert(0, content)
+                _insert_text(made.raw, name, self._types.text(), content)
             for name, json in maps.items():
-                inside = made.raw.insert_container(name, self._types.map())
+                inside = self._map(made.raw.insert_container(name, self._types.map()))
                 for inner, value in json.items():
-                    self._map(inside).set_json(inner, value)
+                    inside.set_json(inner, value)
             return made
 
     def new_text(self, key: str, content: str = "") -> TextHandle:
         """A fresh text container at `key`; whatever was there is gone."""
         with self._gate:
-            raw = self.raw.insert_container(key, self._types.text())
-            if content:
-                raw.insert(0, content)
+            raw = _insert_text(self.raw, key, self._types.text(), content)
             return TextHandle(raw, self._gate, self._types)
 
     def new_list(self, key: str) -> ListHandle:
@@ -226,6 +220,18 @@ class MapHandle(_Handle):
                 return None
             container = found.container
             return container if isinstance(container, kind) else None
+
+
+def _insert_values(raw: Any, values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        raw.insert(key, value)
+
+
+def _insert_text(raw: Any, key: str, text: Any, content: str) -> Any:
+    inserted = raw.insert_container(key, text)
+    if content:
+        inserted.insert(0, content)
+    return inserted
 
 
 class ListHandle(_Handle):

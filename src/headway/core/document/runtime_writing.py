@@ -158,10 +158,10 @@ class RuntimeDocument:
 
     def _write_record(self, record: ExecutionRecord) -> None:
         fields = {name: getattr(record, name) for name in SCALARS}
-        values = {n: it for n, it in fields.items() if it is not None and it is not False}
+        given = {name: it for name, it in fields.items() if it is not None and it is not False}
         if record.prompt is not None:
-            values[PROMPT] = prompt_form(record.prompt)
-        written = self._executions.new_map(record.execution_id, values=values)
+            given[PROMPT] = prompt_form(record.prompt)
+        written = self._executions.new_map(record.execution_id, values=given)
         outputs = written.new_list("outputs")
         for output in record.outputs:
             _write_output(outputs.append_map(), output)
@@ -171,7 +171,7 @@ class RuntimeDocument:
         with self.replica.lock:
             record = self._executions.map(execution_id)
             if record is not None:
-                record.update({n: value for n, value in fields.items() if value is not None})
+                record.update({name: each for name, each in fields.items() if each is not None})
 
 
 def _apply(outputs: ListHandle, operation: OutputOperation) -> None:

@@ -36,9 +36,9 @@ from headway.core.room.effects import (
     ExecutionAccepted,
     ExecutionFinished,
 )
-from headway.core.room.outcomes import Outcomes, not_found
 from headway.core.room.prompts import Prompts
 from headway.core.room.queue import BATCH_CANCELLED, MAX_WAITING, Execution, Queue
+from headway.core.room.taken import Taken, not_found
 from headway.core.wire import rpc
 from headway.errors import BadRequest
 from headway.errors import (
@@ -60,9 +60,9 @@ if TYPE_CHECKING:
     from headway.core.room.inputs import Requested
     from headway.core.room.kernel import RoomKernel
     from headway.core.room.ledger import Ledger
+    from headway.core.room.outcomes import Outcomes
     from headway.core.room.recorder import Recorder
     from headway.core.room.requests import Requests
-    from headway.core.room.taken import Taken
     from headway.moments import Moment
 
 __all__ = ["Executions"]

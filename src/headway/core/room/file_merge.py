@@ -129,7 +129,11 @@ def check_readable(content: bytes) -> None:
 
 
 def says_all(theirs: ParsedNotebook, ours: Sequence[Cell], metadata: Mapping[str, Any]) -> bool:
-    """Whether the file holds all of a document with these cells, outputs and widgets apart."""
+    """Whether the file holds all of a document with these cells, outputs and widgets apart.
+
+    Compared by content and not by bytes: a file of an older form is not rewritten for being
+    opened.
+    """
     # A document from before the widgets were the machine's has them in its metadata.
     metadata = {key: value for key, value in metadata.items() if key != WIDGETS_KEY}
     return (

@@ -244,11 +244,7 @@ def _known(
 def _lacks_outputs(
     theirs: ParsedNotebook, runtime: RuntimeReader | None, shown: Mapping[CellId, ExecutionId]
 ) -> bool:
-    """Whether cells were run and the file shows it not: the daemon ended before it was saved.
-
-    Compared by content and not by bytes: a file of an older form is not rewritten for being
-    opened.
-    """
+    """Whether cells were run and the file does not show it: the daemon ended before it saved."""
     latest = {} if runtime is None else runtime.latest_by_cell()
     return any(latest.get(each) not in (None, shown.get(each)) for each in theirs.outputs)
 

@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from headway.core.document.runtime import TERMINAL, ExecutionRecord
+from headway.core.room.taken import Taken, not_found
 from headway.core.wire import rpc
-from headway.errors import ExecutionNotFound
 
 if TYPE_CHECKING:
     from headway.core.room.inputs import Requested
     from headway.core.room.ledger import Ledger
     from headway.core.room.recorder import Recorder
     from headway.core.room.requests import Requests
-    from headway.core.room.taken import Taken
     from headway.ids import DocumentId, ExecutionId
     from headway.moments import Moment
 
-__all__ = ["Outcomes", "not_found"]
+__all__ = ["Outcomes"]
 
 
 class Outcomes:
@@ -80,11 +79,3 @@ class Outcomes:
             document=self._document,
             record=msgspec.to_builtins(record),
         )
-
-
-def not_found(execution_id: ExecutionId) -> ExecutionNotFound:
-    """The error for an id that nobody accepted."""
-    return ExecutionNotFound(
-        f"There is no execution {execution_id}; it was never accepted here.",
-        execution_id=execution_id,
-    )

@@ -211,7 +211,7 @@ class Room:
             runtime=self.runtime,
             path=self.path,
             peers=len(self._peers),
-            cells=len(self.notebook.order()),
+            cells=len(self.notebook),
             kernel=self._kernel.state(),
             queued=len(self._executions.queue),
             saved=self._file.is_saved,

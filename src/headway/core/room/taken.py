@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from headway.errors import ExecutionExpired
+from headway.errors import ExecutionExpired, ExecutionNotFound
 from headway.ids import ExecutionId, minted_ms
 
-__all__ = ["Taken"]
+__all__ = ["Taken", "not_found"]
 
 
 class Taken(dict[ExecutionId, ExecutionId]):
@@ -41,3 +41,11 @@ class Taken(dict[ExecutionId, ExecutionId]):
                 minted_ms=at_ms,
                 horizon_ms=self._horizon_ms,
             )
+
+
+def not_found(execution_id: ExecutionId) -> ExecutionNotFound:
+    """The error for an id that nobody accepted."""
+    return ExecutionNotFound(
+        f"There is no execution {execution_id}; it was never accepted here.",
+        execution_id=execution_id,
+    )
