@@ -241,10 +241,6 @@ def test_questions_are_answered_while_a_cell_runs_and_disturb_nothing() -> None:
         os.write(pipes[1][1], b".")
         await heard.until(lambda: heard.text() == "said late\n")
         assert Stream("e1", "stdout", "said late\n") in heard.events
-        counted = "print(sum('subshell' in each.name for each in threading.enumerate()))"
-        kernel.ask(ExecuteRequest("e2", counted))
-        await heard.finished("e2")
-        assert Stream("e2", "stdout", "1\n") in heard.events
         for pipe in pipes:
             os.close(pipe[0])
             os.close(pipe[1])
@@ -252,28 +248,42 @@ def test_questions_are_answered_while_a_cell_runs_and_disturb_nothing() -> None:
     play(scenario)
 
 
-def test_an_adopted_kernel_answers_in_the_subshell_that_it_has(tmp_path: Path) -> None:
+def test_an_adopted_kernel_is_asked_while_it_runs_a_cell(tmp_path: Path) -> None:
     async def scenario(kernels: JupyterKernels) -> None:
         heard = Heard()
         owner = KernelOwner("nb-1", 1)
         kernel = await kernels.start(None, None, "/", heard.hear, heard.end, owner)
-        kernel.ask(CompleteRequest("c1", "pri", 3))
-        await heard.until(lambda: Idle("c1") in heard.events)
+        reading, writing = os.pipe()
+        kernel.ask(ExecuteRequest("e1", f"open('/proc/{os.getpid()}/fd/{reading}').read(1)"))
+        await heard.until(lambda: ExecuteInput("e1", 1) in heard.events)
         await kernels.abandon()
         following = JupyterKernels(tmp_path)
         try:
             (found,) = await following.adoptable()
             adopted = (await following.adopt(found, heard.hear, heard.end)).kernel
-            adopted.ask(CompleteRequest("c2", "pri", 3))
-            await heard.until(lambda: Idle("c2") in heard.events)
-            counted = "sum('subshell' in each.name for each in threading.enumerate())"
-            adopted.ask(ExecuteRequest("e1", f"import threading; {counted}"))
+            adopted.ask(CompleteRequest("c1", "pri", 3))
+            await heard.until(lambda: Idle("c1") in heard.events)
+            assert not any(isinstance(event, ExecuteReply) for event in heard.events)
+            os.write(writing, b".")
             await heard.finished("e1")
-            assert ExecuteResult("e1", {"text/plain": "1"}, {}, 1) in heard.events
         finally:
             await following.close()
+            os.close(reading)
+            os.close(writing)
 
     play(scenario, tmp_path)
+
+
+def test_one_thread_reads_an_ipykernels_shell_and_runs_its_cells() -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        names = "import threading; print(*(each.name for each in threading.enumerate()))"
+        kernel.ask(ExecuteRequest("e", names))
+        await heard.finished("e")
+        assert "Control" in heard.text()
+        assert "Shell" not in heard.text()
+
+    play(scenario)
 
 
 @pytest.mark.parametrize("queue", [0, 1])

@@ -16,9 +16,9 @@ __all__ = ["AsyncQuestions"]
 class AsyncQuestions(AsyncComms):
     """A notebook whose kernel answers questions.
 
-    One that runs a cell answers them meanwhile if it has subshells, as ipykernel has from 7.4 on;
-    of others a question waits until it runs nothing. Each raises DeadlineExceeded when its
-    `timeout` passes first, and KernelDied when there is no kernel.
+    One that runs a cell answers them meanwhile if it is an ipykernel; of others a question waits
+    until it runs nothing. Each raises DeadlineExceeded when its `timeout` passes first, and
+    KernelDied when there is no kernel.
     """
 
     async def complete(

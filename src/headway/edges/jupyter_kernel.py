@@ -49,12 +49,11 @@ from headway.core.kernel.recall import REMEMBER_PROMPT, read_recall, recall_requ
 from headway.core.kernel.requests import input_reply
 from headway.core.room.effects import ExecuteRequest, InputReply, KernelRequest, Question
 from headway.core.wire.rpc import KernelEnvironment
-from headway.edges.kernel_folder import read_connection, write_connection
+from headway.edges.kernel_folder import read_connection, write_configuration, write_connection
 from headway.edges.kernel_inquiry import Inquiry
 from headway.edges.kernel_process import KernelProcess
 from headway.edges.kernel_record import Asked, AskedNote, KernelRecord, read_asked, write_record
-from headway.edges.kernel_requests import ShellMessage, shell_message
-from headway.edges.kernel_subshell import Subshell
+from headway.edges.kernel_requests import shell_message
 from headway.edges.kernel_wire import ChannelName, KernelWire
 from headway.edges.kernelspecs import Kernelspec
 from headway.edges.ports import KernelOwner, KernelSink
@@ -116,7 +115,6 @@ class JupyterKernel:
         self._count = 0
         self._note: AskedNote | None = None
         self._inquiry: Inquiry | None = None
-        self._subshell: Subshell | None = None
         self._recalls = False
         """Whether nothing newer is known of its prompt than what it was asked to recall."""
         self._stopping: asyncio.Task[None] | None = None
@@ -139,9 +137,7 @@ class JupyterKernel:
             return
         message = shell_message(request)
         if isinstance(request, Question):
-            if self._subshell is None:
-                self._subshell = Subshell(self.info, self._send_question, self._ask_control)
-            self._subshell.put(message)
+            self._wire.send("control" if self.info.answers_while_busy else "shell", *message)
             return
         if isinstance(request, ExecuteRequest):
             if self._note is not None:
@@ -149,12 +145,6 @@ class JupyterKernel:
                 self._note.write(asked)
             self._outstanding.asked(request.execution_id)
         self._wire.send("shell", *message)
-
-    def _send_question(self, question: ShellMessage, subshell: str | None) -> None:
-        self._wire.send("shell", *question, subshell=subshell)
-
-    def _ask_control(self, kind: str) -> str:
-        return self._ask_own("control", kind, {})
 
     def hold(self, *, holds: bool) -> None:
         """Take none of its outputs until told otherwise; they wait, in order."""
@@ -206,6 +196,8 @@ class JupyterKernel:
         """Start the process, without waiting for it. Raises OSError, ZMQError; leaves nothing."""
         path, connection = write_connection(self._private, self._spec)
         command = self._spec.command(path)
+        if self._spec.takes_configuration:
+            command.append(f"--config={write_configuration(self._private)}")
         environment = self._spec.full_environment(os.environ)
         self._wire = KernelWire(context, connection, self._receive)
         try:
@@ -391,8 +383,6 @@ class JupyterKernel:
                 return self._inquiry.take(message)
             case "kernel_info_reply" if not self._answer.done():
                 self._answer.set_result(message)
-            case "list_subshell_reply" | "create_subshell_reply" if self._subshell is not None:
-                self._subshell.take(request, message)
             case "execute_reply":
                 self._prepared.set()
             case "headway_prompt_reply" if self._recalls:

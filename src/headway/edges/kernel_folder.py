@@ -13,6 +13,7 @@ from typing import Final
 import zmq
 from jupyter_client.connect import write_connection_file
 
+from headway.core.kernel.ipykernel import CONFIGURE_IPYKERNEL
 from headway.edges.kernel_wire import ConnectionInfo
 from headway.edges.kernelspecs import Kernelspec
 
@@ -22,6 +23,7 @@ __all__ = [
     "private_folder",
     "private_folders",
     "read_connection",
+    "write_configuration",
     "write_connection",
 ]
 
@@ -31,6 +33,7 @@ SOCKET_PATH_BYTES: Final = min(zmq.IPC_PATH_MAX_LEN, 107)
 _PREFIX: Final = "kernel-"
 _SOCKETS: Final = "k"
 _CONNECTION: Final = "connection.json"
+_CONFIGURATION: Final = "configuration.py"
 _LONGEST: Final = f"/{_PREFIX}00000000/{_SOCKETS}-00"
 _SHORT_ROOT: Final = "/tmp"  # noqa: S108 - a fixed place: the next daemon must find the same
 _HASH_CHARACTERS: Final = 16
@@ -83,6 +86,13 @@ def write_connection(private: Path, spec: Kernelspec) -> tuple[str, ConnectionIn
         kernel_name=spec.name,
     )
     return path, dict(connection)
+
+
+def write_configuration(private: Path) -> Path:
+    """Write how an ipykernel is to start; gives the file's path. Raises OSError."""
+    path = private / _CONFIGURATION
+    path.write_text(CONFIGURE_IPYKERNEL, encoding="utf-8")
+    return path
 
 
 def read_connection(private: Path) -> ConnectionInfo:

@@ -59,12 +59,8 @@ class KernelMessages:
         request: str,
         metadata: dict[str, Any] | None = None,
         buffers: Sequence[bytes] = (),
-        subshell: str | None = None,
     ) -> list[bytes]:
-        """The frames of a request whose id is `request`, to a subshell if one is named.
-
-        `buffers` are its binary parts.
-        """
+        """The frames of a request whose id is `request`; `buffers` are its binary parts."""
         header = {
             "msg_id": request,
             "msg_type": kind,
@@ -73,8 +69,6 @@ class KernelMessages:
             "date": datetime.now(UTC).isoformat(),
             "version": VERSION,
         }
-        if subshell is not None:
-            header["subshell_id"] = subshell
         parts = [_encode(header), b"{}", _encode(metadata or {}), _encode(content)]
         return [DELIMITER, self._sign(parts), *parts, *buffers]
 

@@ -36,7 +36,7 @@ class KernelRecord(msgspec.Struct, frozen=True, kw_only=True):
     language_info: dict[str, Any]
     protocol_version: str
     banner: str
-    features: tuple[str, ...] = ()
+    answers_while_busy: bool = False
     environment: KernelEnvironment | None = None
 
     @classmethod
@@ -62,7 +62,7 @@ class KernelRecord(msgspec.Struct, frozen=True, kw_only=True):
             language_info=info.language_info,
             protocol_version=info.protocol_version,
             banner=info.banner,
-            features=info.features,
+            answers_while_busy=info.answers_while_busy,
             environment=environment,
         )
 
@@ -70,7 +70,11 @@ class KernelRecord(msgspec.Struct, frozen=True, kw_only=True):
     def info(self) -> KernelInfo:
         """What the kernel said of itself."""
         return KernelInfo(
-            self.language, self.language_info, self.protocol_version, self.banner, self.features
+            self.language,
+            self.language_info,
+            self.protocol_version,
+            self.banner,
+            self.answers_while_busy,
         )
 
 

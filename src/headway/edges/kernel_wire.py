@@ -168,12 +168,11 @@ class KernelWire:
         request: str,
         metadata: dict[str, Any] | None = None,
         buffers: Sequence[bytes] = (),
-        subshell: str | None = None,
     ) -> None:
         """Send a request whose id is `request`. Never blocks; nothing happens once closed."""
         if self._sockets[channel].closed:
             return
-        frames = self._messages.write(kind, content, request, metadata, buffers, subshell)
+        frames = self._messages.write(kind, content, request, metadata, buffers)
         self._channels[channel].send(frames)
 
     async def disconnected(self, timeout_s: float) -> None:

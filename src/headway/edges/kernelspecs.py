@@ -26,6 +26,7 @@ DEFAULT_KERNEL: Final = "python3"
 _PYTHON: Final = re.compile(r"python[\d.]*")
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 _IPYKERNEL: Final = frozenset({"ipykernel", "ipykernel_launcher"})
+_CONFIGURATION: Final = "--config"
 _OUR_INTERPRETER: Final = frozenset(
     {"python", f"python{sys.version_info[0]}", f"python{sys.version_info[0]}.{sys.version_info[1]}"}
 )
@@ -50,6 +51,13 @@ class Kernelspec:
     def is_ipykernel(self) -> bool:
         """Whether its command names ipykernel."""
         return not _IPYKERNEL.isdisjoint(self.arguments)
+
+    @property
+    def takes_configuration(self) -> bool:
+        """Whether it is an ipykernel that is not told already which configuration to read."""
+        return self.is_ipykernel and not any(
+            argument.split("=")[0] == _CONFIGURATION for argument in self.arguments
+        )
 
     def command(self, connection_file: str) -> list[str]:
         """The argument list that starts it."""

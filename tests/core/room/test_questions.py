@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from headway.core.kernel.events import (
-    SUBSHELLS,
     CompleteReply,
     HistoryInput,
     HistoryReply,
@@ -26,17 +25,18 @@ from room_stage import DOCUMENT, Stage
 COMPLETE = rpc.Complete(document=DOCUMENT, code="pri", cursor=3)
 
 
-def started(*features: str, seed: int = 0) -> Stage:
+def started(*, answers_while_busy: bool = False, seed: int = 0) -> Stage:
     """A room whose kernel is idle."""
     stage = Stage(seed)
     stage.ask(rpc.StartKernel(document=DOCUMENT))
-    begin(stage, *features)
+    begin(stage, answers_while_busy=answers_while_busy)
     return stage
 
 
-def begin(stage: Stage, *features: str) -> None:
+def begin(stage: Stage, *, answers_while_busy: bool = False) -> None:
     incarnation = stage.of(StartKernel)[-1].incarnation
-    stage.feed(KernelReady(incarnation, KernelInfo("python", features=features), "python3"))
+    info = KernelInfo("python", answers_while_busy=answers_while_busy)
+    stage.feed(KernelReady(incarnation, info, "python3"))
 
 
 def run_a_cell(stage: Stage) -> None:
@@ -58,8 +58,8 @@ def say(stage: Stage, reply: QuestionReply) -> None:
     stage.kernel_says(reply)
 
 
-def test_a_kernel_with_subshells_is_asked_while_it_runs_a_cell() -> None:
-    stage = started(SUBSHELLS)
+def test_a_kernel_that_answers_while_busy_is_asked_while_it_runs_a_cell() -> None:
+    stage = started(answers_while_busy=True)
     run_a_cell(stage)
     token = stage.ask(COMPLETE)
     (question,) = questions(stage)

@@ -8,10 +8,9 @@ no request of ours.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 __all__ = [
-    "SUBSHELLS",
     "Busy",
     "ClearOutput",
     "CommClosed",
@@ -40,10 +39,6 @@ __all__ = [
     "Stream",
     "UpdateDisplay",
 ]
-
-
-SUBSHELLS: Final = "kernel subshells"
-"""The feature of kernels that have further shells beside the one that runs cells (JEP 91)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +160,8 @@ class KernelInfo:
     language_info: dict[str, Any] = field(default_factory=dict)
     protocol_version: str = ""
     banner: str = ""
-    features: tuple[str, ...] = ()
-    """Of `supported_features`, those that can be relied on."""
-
-    @property
-    def answers_while_busy(self) -> bool:
-        """Whether it answers a question while it runs code: it has subshells."""
-        return SUBSHELLS in self.features
+    answers_while_busy: bool = False
+    """Whether it answers a question on its control socket while it runs code."""
 
 
 @dataclass(frozen=True, slots=True)

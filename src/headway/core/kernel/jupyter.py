@@ -23,7 +23,6 @@ from headway.core.kernel.comm_messages import (
     read_comm_open,
 )
 from headway.core.kernel.events import (
-    SUBSHELLS,
     Busy,
     ClearOutput,
     CompleteReply,
@@ -49,8 +48,9 @@ __all__ = ["input_request_of", "parent_id", "read_message"]
 
 Message = dict[str, Any]
 
-_SOUND_SUBSHELLS: Final = [7, 4]
-"""From this version of ipykernel on."""
+_CONTROL_THREAD: Final = 6
+"""From this version of ipykernel on a thread of its own answers its control socket, which takes
+every request that the shell socket takes."""
 
 
 def parent_id(message: Message) -> str | None:
@@ -163,23 +163,15 @@ def _kernel_info_reply(_parent: str | None, content: Message) -> tuple[KernelEve
     language = info.get("name") or content.get("language") or ""
     version = _text(content.get("protocol_version") or "")
     banner = _text(content.get("banner") or "")
-    return (KernelInfo(_text(language), info, version, banner, _features(content)),)
+    answers_while_busy = _answers_while_busy(content)
+    return (KernelInfo(_text(language), info, version, banner, answers_while_busy),)
 
 
-def _features(content: Message) -> tuple[str, ...]:
-    """What it says that it can, without ipykernel's subshells from before 7.4.
-
-    There an answer of a subshell could keep a request from being read until the next one came
-    (https://github.com/ipython/ipykernel/pull/1529).
-    """
-    said = content.get("supported_features")
-    features = [_text(each) for each in said] if isinstance(said, list) else []
-    if content.get("implementation") == "ipython":
-        version = str(content.get("implementation_version", "")).split(".")[:2]
-        numbers = [int(part) for part in version if part.isdecimal()]
-        if numbers < _SOUND_SUBSHELLS:
-            features = [each for each in features if each != SUBSHELLS]
-    return tuple(features)
+def _answers_while_busy(content: Message) -> bool:
+    version = str(content.get("implementation_version", ""))
+    major = version.split(".", maxsplit=1)[0]
+    is_ipykernel = content.get("implementation") == "ipython"
+    return is_ipykernel and major.isdecimal() and int(major) >= _CONTROL_THREAD
 
 
 def _complete_reply(parent: str | None, content: Message) -> tuple[KernelEvent, ...]:

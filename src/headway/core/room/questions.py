@@ -1,9 +1,9 @@
 """What peers ask the kernel without running anything: completions, documentation, history.
 
-Floor 3. A question never stands before an execution. A kernel with subshells answers it while it
-runs code, so it is asked at once; every other kernel does one thing after the other, so it is
-asked only while it runs nothing, and a question that nobody waits for any more is not asked at
-all. Each has its own request's deadline and no other effect.
+Floor 3. A question never stands before an execution. A kernel that answers while it runs
+code (an ipykernel, on its control socket) is asked at once; every other kernel does one thing
+after the other, so it is asked only while it runs nothing, and a question that nobody waits for
+any more is not asked at all. Each has its own request's deadline and no other effect.
 
 A question's id is never used twice, by no daemon: a kernel outlives daemons, and an answer that
 comes late must not be taken for that to another question.
