@@ -374,6 +374,29 @@ def test_a_reply_that_an_interrupt_swallowed_is_made_up_for() -> None:
     play(scenario)
 
 
+def test_a_reply_that_the_kernels_own_failure_swallowed_is_made_up_for() -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        code = "get_ipython().kernel.finish_metadata = lambda *_: 1 / 0"
+        kernel.ask(ExecuteRequest("e1", code))
+        await heard.finished("e1")
+        (reply,) = [e for e in heard.events if isinstance(e, ExecuteReply)]
+        assert (reply.status, reply.error_name) == ("error", "NoReply")
+
+    play(scenario)
+
+
+def test_a_cell_that_awaits_lets_others_wait_their_turn() -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        kernel.ask(ExecuteRequest("e1", "import asyncio\nawait asyncio.sleep(0.05)\nn = 1"))
+        kernel.ask(ExecuteRequest("e2", "n + 1"))
+        await heard.finished("e2")
+        assert ExecuteResult("e2", {"text/plain": "2"}, {}, 2) in heard.events
+
+    play(scenario)
+
+
 def test_a_print_is_shown_while_the_cell_goes_on() -> None:
     async def scenario(kernels: JupyterKernels) -> None:
         kernel, heard = await started(kernels)

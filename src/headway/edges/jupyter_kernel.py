@@ -80,6 +80,9 @@ INTERRUPT_WAIT_S: Final = 1.0
 INTERRUPT_SETTLE_S: Final = 0.02
 """How long after its input was announced an execution's code surely runs (measured: 3 ms)."""
 
+REPLY_WAIT_S: Final = 1.0
+"""How long after a kernel said that it is idle the reply may come before it is asked for."""
+
 LAST_MESSAGES_TIMEOUT_S: Final = 0.1
 """How long an ended kernel's last messages are waited for when its connection stays open."""
 
@@ -396,9 +399,19 @@ class JupyterKernel:
             if isinstance(event, ExecuteInput):
                 self._count = event.execution_count
                 self._begun_at = asyncio.get_running_loop().time()
+        for unanswered in self._outstanding.newly_idle():
+            # As a rule the reply is under way already, on the other socket.
+            asyncio.get_running_loop().call_later(REPLY_WAIT_S, self._note_overdue, unanswered)
+        self._probe_suspects()
+        self._changed.set()
+
+    def _note_overdue(self, execution_id: str) -> None:
+        self._outstanding.overdue(execution_id)
+        self._probe_suspects()
+
+    def _probe_suspects(self) -> None:
         for suspect in self._outstanding.new_suspects():
             self._probes[self._ask_own("shell", "kernel_info_request", {})] = suspect
-        self._changed.set()
 
     def _process_ended(self) -> None:
         self._finishing = asyncio.create_task(self._finish())

@@ -1,4 +1,4 @@
-"""Replies that an interrupt made a kernel swallow."""
+"""Replies that a kernel swallowed, for an interrupt or its own failure."""
 
 from __future__ import annotations
 
@@ -38,9 +38,31 @@ def test_an_execution_that_was_answered_counts_as_begun() -> None:
     assert outstanding.has_begun("a")
 
 
-def test_idle_without_reply_is_no_reason_for_doubt_unless_interrupted() -> None:
+def test_idle_without_reply_is_no_reason_for_doubt_yet() -> None:
     outstanding = asked("a")
     outstanding.heard(Idle("a"))
+    assert outstanding.new_suspects() == ()
+
+
+def test_idle_without_reply_for_long_is_suspect_once() -> None:
+    outstanding = asked("a", "b")
+    assert outstanding.newly_idle() == ()
+    outstanding.heard(Idle("a"))
+    assert outstanding.newly_idle() == ("a",)
+    assert outstanding.newly_idle() == ()
+    outstanding.overdue("a")
+    assert outstanding.new_suspects() == ("a",)
+    assert outstanding.new_suspects() == ()
+    reply = outstanding.give_up("a")
+    assert reply is not None
+    assert (reply.status, reply.error_name) == ("error", "NoReply")
+
+
+def test_a_reply_that_came_meanwhile_is_not_overdue() -> None:
+    outstanding = asked("a")
+    outstanding.heard(Idle("a"))
+    outstanding.heard(ExecuteReply("a", "ok", 1))
+    outstanding.overdue("a")
     assert outstanding.new_suspects() == ()
 
 
@@ -64,6 +86,7 @@ def test_an_interrupt_casts_no_doubt_on_what_is_asked_later() -> None:
 def test_giving_up_makes_the_reply_that_was_lost() -> None:
     outstanding = asked("a")
     outstanding.heard(ExecuteInput("a", 5))
+    outstanding.interrupted()
     reply = outstanding.give_up("a")
     assert reply is not None
     assert (reply.execution_id, reply.status, reply.execution_count) == ("a", "error", 5)
