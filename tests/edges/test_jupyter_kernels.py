@@ -38,7 +38,7 @@ from headway.core.room.effects import (
     InspectRequest,
     IsCompleteRequest,
 )
-from headway.edges import jupyter_kernel, kernel_wire
+from headway.edges import jupyter_kernel
 from headway.edges import kernels as kernels_module
 from headway.edges.kernel_folder import base_folder
 from headway.edges.kernels import ORPHAN_VARIABLE, JupyterKernel, JupyterKernels, orphan_s_from
@@ -286,14 +286,7 @@ def test_one_thread_reads_an_ipykernels_shell_and_runs_its_cells() -> None:
     play(scenario)
 
 
-@pytest.mark.parametrize("queue", [0, 1])
-def test_a_flood_while_nobody_reads_loses_nothing(
-    monkeypatch: pytest.MonkeyPatch, queue: int
-) -> None:
-    # With 0 our side holds the flood, with 1 the kernel has to.
-    monkeypatch.setattr(kernel_wire, "RECEIVE_QUEUE", queue)
-    if queue:
-        monkeypatch.setattr(kernel_wire, "BOUNDED_QUEUE", queue)
+def test_a_kernel_whose_listener_is_stuck_goes_on_and_loses_nothing() -> None:
     lines = 5_000
 
     async def scenario(kernels: JupyterKernels) -> None:
@@ -306,7 +299,7 @@ def test_a_flood_while_nobody_reads_loses_nothing(
                 f"for i in range({lines}): print(i, flush=True)\nopen({path!r}, 'w').write('.')",
             )
         )
-        os.read(reading, 1)
+        os.read(reading, 1)  # on the loop's own thread: nobody takes anything meanwhile
         os.close(reading)
         os.close(writing)
         await heard.finished("e")
@@ -315,10 +308,60 @@ def test_a_flood_while_nobody_reads_loses_nothing(
     play(scenario)
 
 
+def test_a_kernel_prints_no_further_than_it_is_taken() -> None:
+    """Its memory stays bounded, and an interrupt shows soon, however much a loop would print."""
+
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        measure = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        write = "import sys\nwhile True: _ = sys.stdout.write('x' * 999_999 + '\\n')"
+        kernel.ask(ExecuteRequest("e1", measure))
+        await heard.finished("e1")
+        before_kib = int(heard.text())
+        kernel.ask(ExecuteRequest("e2", write))
+        await heard.until(lambda: sum(isinstance(e, Stream) for e in heard.events) > 2_000)
+        await kernel.interrupt()
+        begun_s = asyncio.get_running_loop().time()
+        await heard.finished("e2")
+        assert asyncio.get_running_loop().time() - begun_s < LIMIT_S
+        heard.events.clear()
+        kernel.ask(ExecuteRequest("e3", measure))
+        await heard.finished("e3")
+        assert int(heard.text()) - before_kib < 200 * 1024
+
+    play(scenario)
+
+
+def test_one_text_of_more_pieces_than_a_kernels_own_pipe_holds() -> None:
+    """Ipykernel wakes its sending thread for each piece, and hung when that woke itself."""
+
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        count = 2_200 * STREAM_CHARACTERS
+        kernel.ask(ExecuteRequest("e", f"import sys; _ = sys.stdout.write('x' * {count})"))
+        await heard.finished("e")
+        assert sum(len(e.text) for e in heard.events if isinstance(e, Stream)) == count
+
+    play(scenario)
+
+
+def test_a_kernel_keeps_no_second_copy_of_what_was_printed() -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        kernel.ask(ExecuteRequest("e1", "print('x' * 1000)"))
+        await heard.finished("e1")
+        kept = "any('x' * 1000 in str(each) for each in get_ipython().history_manager.outputs[1])"
+        kernel.ask(ExecuteRequest("e2", kept))
+        await heard.finished("e2")
+        assert ExecuteResult("e2", {"text/plain": "False"}, {}, 2) in heard.events
+
+    play(scenario)
+
+
 def test_a_large_text_comes_in_pieces_and_waits_while_it_is_not_wanted() -> None:
     async def scenario(kernels: JupyterKernels) -> None:
         kernel, heard = await started(kernels)
-        count = 300 * STREAM_CHARACTERS
+        count = 200 * STREAM_CHARACTERS
         kernel.hold(holds=True)
         kernel.ask(ExecuteRequest("e1", f"import sys\n_ = sys.stdout.write('x' * {count})"))
         await heard.until(lambda: any(isinstance(e, ExecuteReply) for e in heard.events))

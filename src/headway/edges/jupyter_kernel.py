@@ -44,6 +44,7 @@ import zmq
 from headway.core.kernel.events import ExecuteInput, KernelEvent, KernelInfo
 from headway.core.kernel.ipykernel import is_ipykernel, prepare_request
 from headway.core.kernel.jupyter import parent_id, read_message
+from headway.core.kernel.output_flow import BOUND_OUTPUT
 from headway.core.kernel.outstanding import Outstanding
 from headway.core.kernel.recall import REMEMBER_PROMPT, read_recall, recall_request
 from headway.core.kernel.requests import input_reply
@@ -302,7 +303,9 @@ class JupyterKernel:
                 self.info = event
         self._is_ipykernel = is_ipykernel(answer)
         if self._is_ipykernel:
-            self._ask_own("shell", "execute_request", prepare_request(REMEMBER_PROMPT))
+            self._ask_own(
+                "shell", "execute_request", prepare_request(BOUND_OUTPUT, REMEMBER_PROMPT)
+            )
             await self._prepared.wait()
             self._wire.bound()
         self._raise_if_ended()

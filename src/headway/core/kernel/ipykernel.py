@@ -58,15 +58,19 @@ _TRANSFORM_ONCE: Final = (
 )
 """ipykernel transforms a cell to see whether it awaits, IPython does it again to run it."""
 
+_KEEP_NO_TEXT: Final = (
+    "hasattr(shell, '_tee') and "
+    "setattr(shell, '_tee', lambda channel: __import__('contextlib').nullcontext())"
+)
+"""IPython 9 keeps all that was ever printed, for `%notebook`, which writes a notebook of it."""
+
 STREAM_CHARACTERS: Final = 131_072
 """How much text an ipykernel puts into one message. As it comes it puts all that was printed
 within one interval into one, 50 MB say, and whoever takes that does nothing else meanwhile."""
 
 PREPARE_IPYKERNEL: Final = (
-    "(lambda out, err, shell, zmq: ("
+    "(lambda out, err, shell: ("
     "setattr(out, 'flush_interval', 0.02), setattr(err, 'flush_interval', 0.02), "
-    "shell.kernel.iopub_thread.schedule("
-    "lambda: shell.kernel.iopub_thread.socket.setsockopt(zmq.SNDHWM, 0)), "
     "setattr(shell.history_manager, 'db_cache_size',"
     f" max(shell.history_manager.db_cache_size, {HISTORY_INPUTS_AT_ONCE})), "
     "setattr(shell.kernel, '_execute_sleep', 0), "
@@ -75,15 +79,13 @@ PREPARE_IPYKERNEL: Final = (
     f"for start in range(0, len(text), {STREAM_CHARACTERS})))(each._flush_buffers)) "
     "for each in (out, err) if hasattr(each, '_flush_buffers')], "
     f"{_LOG_WHAT_IS_HEARD}, {_LOOK_AT_SIGNATURES_ONCE}, {_TRANSFORM_ONCE}, "
-    f"{_FLUSH_WHAT_WAS_WRITTEN}) and None)"
-    "(__import__('sys').stdout, __import__('sys').stderr, get_ipython(), __import__('zmq'))"
+    f"{_KEEP_NO_TEXT}, {_FLUSH_WHAT_WAS_WRITTEN}) and None)"
+    "(__import__('sys').stdout, __import__('sys').stderr, get_ipython())"
 )
 """One expression that leaves no name behind in the user's namespace. It makes ipykernel
 
 *   show what is printed within 20 ms instead of 200 (its `OutStream.flush_interval`), and
 *   send a flood of text in messages of `STREAM_CHARACTERS`;
-*   keep, instead of silently drop, messages beyond its socket's default high-water mark of 1000
-    when the reader lags; set in the thread that owns the socket;
 *   write IPython's own history file once in `HISTORY_INPUTS_AT_ONCE` inputs, instead of after
     each, by a transaction that every kernel of the user waits for (half of the time of a small
     cell, measured). What searches the history writes it first, and so does the kernel's end;
@@ -92,7 +94,8 @@ PREPARE_IPYKERNEL: Final = (
     reading at the reply see the output: we read on until it says idle, after all of it;
 *   not make log records that its handlers drop, and not inspect the same signatures in each cell
     (together a twelfth of its processor time in a small cell, measured);
-*   not transform the text of a cell into Python twice; and
+*   not transform the text of a cell into Python twice;
+*   not keep what was printed a second time: the notebook has it (`%notebook` goes without); and
 *   not wait for its sending thread six times in each cell, to flush streams to which nothing was
     written (a fifth of the time of a small cell, measured). The first flush after a write waits
     as it did, so text and other outputs keep their order; a forked child always does.
