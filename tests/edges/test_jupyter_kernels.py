@@ -408,8 +408,8 @@ def test_a_reply_that_an_interrupt_swallowed_is_made_up_for() -> None:
         code = "get_ipython().kernel.finish_metadata = lambda *_: (_ for _ in ()).throw({})"
         kernel.ask(ExecuteRequest("e1", code.format("KeyboardInterrupt")))
         await heard.until(lambda: Idle("e1") in heard.events)
-        kernel._outstanding.interrupted()
-        kernel._keep_track(())
+        kernel._replies.outstanding.interrupted()
+        kernel._replies.heard(())
         await heard.finished("e1")
         (reply,) = [e for e in heard.events if isinstance(e, ExecuteReply)]
         assert (reply.status, reply.error_name) == ("error", "KeyboardInterrupt")

@@ -45,7 +45,6 @@ from headway.core.kernel.events import ExecuteInput, KernelEvent, KernelInfo
 from headway.core.kernel.ipykernel import is_ipykernel, prepare_request
 from headway.core.kernel.jupyter import parent_id, read_message
 from headway.core.kernel.output_flow import BOUND_OUTPUT
-from headway.core.kernel.outstanding import Outstanding
 from headway.core.kernel.recall import REMEMBER_PROMPT, read_recall, recall_request
 from headway.core.kernel.requests import input_reply
 from headway.core.room.effects import ExecuteRequest, InputReply, KernelRequest, Question
@@ -54,6 +53,7 @@ from headway.edges.kernel_folder import read_connection, write_configuration, wr
 from headway.edges.kernel_inquiry import Inquiry
 from headway.edges.kernel_process import KernelProcess
 from headway.edges.kernel_record import Asked, AskedNote, KernelRecord, read_asked, write_record
+from headway.edges.kernel_replies import Replies
 from headway.edges.kernel_requests import shell_message
 from headway.edges.kernel_wire import ChannelName, KernelWire
 from headway.edges.kernelspecs import Kernelspec
@@ -74,15 +74,6 @@ LISTEN_TIMEOUT_S: Final = 1.0
 
 READY_RETRY_S: Final = 0.05
 """How long an answer may come without its status before kernel_info is asked again."""
-
-INTERRUPT_WAIT_S: Final = 1.0
-"""How long an interrupt waits at most for the code that it is meant for to begin."""
-
-INTERRUPT_SETTLE_S: Final = 0.02
-"""How long after its input was announced an execution's code surely runs (measured: 3 ms)."""
-
-REPLY_WAIT_S: Final = 1.0
-"""How long after a kernel said that it is idle the reply may come before it is asked for."""
 
 LAST_MESSAGES_TIMEOUT_S: Final = 0.1
 """How long an ended kernel's last messages are waited for when its connection stays open."""
@@ -107,10 +98,7 @@ class JupyterKernel:
         self._ended = ended
         self._private = private
         self._own_requests: set[str] = set()
-        self._outstanding = Outstanding()
-        self._probes: dict[str, str] = {}
-        self._changed = asyncio.Event()
-        self._begun_at = 0.0
+        self._replies = Replies(self._probe)
         self._heard = asyncio.Event()
         self._answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._prepared = asyncio.Event()
@@ -147,7 +135,7 @@ class JupyterKernel:
             if self._note is not None:
                 asked = Asked.of(request.execution_id, request.code, self._count)
                 self._note.write(asked)
-            self._outstanding.asked(request.execution_id)
+            self._replies.outstanding.asked(request.execution_id)
         self._wire.send("shell", *message)
 
     def hold(self, *, holds: bool) -> None:
@@ -159,28 +147,13 @@ class JupyterKernel:
 
         Not before the code runs, because it would be ignored; and not at all if it ends first.
         """
-        meant = self._outstanding.first
-        if meant is not None and not await self._code_runs(meant):
+        if not await self._replies.may_interrupt(self._process.ended):
             return
-        self._outstanding.interrupted()
+        self._replies.outstanding.interrupted()
         if self._spec.interrupt_mode == "message":
             self._ask_own("control", "interrupt_request", {})
         else:
             await self._process.signal_group(signal.SIGINT)
-
-    async def _code_runs(self, execution_id: str) -> bool:
-        """Wait until an execution's code runs; False if it has ended."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(INTERRUPT_WAIT_S):
-                while not (
-                    self._outstanding.has_begun(execution_id) or self._process.ended.is_set()
-                ):
-                    self._changed.clear()
-                    await self._changed.wait()
-        left_s = self._begun_at + INTERRUPT_SETTLE_S - asyncio.get_running_loop().time()
-        if left_s > 0:
-            await asyncio.sleep(left_s)
-        return self._outstanding.first == execution_id and not self._process.ended.is_set()
 
     async def stop(self) -> None:
         """Ask it to end, then TERM, then KILL; its process is gone on return. Idempotent."""
@@ -254,8 +227,9 @@ class JupyterKernel:
         """Ask behind what it was given last how that ended: whoever hears us does not know."""
         if asked is None:
             return
-        self._outstanding.taken_up(asked.execution_id, asked.after_count + 1)
-        inquiry = Inquiry(asked, self._outstanding, is_ipykernel=self._is_ipykernel)
+        outstanding = self._replies.outstanding
+        outstanding.taken_up(asked.execution_id, asked.after_count + 1)
+        inquiry = Inquiry(asked, outstanding, is_ipykernel=self._is_ipykernel)
         inquiry.request = self._ask_own("shell", *inquiry.question())
         self._inquiry = inquiry
         if self._is_ipykernel:
@@ -374,17 +348,18 @@ class JupyterKernel:
                 told = read_message(message)
             for event in told:
                 # At once: the next message may be the answer to whether a reply is outstanding.
-                self._outstanding.heard(event)
+                self._replies.outstanding.heard(event)
+                if isinstance(event, ExecuteInput):
+                    self._count = event.execution_count
             events.extend(told)
-        self._keep_track(events)
+        self._replies.heard(events)
         if events:
             self._sink(tuple(events))
 
     def _take_own(self, request: str, message: dict[str, Any]) -> tuple[KernelEvent, ...]:
         match message.get("msg_type"):
-            case "kernel_info_reply" if request in self._probes:
-                reply = self._outstanding.give_up(self._probes.pop(request))
-                return () if reply is None else (reply,)
+            case "kernel_info_reply" if self._replies.is_probe(request):
+                return self._replies.probe_answered(request)
             case _ if self._inquiry is not None and request == self._inquiry.request:
                 return self._inquiry.take(message)
             case "kernel_info_reply" if not self._answer.done():
@@ -397,24 +372,8 @@ class JupyterKernel:
                 pass
         return ()
 
-    def _keep_track(self, events: Sequence[KernelEvent]) -> None:
-        for event in events:
-            if isinstance(event, ExecuteInput):
-                self._count = event.execution_count
-                self._begun_at = asyncio.get_running_loop().time()
-        for unanswered in self._outstanding.newly_idle():
-            # As a rule the reply is under way already, on the other socket.
-            asyncio.get_running_loop().call_later(REPLY_WAIT_S, self._note_overdue, unanswered)
-        self._probe_suspects()
-        self._changed.set()
-
-    def _note_overdue(self, execution_id: str) -> None:
-        self._outstanding.overdue(execution_id)
-        self._probe_suspects()
-
-    def _probe_suspects(self) -> None:
-        for suspect in self._outstanding.new_suspects():
-            self._probes[self._ask_own("shell", "kernel_info_request", {})] = suspect
+    def _probe(self) -> str:
+        return self._ask_own("shell", "kernel_info_request", {})
 
     def _process_ended(self) -> None:
         self._finishing = asyncio.create_task(self._finish())
@@ -425,7 +384,7 @@ class JupyterKernel:
             await self._wire.disconnected(LAST_MESSAGES_TIMEOUT_S)
         self._wire.close()
         self._prepared.set()
-        self._changed.set()
+        self._replies.wake()
         if not self._answer.done():
             self._answer.set_exception(self.start_failed(reason))
             self._answer.exception()  # seen, should nobody wait any more

@@ -43,11 +43,13 @@ def send_or_keep(*arguments, **named):
         send(*arguments, **named)
 
 def wait_for_it():
+    __tracebackhide__ = True
     sent = threading.Event()
     schedule(sent.set)
     sent.wait({PATIENCE_S})
 
 def schedule_in_turn(call):
+    __tracebackhide__ = True
     current = threading.current_thread()
     if current is thread.thread:
         # As it comes it writes to a pipe that it reads itself, and hangs once that is full.
@@ -60,6 +62,7 @@ def schedule_in_turn(call):
 
 def bounded(stream, wrote):
     def schedule_flush():
+        __tracebackhide__ = True
         wrote()
         try:
             for each in stream._buffers.values():

@@ -36,9 +36,11 @@ __all__ = [
     "InspectRequest",
     "InterruptKernel",
     "IsCompleteRequest",
+    "KernelEffect",
     "KernelRequest",
     "LookAtEnvironment",
     "NotebookEnvironment",
+    "OtherEffect",
     "Persist",
     "Question",
     "ReadFile",
@@ -379,15 +381,6 @@ class ReadFile:
 
 KernelEffect = LookAtEnvironment | StartKernel | AskKernel | InterruptKernel | StopKernel
 
-Effect = (
-    KernelEffect
-    | Send
-    | Close
-    | Persist
-    | StoreBlob
-    | Compact
-    | Answer
-    | Refuse
-    | WriteFile
-    | ReadFile
-)
+OtherEffect = Send | Close | Persist | StoreBlob | Compact | Answer | Refuse | WriteFile | ReadFile
+
+Effect = KernelEffect | OtherEffect

@@ -14,7 +14,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from headway.core.room.effects import Effect, KernelEffect, Persist, Record, Send, StoreBlob
+from headway.core.room.effects import (
+    Effect,
+    KernelEffect,
+    OtherEffect,
+    Persist,
+    Record,
+    Send,
+    StoreBlob,
+)
 from headway.core.sync.fanout import Frames
 from headway.moments import Moment
 
@@ -32,7 +40,7 @@ class Ledger:
 
     def __init__(self) -> None:
         """An empty ledger; the first token is 1."""
-        self._effects: list[Effect] = []
+        self._effects: list[OtherEffect] = []
         self._to_kernel: list[KernelEffect] = []
         self._blobs: list[StoreBlob] = []
         self._records: list[Record] = []
@@ -46,8 +54,8 @@ class Ledger:
         """Whether nothing is on its way to the disk."""
         return not (self._waiting or self._records or self._due)
 
-    def emit(self, effect: Effect) -> None:
-        """An effect that needs nothing durable."""
+    def emit(self, effect: OtherEffect) -> None:
+        """An effect, not for the kernel, that needs nothing durable."""
         self._finish_gathering()
         self._effects.append(effect)
 
