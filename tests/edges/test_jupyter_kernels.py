@@ -38,7 +38,7 @@ from headway.core.room.effects import (
     InspectRequest,
     IsCompleteRequest,
 )
-from headway.edges import jupyter_kernel
+from headway.edges import jupyter_kernel, kernel_wire
 from headway.edges import kernels as kernels_module
 from headway.edges.kernel_folder import base_folder
 from headway.edges.kernels import ORPHAN_VARIABLE, JupyterKernel, JupyterKernels, orphan_s_from
@@ -286,7 +286,12 @@ def test_one_thread_reads_an_ipykernels_shell_and_runs_its_cells() -> None:
     play(scenario)
 
 
-def test_a_kernel_whose_listener_is_stuck_goes_on_and_loses_nothing() -> None:
+@pytest.mark.parametrize("queue", [kernel_wire.BOUNDED_QUEUE, 1])
+def test_a_kernel_whose_listener_is_stuck_goes_on_and_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch, queue: int
+) -> None:
+    monkeypatch.setattr(kernel_wire, "RECEIVE_QUEUE", queue)
+    monkeypatch.setattr(kernel_wire, "BOUNDED_QUEUE", queue)
     lines = 5_000
 
     async def scenario(kernels: JupyterKernels) -> None:

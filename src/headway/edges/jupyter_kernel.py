@@ -172,9 +172,8 @@ class JupyterKernel:
     ) -> None:
         """Start the process, without waiting for it. Raises OSError, ZMQError; leaves nothing."""
         path, connection = write_connection(self._private, self._spec)
-        command = self._spec.command(path)
-        if self._spec.takes_configuration:
-            command.append(f"--config={write_configuration(self._private)}")
+        takes = self._spec.takes_configuration
+        command = self._spec.command(path, write_configuration(self._private) if takes else None)
         environment = self._spec.full_environment(os.environ)
         self._wire = KernelWire(context, connection, self._receive)
         try:

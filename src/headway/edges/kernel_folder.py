@@ -88,11 +88,11 @@ def write_connection(private: Path, spec: Kernelspec) -> tuple[str, ConnectionIn
     return path, dict(connection)
 
 
-def write_configuration(private: Path) -> Path:
+def write_configuration(private: Path) -> str:
     """Write how an ipykernel is to start; gives the file's path. Raises OSError."""
     path = private / _CONFIGURATION
     path.write_text(CONFIGURE_IPYKERNEL, encoding="utf-8")
-    return path
+    return str(path)
 
 
 def read_connection(private: Path) -> ConnectionInfo:

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from headway.core.kernel.events import ExecuteInput, KernelEvent
+from headway.core.kernel.events import ExecuteInput, Idle, KernelEvent
 from headway.core.kernel.outstanding import Outstanding
 
 __all__ = ["INTERRUPT_SETTLE_S", "INTERRUPT_WAIT_S", "REPLY_WAIT_S", "Replies"]
@@ -43,11 +43,15 @@ class Replies:
     def heard(self, events: Sequence[KernelEvent]) -> None:
         """The kernel said these, which `outstanding` knows already."""
         loop = asyncio.get_running_loop()
-        if any(isinstance(event, ExecuteInput) for event in events):
-            self._begun_s = loop.time()
-        for unanswered in self.outstanding.newly_idle():
-            # As a rule the reply is under way already, on the other socket.
-            loop.call_later(REPLY_WAIT_S, self._note_overdue, unanswered)
+        for event in events:
+            match event:
+                case ExecuteInput():
+                    self._begun_s = loop.time()
+                case Idle(str(unanswered)) if unanswered in self.outstanding:
+                    # As a rule the reply is under way already, on the other socket.
+                    loop.call_later(REPLY_WAIT_S, self._note_overdue, unanswered)
+                case _:
+                    pass
         self._probe_suspects()
         self._changed.set()
 

@@ -59,8 +59,11 @@ class Kernelspec:
             argument.split("=")[0] == _CONFIGURATION for argument in self.arguments
         )
 
-    def command(self, connection_file: str) -> list[str]:
-        """The argument list that starts it."""
+    def command(self, connection_file: str, configuration: str | None = None) -> list[str]:
+        """The argument list that starts it, to read a `configuration` file first if one is given.
+
+        See `takes_configuration`.
+        """
         values = {
             "connection_file": connection_file,
             "prefix": sys.prefix,
@@ -73,6 +76,8 @@ class Kernelspec:
         if filled and filled[0] in _OUR_INTERPRETER:
             # A bare "python" means the environment we run in, active on PATH or not.
             filled[0] = sys.executable
+        if configuration is not None:
+            filled.append(f"{_CONFIGURATION}={configuration}")
         return filled
 
     def full_environment(self, inherited: Mapping[str, str]) -> dict[str, str]:

@@ -46,10 +46,10 @@ def test_idle_without_reply_is_no_reason_for_doubt_yet() -> None:
 
 def test_idle_without_reply_for_long_is_suspect_once() -> None:
     outstanding = asked("a", "b")
-    assert outstanding.newly_idle() == ()
+    outstanding.overdue("b")
+    assert outstanding.new_suspects() == ()
     outstanding.heard(Idle("a"))
-    assert outstanding.newly_idle() == ("a",)
-    assert outstanding.newly_idle() == ()
+    assert "a" in outstanding
     outstanding.overdue("a")
     assert outstanding.new_suspects() == ("a",)
     assert outstanding.new_suspects() == ()
@@ -62,6 +62,7 @@ def test_a_reply_that_came_meanwhile_is_not_overdue() -> None:
     outstanding = asked("a")
     outstanding.heard(Idle("a"))
     outstanding.heard(ExecuteReply("a", "ok", 1))
+    assert "a" not in outstanding
     outstanding.overdue("a")
     assert outstanding.new_suspects() == ()
 

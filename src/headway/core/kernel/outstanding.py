@@ -25,7 +25,6 @@ class _Execution:
     is_idle: bool = False
     is_interrupted: bool = False
     is_overdue: bool = False
-    is_watched: bool = False
     is_suspect: bool = False
 
 
@@ -37,6 +36,9 @@ class Outstanding:
 
     def __len__(self) -> int:
         return len(self._executions)
+
+    def __contains__(self, execution_id: object) -> bool:
+        return execution_id in self._executions
 
     @property
     def first(self) -> str | None:
@@ -81,15 +83,6 @@ class Outstanding:
         """It is idle for so long that its reply should have come, if it has not."""
         if (execution := self._executions.get(execution_id)) is not None:
             execution.is_overdue = True
-
-    def newly_idle(self) -> tuple[str, ...]:
-        """Those that became idle since the last call and were not answered yet."""
-        found = []
-        for execution_id, execution in self._executions.items():
-            if execution.is_idle and not execution.is_watched:
-                execution.is_watched = True
-                found.append(execution_id)
-        return tuple(found)
 
     def new_suspects(self) -> tuple[str, ...]:
         """Those that became suspect since the last call. Each is worth one later shell request."""
