@@ -145,6 +145,9 @@ def test_what_another_program_runs_is_answered_from_a_watching_terminal(shell: S
         assert "hello Ada" in terminal.until("hello Ada")
         assert "[1] asks: Other?" in terminal.until("> ")
         terminal.type("half an ans")  # somebody else is faster
+        notebook.wait_until(
+            lambda: job.prompt is not None and job.prompt.text == "Other? ", timeout=LIMIT_S
+        )
         job.answer("theirs")
         assert job.result(LIMIT_S).success
         shown = terminal.until("[1] ok")

@@ -259,3 +259,25 @@ def test_nothing_is_left_unanswered_here(daemon: HeadwayDaemon) -> None:
     """The scenarios above share a daemon: none of them leaves a cell that waits."""
     for summary in daemon.post("list").body["notebooks"]:
         assert summary["queued"] == 0, summary
+
+
+def test_what_was_printed_before_a_question_is_shown_before_it(
+    daemon: HeadwayDaemon, name: str
+) -> None:
+    source = "for number in range(200):\n    print(number)\n    input(f'{number}? ')"
+
+    async def scenario() -> None:
+        async with daemon.open_async(name) as notebook:
+            job = await notebook.queue_cell(notebook.add_cell(source), allow_stdin=True)
+            late, shown = [], ""
+            async for event in job.events(RUN_S, resolve=False):
+                if isinstance(event, headway.Output) and event.output["name"] == "stdout":
+                    shown += event.output["text"]
+                if isinstance(event, headway.InputRequested):
+                    number = event.prompt.text.removesuffix("? ")
+                    if not shown.endswith(f"{number}\n"):
+                        late.append(number)
+                    await event.answer("")
+            assert late == []
+
+    bounded(scenario())

@@ -25,7 +25,7 @@ request on the shell socket waits behind the execution. When that is answered, a
 has come, the execution is over and everything it published since has been delivered; if its reply
 did not come, it was sent while nobody listened. An ipykernel still knows how its last execution
 ended, so the request that waits behind it asks that; of other kernels' the reply is lost. What an
-ipykernel waits for is recalled too (`core.kernel.recall`).
+ipykernel waits for is recalled too (`core.kernel.asking`).
 """
 
 from __future__ import annotations
@@ -41,17 +41,18 @@ from typing import Any, Final
 
 import zmq
 
-from headway.core.kernel.events import ExecuteInput, KernelEvent, KernelInfo
+from headway.core.kernel.asking import PREPARE_ASKING, is_mark, read_recall, recall_request
+from headway.core.kernel.events import ExecuteInput, InputRequest, KernelEvent, KernelInfo
 from headway.core.kernel.ipykernel import is_ipykernel, prepare_request
 from headway.core.kernel.jupyter import parent_id, read_message
 from headway.core.kernel.output_flow import BOUND_OUTPUT
-from headway.core.kernel.recall import REMEMBER_PROMPT, read_recall, recall_request
 from headway.core.kernel.requests import input_reply
 from headway.core.room.effects import ExecuteRequest, InputReply, KernelRequest, Question
 from headway.core.wire.rpc import KernelEnvironment
 from headway.edges.kernel_folder import read_connection, write_configuration, write_connection
 from headway.edges.kernel_inquiry import Inquiry
 from headway.edges.kernel_process import KernelProcess
+from headway.edges.kernel_prompts import Prompts
 from headway.edges.kernel_record import Asked, AskedNote, KernelRecord, read_asked, write_record
 from headway.edges.kernel_replies import Replies
 from headway.edges.kernel_requests import shell_message
@@ -99,6 +100,7 @@ class JupyterKernel:
         self._private = private
         self._own_requests: set[str] = set()
         self._replies = Replies(self._probe)
+        self._prompts = Prompts(lambda question: self._sink((question,)))
         self._heard = asyncio.Event()
         self._answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._prepared = asyncio.Event()
@@ -276,9 +278,7 @@ class JupyterKernel:
                 self.info = event
         self._is_ipykernel = is_ipykernel(answer)
         if self._is_ipykernel:
-            self._ask_own(
-                "shell", "execute_request", prepare_request(BOUND_OUTPUT, REMEMBER_PROMPT)
-            )
+            self._ask_own("shell", "execute_request", prepare_request(BOUND_OUTPUT, PREPARE_ASKING))
             await self._prepared.wait()
             self._wire.bound()
         self._raise_if_ended()
@@ -343,13 +343,21 @@ class JupyterKernel:
             told: tuple[KernelEvent, ...] = ()
             if parent in self._own_requests:
                 told = self._take_own(parent, message)
+            elif is_mark(message):
+                told = self._prompts.marked()
             elif self._ready:  # what comes earlier answers nobody: a kernel's noise at its start
                 told = read_message(message)
+            match told:
+                case (InputRequest() as question,) if channel == "stdin":
+                    told = self._prompts.asked(question, has_marks=self._is_ipykernel)
+                case (ExecuteInput(execution_count=count),):
+                    self._count = count
+                    self._prompts.begun()
+                case _:
+                    pass
             for event in told:
                 # At once: the next message may be the answer to whether a reply is outstanding.
                 self._replies.outstanding.heard(event)
-                if isinstance(event, ExecuteInput):
-                    self._count = event.execution_count
             events.extend(told)
         self._replies.heard(events)
         if events:
@@ -393,6 +401,7 @@ class JupyterKernel:
 
     async def _clean_up(self, *, keep_folder: bool = False) -> None:
         self._wire.close()
+        self._prompts.forget()
         if self._note is not None:
             self._note.close()
         self._process.forget()

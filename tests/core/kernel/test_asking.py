@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import ast
+import sys
 from typing import Any
 
 import pytest
 
+from headway.core.kernel.asking import PREPARE_ASKING, is_mark, read_recall, recall_request
 from headway.core.kernel.events import InputRequest
-from headway.core.kernel.recall import REMEMBER_PROMPT, read_recall, recall_request
 
 
 class Session:
@@ -22,11 +23,14 @@ class Kernel:
 
     def __init__(self) -> None:
         self.session = Session()
+        self.iopub_socket = "iopub"
         self.control_handlers: dict[str, Any] = {}
         self.seen: list[Any] = []
 
     def _input_request(self, prompt: str, ident: bytes, parent: Any, password: bool = False) -> str:
         self.seen.append((prompt, ident, parent, password))
+        self.said_before = self.session.sent[:]
+        self.session.sent.clear()
         if prompt == "interrupted":
             raise KeyboardInterrupt
         self.recalled = self.recall()
@@ -54,13 +58,13 @@ def prepared() -> Kernel:
     vars(shell)["kernel"] = kernel
     names: dict[str, Any] = {"get_ipython": lambda: shell}
     before = set(names) | {"__builtins__"}
-    eval(REMEMBER_PROMPT, names)
+    eval(PREPARE_ASKING, names)
     assert set(names) == before, "it leaves no name behind"
     return kernel
 
 
 def test_it_is_one_expression() -> None:
-    ast.parse(REMEMBER_PROMPT, mode="eval")
+    ast.parse(PREPARE_ASKING, mode="eval")
 
 
 @pytest.mark.parametrize("password", [True, False])
@@ -72,6 +76,26 @@ def test_what_is_asked_is_remembered_while_it_waits_and_no_longer(password: bool
     assert kernel.seen == [("Name? ", b"ident", parent, password)]
     assert kernel.recalled == (InputRequest("e1", "Name? ", password),)
     assert kernel.recall() == ()
+
+
+def test_behind_what_was_printed_a_mark_is_published_before_it_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kernel = prepared()
+    parent = {"header": {"msg_id": "e1"}}
+
+    class Stream:
+        def flush(self) -> None:
+            kernel.session.sent.append("what was printed")
+
+    monkeypatch.setattr(sys, "stdout", Stream())
+    monkeypatch.setattr(sys, "stderr", None)
+    kernel._input_request("Name? ", b"ident", parent)
+    printed, ((socket, kind, _, of), _) = kernel.said_before
+    assert printed == "what was printed"
+    assert (socket, of) == ("iopub", parent)
+    assert is_mark({"msg_type": kind})
+    assert not is_mark({"msg_type": "stream"})
 
 
 def test_what_was_interrupted_is_forgotten() -> None:
