@@ -41,6 +41,7 @@ from headway.core.room.effects import (
 from headway.edges import jupyter_kernel, kernel_wire
 from headway.edges import kernels as kernels_module
 from headway.edges.kernel_folder import base_folder
+from headway.edges.kernel_yielding import LOOK_AGAIN_S, YIELDING_NICE, share_of
 from headway.edges.kernels import ORPHAN_VARIABLE, JupyterKernel, JupyterKernels, orphan_s_from
 from headway.edges.ports import KernelOwner
 from headway.errors import BadRequest, KernelStartFailed
@@ -333,6 +334,23 @@ def test_a_kernel_prints_no_further_than_it_is_taken() -> None:
         kernel.ask(ExecuteRequest("e3", measure))
         await heard.finished("e3")
         assert int(heard.text()) - before_kib < 200 * 1024
+
+    play(scenario)
+
+
+def test_a_kernel_that_floods_yields_the_processor_until_it_has_ended() -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        share = share_of(kernel.pid)
+        if not share.exists():
+            pytest.skip("this system shares its processors otherwise")
+        assert share.read_text().endswith(" nice 0\n")
+        kernel.ask(ExecuteRequest("e", "while True: print('x', flush=True)"))
+        await heard.until(lambda: share.read_text().endswith(f" nice {YIELDING_NICE}\n"))
+        await kernel.interrupt()
+        await heard.finished("e")
+        while not share.read_text().endswith(" nice 0\n"):
+            await asyncio.sleep(LOOK_AGAIN_S)
 
     play(scenario)
 

@@ -57,6 +57,7 @@ from headway.edges.kernel_record import Asked, AskedNote, KernelRecord, read_ask
 from headway.edges.kernel_replies import Replies
 from headway.edges.kernel_requests import shell_message
 from headway.edges.kernel_wire import ChannelName, KernelWire
+from headway.edges.kernel_yielding import Yielding, share_of
 from headway.edges.kernelspecs import Kernelspec
 from headway.edges.ports import KernelOwner, KernelSink
 from headway.errors import KernelDied, KernelStartFailed
@@ -114,6 +115,7 @@ class JupyterKernel:
         self._stopping: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
         self._gone = asyncio.Event()
+        self._yielding: Yielding | None = None
         self._wire: KernelWire
         self._process: KernelProcess
 
@@ -210,6 +212,8 @@ class JupyterKernel:
             self._count = asked.after_count + 1
         self._ready = True
         await self._process.begun()
+        self._yielding = Yielding(share_of(self.pid))
+        self._yielding.taken_up()
         await self._listen()
         self._inquire(asked)
         return asked
@@ -297,6 +301,7 @@ class JupyterKernel:
             write_record(self._private, record)
         await self._process.ready(keep=owner is not None)
         self._raise_if_ended()
+        self._yielding = Yielding(share_of(self.pid))
 
     async def kill(self) -> None:
         """End it without asking."""
@@ -334,6 +339,8 @@ class JupyterKernel:
 
     def _receive(self, channel: ChannelName, messages: Sequence[dict[str, Any]]) -> None:
         events: list[KernelEvent] = []
+        if channel == "iopub" and self._yielding is not None:
+            self._yielding.heard(len(messages))
         for message in messages:
             if channel == "iopub":
                 self._heard.set()
@@ -402,6 +409,8 @@ class JupyterKernel:
     async def _clean_up(self, *, keep_folder: bool = False) -> None:
         self._wire.close()
         self._prompts.forget()
+        if self._yielding is not None:
+            self._yielding.close()
         if self._note is not None:
             self._note.close()
         self._process.forget()
