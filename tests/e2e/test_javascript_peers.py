@@ -209,6 +209,23 @@ def test_an_undo_on_the_javascript_side_takes_back_its_own_edit_alone(
     bounded(scenario())
 
 
+def test_both_sides_are_first_to_write_into_a_cells_metadata(served: HttpDaemon, name: str) -> None:
+    async def scenario() -> None:
+        async with together(served, name, "x = 1") as (notebook, peer, cell):
+            for number in range(20):
+                each = notebook.add_cell(str(number), after=cell)
+                await until_same(notebook, peer, each.id)
+                notebook.set_cell_metadata(each, "python", number)
+                await peer.ask("set_metadata", cell=each.id, key="javascript", value=number)
+                await until_same(notebook, peer, each.id)
+                expected = {"python": number, "javascript": number}
+                assert notebook.cell(each).metadata == expected
+                assert await peer.ask("set_metadata", cell=each.id) == expected
+            assert all(batch["status"] == OK for batch in await peer.ask("acknowledged"))
+
+    bounded(scenario())
+
+
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL], ids=["told", "killed"])
 def test_edits_made_while_the_daemon_was_away_arrive_when_it_is_back(
     name: str, ending: signal.Signals

@@ -38,6 +38,14 @@ const commands = {
     return source.length;
   },
 
+  /** Set a key of the cell's metadata, and give all of it. */
+  set_metadata({ cell, key, value }) {
+    const metadata = document.getMap("cells").get(cell).ensureMergeableMap("metadata");
+    if (key !== undefined) metadata.set(key, value);
+    document.commit();
+    return metadata.toJSON();
+  },
+
   undo() {
     if (!undo.undo()) throw new Error("there was nothing to undo");
     document.commit();

@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 
 from headway.core.document.crdt import Replica
 from headway.core.document.edits import (
+    DELETE,
     AddCell,
     AppendSource,
     DeleteCell,
     Edit,
     MoveCell,
+    SetCellAttachment,
     SetCellMetadata,
     SpliceSource,
     UndeleteCell,
@@ -101,13 +103,7 @@ def test_undo_of_an_added_cell_writes_its_mark_and_touches_nothing_else() -> Non
     mine.undo()
     cell = mine.notebook.replica.map(CELLS).map("new")
     assert cell is not None
-    assert cell.to_json() == {
-        "type": "code",
-        "source": "x",
-        "metadata": {},
-        "attachments": {},
-        "deleted": True,
-    }
+    assert cell.to_json() == {"type": "code", "source": "x", "deleted": True}
     assert mine.notebook.replica.order(ORDER).ids() == ["first", "new", "last"]
 
 
@@ -208,11 +204,31 @@ def test_a_cell_whose_place_was_undone_is_hidden_and_can_be_shown_again() -> Non
     assert mine.sources == theirs.sources == ["first", "last", "x"]
 
 
+def test_two_who_are_first_to_write_into_a_cells_metadata_write_into_the_same() -> None:
+    mine, theirs = two()
+    mine.apply(SetCellMetadata("first", "mine", 1), SetCellAttachment("first", "m.png", {}))
+    theirs.apply(SetCellMetadata("first", "theirs", 2), SetCellAttachment("first", "t.png", {}))
+    exchange(mine, theirs)
+    assert mine.notebook.cell("first").metadata == {"mine": 1, "theirs": 2}
+    assert mine.notebook.cell("first").attachments == {"m.png": {}, "t.png": {}}
+    assert mine.undo()
+    exchange(mine, theirs)
+    assert mine.notebook.cell("first").metadata == {"theirs": 2}
+    assert mine.notebook.cell("first").attachments == {"t.png": {}}
+    assert mine.redo()
+    exchange(mine, theirs)
+    assert mine.notebook.cell("first").metadata == {"mine": 1, "theirs": 2}
+
+
 CELL = st.integers(0, 9)
 ACTIONS = st.one_of(
     st.tuples(st.sampled_from(["undo", "redo", "exchange"]), CELL, CELL),
     st.tuples(
-        st.sampled_from(["add", "append", "move", "move and add", "delete", "undelete"]), CELL, CELL
+        st.sampled_from(
+            ["add", "append", "move", "move and add", "delete", "undelete", "tag", "untag", "note"]
+        ),
+        CELL,
+        CELL,
     ),
 )
 
@@ -225,6 +241,16 @@ def test_two_who_undo_and_redo_converge_and_no_added_cell_is_ever_gone(
     people = two()
     ids = ["first", "last"]
     typed: dict[str, list[str]] = {}
+    noted: dict[str, dict[str, int]] = {}
+
+    def visit(person: Person, number: int, edit: Edit) -> None:
+        """Somebody who undoes nothing of it edits: in a commit of a replica without undo."""
+        visitor = NotebookDocument(
+            Replica.load(1000 + number, person.notebook.replica.export(), ())
+        )
+        visitor.apply([edit], NOW, "visitor")
+        person.notebook.replica.import_update(visitor.replica.export())
+
     for number, (who, (action, first, second)) in enumerate(script):
         person = people[who]
         cell_id = ids[first % len(ids)]
@@ -245,13 +271,15 @@ def test_two_who_undo_and_redo_converge_and_no_added_cell_is_ever_gone(
                     person.apply(MoveCell(cell_id, index=place), AddCell(fresh, index=place))
                     ids.append(fresh)
                 case "append":
-                    # Typed by who undoes nothing of it: in a commit of a replica without undo.
-                    visitor = NotebookDocument(
-                        Replica.load(1000 + number, person.notebook.replica.export(), ())
-                    )
-                    visitor.apply([AppendSource(cell_id, f"<{number}>")], NOW, "visitor")
-                    person.notebook.replica.import_update(visitor.replica.export())
+                    visit(person, number, AppendSource(cell_id, f"<{number}>"))
                     typed.setdefault(cell_id, []).append(f"<{number}>")
+                case "note":
+                    visit(person, number, SetCellMetadata(cell_id, f"note {number}", number))
+                    noted.setdefault(cell_id, {})[f"note {number}"] = number
+                case "tag":
+                    person.apply(SetCellMetadata(cell_id, "tag", number))
+                case "untag":
+                    person.apply(SetCellMetadata(cell_id, "tag", DELETE))
                 case "move":
                     person.apply(MoveCell(cell_id, index=place))
                 case "delete":
@@ -270,3 +298,7 @@ def test_two_who_undo_and_redo_converge_and_no_added_cell_is_ever_gone(
     for cell_id, pieces in typed.items():
         for piece in pieces:
             assert piece in notebook.source(cell_id)
+    for cell_id, notes in noted.items():
+        metadata = notebook.cell(cell_id).metadata
+        metadata.pop("tag", None)
+        assert metadata == notes

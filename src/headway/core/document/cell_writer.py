@@ -49,24 +49,31 @@ class CellWriter:
         self._metadata = replica.map(schema.METADATA)
 
     def write_hidden(self, edits: Sequence[Edit]) -> bool:
-        """Write the cells that the edits will add, marked as deleted; False if there are none.
+        """Write what the edits need and undoing them must leave; False if there is nothing.
 
-        `write` then only shows each. Those whose place depends on an edit before get it there.
+        That is the cells that they add, marked as deleted, which `write` then only shows; those
+        whose place depends on an edit before get it there. And the maps that they are the first
+        to write into.
         """
         order_is_known = True
-        adds = False
+        wrote = False
         for edit in edits:
             match edit:
                 case AddCell():
                     self._new_cell(edit).set(schema.DELETED, value=True)
                     if order_is_known:
                         self._place(edit)
-                    adds = True
+                    wrote = True
                 case MoveCell() | DeleteCell() | UndeleteCell():
                     order_is_known = False
+                case SetCellMetadata() | SetCellAttachment() if edit.value is not DELETE:
+                    cell, key = self._cell(edit.cell_id), _map_of(edit)
+                    if cell.map(key) is None:
+                        cell.shared_map(key)
+                        wrote = True
                 case _:
                     pass
-        return adds
+        return wrote
 
     def write(self, edit: Edit) -> None:
         """Write one edit. Where it changes nothing, nothing is written."""
@@ -89,11 +96,9 @@ class CellWriter:
             case SpliceSource():
                 self._splice(edit)
             case SetCellMetadata():
-                inside = self._inside(edit.cell_id, schema.METADATA)
-                _set_or_delete(inside, edit.key, edit.value)
+                self._set_inside(edit, edit.key)
             case SetCellAttachment():
-                inside = self._inside(edit.cell_id, schema.ATTACHMENTS)
-                _set_or_delete(inside, edit.name, edit.value)
+                self._set_inside(edit, edit.name)
             case SetCellType():
                 self._cell(edit.cell_id).set(schema.TYPE, edit.cell_type)
             case SetNotebookMetadata():
@@ -111,11 +116,13 @@ class CellWriter:
             self._place(edit)
 
     def _new_cell(self, edit: AddCell) -> MapHandle:
+        # Most cells have neither, and a container costs more than all the rest of a small cell.
+        maps = {schema.METADATA: edit.metadata, schema.ATTACHMENTS: edit.attachments}
         return self._cells.new_map(
             edit.cell_id,
             values={schema.TYPE: edit.cell_type},
             texts={schema.SOURCE: edit.source},
-            maps={schema.METADATA: edit.metadata, schema.ATTACHMENTS: edit.attachments},
+            maps={key: json for key, json in maps.items() if json},
         )
 
     def _place(self, edit: AddCell) -> None:
@@ -177,10 +184,16 @@ class CellWriter:
         assert source is not None, cell_id
         return source
 
-    def _inside(self, cell_id: CellId, key: str) -> MapHandle:
-        cell = self._cell(cell_id)
-        inside = cell.map(key)
-        return cell.new_map(key) if inside is None else inside
+    def _set_inside(self, edit: SetCellMetadata | SetCellAttachment, name: str) -> None:
+        cell, key = self._cell(edit.cell_id), _map_of(edit)
+        if edit.value is not DELETE:
+            cell.shared_map(key).set_json(name, edit.value)
+        elif (inside := cell.map(key)) is not None:
+            _set_or_delete(inside, name, DELETE)
+
+
+def _map_of(edit: SetCellMetadata | SetCellAttachment) -> str:
+    return schema.METADATA if isinstance(edit, SetCellMetadata) else schema.ATTACHMENTS
 
 
 def _set_or_delete(inside: MapHandle, key: str, value: Any) -> None:

@@ -179,6 +179,20 @@ class MapHandle(_Handle):
                     inside.set_json(inner, value)
             return made
 
+    def shared_map(self, key: str) -> MapHandle:
+        """The map container at `key`, made if there is none.
+
+        Peers that make it at the same time make the same one, so nothing of either is lost. But
+        undoing the commit that made it hides what others wrote into it.
+        """
+        with self._gate:
+            found = self.map(key)
+            if found is not None:
+                return found
+            if key in self.raw:
+                self.raw.delete(key)  # a plain value, where none belongs
+            return self._map(self.raw.ensure_mergeable_map(key))
+
     def new_text(self, key: str, content: str = "") -> TextHandle:
         """A fresh text container at `key`; whatever was there is gone."""
         with self._gate:
