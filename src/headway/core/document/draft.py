@@ -113,7 +113,8 @@ class Draft:
         self._sources[edit.cell_id] = len(edit.source)
         self._visible += 1
         self._entries += 1
-        items = count_items(dict(edit.metadata)) + count_items(dict(edit.attachments))
+        maps = filter(None, (edit.metadata, edit.attachments))
+        items = sum(count_items(dict(json)) for json in maps)
         self._count(_CELL_OPERATIONS + len(edit.source) + items)
 
     def _check_undelete(self, cell_id: CellId) -> None:

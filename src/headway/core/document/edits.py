@@ -222,8 +222,8 @@ def check_edit(edit: Edit) -> None:
             check_cell_id(edit.cell_id)
             _check_type(edit.cell_type)
             _check_source(edit.source)
-            check_json(dict(edit.metadata))
-            check_json(dict(edit.attachments))
+            for json in filter(None, (edit.metadata, edit.attachments)):
+                check_json(dict(json))
             _check_place(edit, required=False)
         case MoveCell():
             _check_place(edit, required=True)
