@@ -48,11 +48,11 @@ def test_a_question_whose_mark_came_first_is_told_at_once() -> None:
     bounded(scenario())
 
 
-def test_a_mark_of_a_question_that_never_came_does_not_count_for_the_next_execution() -> None:
+def test_a_mark_whose_question_never_came_does_not_count_for_the_next() -> None:
     async def scenario() -> None:
         prompts = Prompts(Told())
         prompts.marked()
-        prompts.begun()
+        prompts.begin_anew()
         assert prompts.asked(FIRST, has_marks=True) == ()
         assert prompts.marked() == (FIRST,)
 

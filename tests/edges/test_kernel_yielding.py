@@ -49,7 +49,7 @@ class Share:
 
 
 def yielding(share: Share) -> Yielding:
-    return Yielding(cast("Path", share))
+    return Yielding(lambda: cast("Path", share))
 
 
 def flood(kernel: Yielding) -> None:
@@ -106,6 +106,18 @@ def test_what_is_no_flood_does_not_yield(monkeypatch: pytest.MonkeyPatch) -> Non
         for _ in range(100):
             now_s += 2 * FLOOD_S
             kernel.heard(FLOOD_MESSAGES)
+        assert share.nice == 0
+
+    bounded(scenario())
+
+
+def test_many_small_executions_are_no_flood() -> None:
+    async def scenario() -> None:
+        share = Share()
+        kernel = yielding(share)
+        for _ in range(FLOOD_MESSAGES):
+            kernel.begin_anew()
+            kernel.heard(4)
         assert share.nice == 0
 
     bounded(scenario())

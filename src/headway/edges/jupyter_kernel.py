@@ -115,7 +115,7 @@ class JupyterKernel:
         self._stopping: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
         self._gone = asyncio.Event()
-        self._yielding: Yielding | None = None
+        self._yielding = Yielding(lambda: share_of(self.pid))
         self._wire: KernelWire
         self._process: KernelProcess
 
@@ -128,6 +128,7 @@ class JupyterKernel:
         """Send a request. What is sent to a kernel that has ended is lost; `ended` says so."""
         if isinstance(request, InputReply):
             self._recalls = False
+            self._prompts.begin_anew()
             answer = os.urandom(16).hex()
             self._wire.send("stdin", "input_reply", input_reply(request.value), answer)
             return
@@ -212,7 +213,6 @@ class JupyterKernel:
             self._count = asked.after_count + 1
         self._ready = True
         await self._process.begun()
-        self._yielding = Yielding(share_of(self.pid))
         self._yielding.taken_up()
         await self._listen()
         self._inquire(asked)
@@ -301,7 +301,6 @@ class JupyterKernel:
             write_record(self._private, record)
         await self._process.ready(keep=owner is not None)
         self._raise_if_ended()
-        self._yielding = Yielding(share_of(self.pid))
 
     async def kill(self) -> None:
         """End it without asking."""
@@ -339,13 +338,12 @@ class JupyterKernel:
 
     def _receive(self, channel: ChannelName, messages: Sequence[dict[str, Any]]) -> None:
         events: list[KernelEvent] = []
-        if channel == "iopub" and self._yielding is not None:
+        if channel == "iopub":
+            self._heard.set()
             self._yielding.heard(len(messages))
+        elif channel == "stdin":
+            self._recalls = False
         for message in messages:
-            if channel == "iopub":
-                self._heard.set()
-            elif channel == "stdin":
-                self._recalls = False
             parent = parent_id(message)
             told: tuple[KernelEvent, ...] = ()
             if parent in self._own_requests:
@@ -359,7 +357,8 @@ class JupyterKernel:
                     told = self._prompts.asked(question, has_marks=self._is_ipykernel)
                 case (ExecuteInput(execution_count=count),):
                     self._count = count
-                    self._prompts.begun()
+                    self._prompts.begin_anew()
+                    self._yielding.begin_anew()
                 case _:
                     pass
             for event in told:
@@ -409,8 +408,7 @@ class JupyterKernel:
     async def _clean_up(self, *, keep_folder: bool = False) -> None:
         self._wire.close()
         self._prompts.forget()
-        if self._yielding is not None:
-            self._yielding.close()
+        self._yielding.close()
         if self._note is not None:
             self._note.close()
         self._process.forget()

@@ -56,8 +56,11 @@ class Prompts:
         self._marked = question is None
         return () if question is None else (question,)
 
-    def begun(self) -> None:
-        """An execution begins: what was marked before it was never asked."""
+    def begin_anew(self) -> None:
+        """An execution begins, or an answer is given: no mark before that is for a question after.
+
+        One is left over when its question was interrupted, or went to an earlier daemon.
+        """
         self._marked = False
 
     def forget(self) -> None:

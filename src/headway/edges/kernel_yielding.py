@@ -12,14 +12,15 @@ and only while others want the processor: a kernel that computes is as it was.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 __all__ = ["FLOOD_MESSAGES", "FLOOD_S", "LOOK_AGAIN_S", "YIELDING_NICE", "Yielding", "share_of"]
 
 FLOOD_MESSAGES: Final = 100
-"""More published messages than this in `FLOOD_S` are a flood; what is printed without being flushed
-is 50 a second, whatever its length below 6 MB/s."""
+"""More messages than this that one execution publishes within `FLOOD_S` are a flood. What is
+printed without being flushed is 50 a second, whatever its length below 6 MB/s."""
 
 FLOOD_S: Final = 0.1
 """How long messages are counted for that."""
@@ -41,10 +42,10 @@ class Yielding:
     """Whether one kernel yields.
 
     Args:
-        share: The file with the nice value of its session; may be absent.
+        share: Gives the file with the nice value of its session; that may be absent.
     """
 
-    def __init__(self, share: Path) -> None:
+    def __init__(self, share: Callable[[], Path]) -> None:
         self._share = share
         self._loop = asyncio.get_running_loop()
         self._counted = 0
@@ -58,6 +59,10 @@ class Yielding:
         if self._nice() == YIELDING_NICE:
             self._former = 0
             self._look_later()
+
+    def begin_anew(self) -> None:
+        """An execution begins: a thousand small cells are no flood."""
+        self._counted = 0
 
     def heard(self, messages: int) -> None:
         """It published as many."""
@@ -98,14 +103,14 @@ class Yielding:
     def _nice(self) -> int | None:
         """None: this system shares processors otherwise, or the process has ended."""
         try:
-            return int(self._share.read_text().rpartition(" ")[2])
+            return int(self._share().read_text().rpartition(" ")[2])
         except (OSError, ValueError):
             return None
 
     def _set(self, nice: int) -> bool:
         """False: another change was too short a time ago."""
         try:
-            self._share.write_text(str(nice))
+            self._share().write_text(str(nice))
         except BlockingIOError:
             return False
         except OSError:
