@@ -155,6 +155,7 @@ class JupyterKernel:
         if not await self._replies.may_interrupt(self._process.ended):
             return
         self._replies.outstanding.interrupted()
+        self._prompts.forget()  # its question ends with the interrupt
         if self._spec.interrupt_mode == "message":
             self._ask_own("control", "interrupt_request", {})
         else:

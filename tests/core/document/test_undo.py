@@ -220,6 +220,19 @@ def test_two_who_are_first_to_write_into_a_cells_metadata_write_into_the_same() 
     assert mine.notebook.cell("first").metadata == {"mine": 1, "theirs": 2}
 
 
+def test_metadata_that_another_peer_made_a_plain_value_can_be_written_into() -> None:
+    mine, theirs = two()
+    cell = theirs.notebook.replica.map(CELLS).map("first")
+    assert cell is not None
+    cell.set("metadata", 5)
+    theirs.notebook.replica.commit(1, "no map")
+    mine.receive(theirs)
+    assert mine.notebook.cell("first").metadata == {}
+    mine.apply(SetCellMetadata("first", "mine", 1))
+    exchange(mine, theirs)
+    assert theirs.notebook.cell("first").metadata == {"mine": 1}
+
+
 CELL = st.integers(0, 9)
 ACTIONS = st.one_of(
     st.tuples(st.sampled_from(["undo", "redo", "exchange"]), CELL, CELL),
