@@ -29,7 +29,7 @@ from headway.core.kernel.events import (
     QuestionReply,
     Stream,
 )
-from headway.core.kernel.ipykernel import STREAM_CHARACTERS
+from headway.core.kernel.streams import STREAM_CHARACTERS
 from headway.core.room.effects import (
     CompleteRequest,
     ExecuteRequest,
@@ -206,7 +206,8 @@ def test_what_arrived_before_death_is_told_before_it() -> None:
         assert kernel._wire._sockets["iopub"].poll(LIMIT_S * 1000)
         os.kill(kernel.pid, signal.SIGKILL)
         await heard.until(lambda: bool(heard.reasons))
-        assert heard.events[-2:] == [Stream("e", "stdout", "last words\n"), "ended"]
+        said = Stream("e", "stdout", "last words\n", is_flushed=True)
+        assert heard.events[-2:] == [said, "ended"]
         os.close(reading)
         os.close(writing)
 
@@ -241,7 +242,7 @@ def test_questions_are_answered_while_a_cell_runs_and_disturb_nothing() -> None:
         await heard.until(lambda: Idle("c2") in heard.events)
         os.write(pipes[1][1], b".")
         await heard.until(lambda: heard.text() == "said late\n")
-        assert Stream("e1", "stdout", "said late\n") in heard.events
+        assert Stream("e1", "stdout", "said late\n", is_flushed=True) in heard.events
         for pipe in pipes:
             os.close(pipe[0])
             os.close(pipe[1])
@@ -364,6 +365,30 @@ def test_one_text_of_more_pieces_than_a_kernels_own_pipe_holds() -> None:
         kernel.ask(ExecuteRequest("e", f"import sys; _ = sys.stdout.write('x' * {count})"))
         await heard.finished("e")
         assert sum(len(e.text) for e in heard.events if isinstance(e, Stream)) == count
+
+    play(scenario)
+
+
+def test_what_the_program_flushed_is_told_from_what_the_kernel_flushed() -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        texts = {
+            "print('end of the cell')": False,
+            "print('before a value')\n1": False,
+            "print('before a display')\ndisplay(1)": False,
+            "print('by print', flush=True)": True,
+            "import sys\n_ = sys.stderr.write('by hand')\nsys.stderr.flush()": True,
+            "import logging\nlogging.warning('by a library')": True,
+        }
+        for number, (code, expected) in enumerate(texts.items()):
+            kernel.ask(ExecuteRequest(f"e{number}", code))
+            await heard.finished(f"e{number}")
+            said = [
+                event
+                for event in heard.events
+                if isinstance(event, Stream) and event.execution_id == f"e{number}"
+            ]
+            assert [event.is_flushed for event in said] == [expected], code
 
     play(scenario)
 

@@ -146,7 +146,12 @@ class Listener:
 
         Not only until ExecuteInput: ipykernel ignores a SIGINT between that and the code.
         """
-        await self.until(lambda: Stream(execution_id, "stdout", "begun\n") in self.events)
+        await self.until(
+            lambda: any(
+                isinstance(event, Stream) and event.text == "begun\n"
+                for event in self.of(execution_id)
+            )
+        )
 
     async def asked(self, count: int = 1) -> InputRequest:
         """The request for input with this number."""

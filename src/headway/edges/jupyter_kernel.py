@@ -47,6 +47,7 @@ from headway.core.kernel.ipykernel import is_ipykernel, prepare_request
 from headway.core.kernel.jupyter import parent_id, read_message
 from headway.core.kernel.output_flow import BOUND_OUTPUT
 from headway.core.kernel.requests import input_reply
+from headway.core.kernel.streams import PREPARE_STREAMS
 from headway.core.room.effects import ExecuteRequest, InputReply, KernelRequest, Question
 from headway.core.wire.rpc import KernelEnvironment
 from headway.edges.kernel_folder import read_connection, write_configuration, write_connection
@@ -283,7 +284,8 @@ class JupyterKernel:
                 self.info = event
         self._is_ipykernel = is_ipykernel(answer)
         if self._is_ipykernel:
-            self._ask_own("shell", "execute_request", prepare_request(BOUND_OUTPUT, PREPARE_ASKING))
+            preparing = prepare_request(PREPARE_STREAMS, BOUND_OUTPUT, PREPARE_ASKING)
+            self._ask_own("shell", "execute_request", preparing)
             await self._prepared.wait()
             self._wire.bound()
         self._raise_if_ended()

@@ -4,6 +4,7 @@ from headway.core.kernel.events import Busy, DisplayData, ExecuteInput, ExecuteR
 from headway.core.room.effects import Persist, StoreBlob, WriteFile
 from headway.core.room.inputs import FileWritten
 from headway.core.room.opening import Opening
+from headway.core.room.recorder import COALESCE_S
 from headway.core.wire import rpc
 from room_stage import DOCUMENT, Stage
 
@@ -22,6 +23,13 @@ def running_cell(stage: Stage) -> str:
     return identity
 
 
+def shown(stage: Stage, identity: str) -> str:
+    """The text in the document; what is gathered for the next commit is not there yet."""
+    record = stage.room.runtime_reader.execution(identity)
+    assert record is not None
+    return "".join(output["text"] for output in record.outputs)
+
+
 def test_a_peer_may_join_while_outputs_gather_for_the_next_commit() -> None:
     stage = Stage()
     identity = running_cell(stage)
@@ -32,6 +40,22 @@ def test_a_peer_may_join_while_outputs_gather_for_the_next_commit() -> None:
     record = late.runtime.execution(identity)
     assert record is not None
     assert [output["text"] for output in record.outputs] == ["ab"]
+
+
+def test_what_the_program_flushed_is_committed_at_once_and_what_was_not_a_little_later() -> None:
+    stage = Stage()
+    identity = running_cell(stage)
+    stage.kernel_says(Stream(identity, "stdout", "b"))
+    assert shown(stage, identity) == "a"
+    stage.wait(1.0)
+    assert shown(stage, identity) == "ab"
+    stage.wait(1.0)
+    stage.kernel_says(Stream(identity, "stdout", "c", is_flushed=True))
+    assert shown(stage, identity) == "abc"
+    stage.kernel_says(Stream(identity, "stdout", "d", is_flushed=True))
+    assert shown(stage, identity) == "abc", "many flushes are one commit in COALESCE_S"
+    stage.wait(COALESCE_S)
+    assert shown(stage, identity) == "abcd"
 
 
 def test_a_peer_that_joins_meanwhile_is_shown_outputs_only_once_they_are_durable() -> None:

@@ -70,6 +70,8 @@ class Stream:
     execution_id: str | None
     name: str
     text: str
+    is_flushed: bool = False
+    """Whether the program asked to have it shown: it goes on after this."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ __all__ = [
     "CONFIGURE_IPYKERNEL",
     "HISTORY_INPUTS_AT_ONCE",
     "PREPARE_IPYKERNEL",
-    "STREAM_CHARACTERS",
     "inquiry_request",
     "is_ipykernel",
     "prepare_request",
@@ -25,16 +24,6 @@ Message = dict[str, Any]
 
 HISTORY_INPUTS_AT_ONCE: Final = 200
 """Inputs that IPython gathers before it writes them to its history file."""
-
-_FLUSH_WHAT_WAS_WRITTEN: Final = (
-    "[(lambda stream, flush, wrote, written: ("
-    "setattr(stream, '_schedule_flush', lambda: (written.append(True), wrote())), "
-    "setattr(stream, 'flush', lambda: (written.clear(), flush()) and None"
-    " if written or not stream._is_master_process() else None)))"
-    "(stream, stream.flush, stream._schedule_flush, __import__('collections').deque([True], 1))"
-    " for stream in (out, err)]"
-)
-"""A stream of ipykernel to which nothing was written since it was flushed is not flushed again."""
 
 _LOG_WHAT_IS_HEARD: Final = (
     "[log.setLevel(max(log.level, min(each.level for each in log.handlers)))"
@@ -64,28 +53,16 @@ _KEEP_NO_TEXT: Final = (
 )
 """IPython 9 keeps all that was ever printed, for `%notebook`, which writes a notebook of it."""
 
-STREAM_CHARACTERS: Final = 131_072
-"""How much text an ipykernel puts into one message. As it comes it puts all that was printed
-within one interval into one, 50 MB say, and whoever takes that does nothing else meanwhile."""
-
 PREPARE_IPYKERNEL: Final = (
-    "(lambda out, err, shell: ("
-    "setattr(out, 'flush_interval', 0.02), setattr(err, 'flush_interval', 0.02), "
+    "(lambda shell: ("
     "setattr(shell.history_manager, 'db_cache_size',"
     f" max(shell.history_manager.db_cache_size, {HISTORY_INPUTS_AT_ONCE})), "
     "setattr(shell.kernel, '_execute_sleep', 0), "
-    "[setattr(each, '_flush_buffers', (lambda flush: lambda: ("
-    f"(parent, text[start:start + {STREAM_CHARACTERS}]) for parent, text in flush() "
-    f"for start in range(0, len(text), {STREAM_CHARACTERS})))(each._flush_buffers)) "
-    "for each in (out, err) if hasattr(each, '_flush_buffers')], "
     f"{_LOG_WHAT_IS_HEARD}, {_LOOK_AT_SIGNATURES_ONCE}, {_TRANSFORM_ONCE}, "
-    f"{_KEEP_NO_TEXT}, {_FLUSH_WHAT_WAS_WRITTEN}) and None)"
-    "(__import__('sys').stdout, __import__('sys').stderr, get_ipython())"
+    f"{_KEEP_NO_TEXT}) and None)(get_ipython())"
 )
 """One expression that leaves no name behind in the user's namespace. It makes ipykernel
 
-*   show what is printed within 20 ms instead of 200 (its `OutStream.flush_interval`), and
-*   send a flood of text in messages of `STREAM_CHARACTERS`;
 *   write IPython's own history file once in `HISTORY_INPUTS_AT_ONCE` inputs, instead of after
     each, by a transaction that every kernel of the user waits for (half of the time of a small
     cell, measured). What searches the history writes it first, and so does the kernel's end;
@@ -94,11 +71,8 @@ PREPARE_IPYKERNEL: Final = (
     reading at the reply see the output: we read on until it says idle, after all of it;
 *   not make log records that its handlers drop, and not inspect the same signatures in each cell
     (together a twelfth of its processor time in a small cell, measured);
-*   not transform the text of a cell into Python twice;
-*   not keep what was printed a second time: the notebook has it (`%notebook` goes without); and
-*   not wait for its sending thread six times in each cell, to flush streams to which nothing was
-    written (a fifth of the time of a small cell, measured). The first flush after a write waits
-    as it did, so text and other outputs keep their order; a forked child always does.
+*   not transform the text of a cell into Python twice; and
+*   not keep what was printed a second time: the notebook has it (`%notebook` goes without).
 """
 
 CONFIGURE_IPYKERNEL: Final = """\

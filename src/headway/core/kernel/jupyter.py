@@ -43,6 +43,7 @@ from headway.core.kernel.events import (
     Stream,
     UpdateDisplay,
 )
+from headway.core.kernel.streams import is_flushed_by_program
 
 __all__ = ["input_request_of", "parent_id", "read_message"]
 
@@ -91,9 +92,10 @@ def _execute_input(parent: str | None, content: Message) -> tuple[KernelEvent, .
     return (ExecuteInput(parent, _count(content["execution_count"])),)
 
 
-def _stream(parent: str | None, content: Message) -> tuple[KernelEvent, ...]:
+def _stream(parent: str | None, message: Message) -> tuple[KernelEvent, ...]:
+    content = message["content"]
     name = "stderr" if content.get("name") == "stderr" else "stdout"
-    return (Stream(parent, name, _text(content["text"])),)
+    return (Stream(parent, name, _text(content["text"]), is_flushed_by_program(message)),)
 
 
 def _display_data(parent: str | None, content: Message) -> tuple[KernelEvent, ...]:
@@ -246,7 +248,6 @@ def _history_input(said: Any) -> HistoryInput | None:
 _READERS: Final[dict[str, Callable[[str | None, Message], tuple[KernelEvent, ...]]]] = {
     "status": _status,
     "execute_input": _execute_input,
-    "stream": _stream,
     "display_data": _display_data,
     "execute_result": _execute_result,
     "update_display_data": _update_display,
@@ -267,6 +268,7 @@ _WHOLE_READERS: Final[dict[str, Callable[[str | None, Message], tuple[KernelEven
     "comm_open": read_comm_open,
     "comm_msg": read_comm_msg,
     "comm_close": read_comm_close,
+    "stream": _stream,
 }
 
 

@@ -4,8 +4,8 @@ Floor 3. The one writer of the runtime document. Outputs of an execution are in 
 before its terminal status, because both pass through here and a flush takes outputs first.
 
 Commits are coalesced: outputs within COALESCE_S of the last ones that were committed are one
-commit, the first output of an execution or after a silence waits FIRST_OUTPUT_S, and a terminal
-status never waits.
+commit, the first output of an execution or after a silence waits FIRST_OUTPUT_S, unless the program
+flushed it, and a terminal status never waits.
 """
 
 from __future__ import annotations
@@ -213,7 +213,8 @@ class Recorder:
             assert isinstance(event, ClearOutput), event
             self._assembler.clear(execution_id, wait=event.wait)
         self._outputs_changed = True
-        self._touch_outputs(now)
+        goes_on = isinstance(event, Stream) and event.is_flushed
+        self._touch_outputs(now, 0.0 if goes_on else FIRST_OUTPUT_S)
 
     def comms_changed(self, now: Moment) -> None:
         """`comms` has news."""
@@ -372,9 +373,9 @@ class Recorder:
         if self.comms.waits_until_s is not None:
             self._touch(now, self.comms.waits_until_s - now.monotonic_s)
 
-    def _touch_outputs(self, now: Moment) -> None:
+    def _touch_outputs(self, now: Moment, wait_s: float = FIRST_OUTPUT_S) -> None:
         since_s = now.monotonic_s - self._outputs_committed_s
-        self._touch(now, max(FIRST_OUTPUT_S, COALESCE_S - since_s))
+        self._touch(now, max(wait_s, COALESCE_S - since_s))
 
     def _touch(self, now: Moment, within_s: float) -> None:
         due_s = now.monotonic_s + within_s
