@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import loro
 
 from headway.core.document.crdt import Version
+from headway.core.document.notices import gap_text
 from headway.core.kernel.events import (
     DisplayData,
     ErrorOutput,
@@ -20,7 +21,20 @@ from headway.core.wire import codec, commands
 from headway.core.wire.messages import Ack
 from sim.links import Frame
 
-__all__ = ["Asked", "Violation", "describe", "end_of", "image", "is_prefix", "question_of"]
+__all__ = [
+    "Asked",
+    "Violation",
+    "describe",
+    "end_of",
+    "image",
+    "is_gap",
+    "is_part",
+    "is_prefix",
+    "lines",
+    "question_of",
+]
+
+_GAP = gap_text(0, 0).partition(":")[0]
 
 
 class Violation(AssertionError):
@@ -74,6 +88,29 @@ def image(said: Sequence[KernelEvent]) -> list[tuple[str, ...]]:
 def question_of(answer: str) -> str:
     """What the person answered with it, as `Person.is_asked` writes answers."""
     return answer.partition("|")[0]
+
+
+def lines(shown: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Outputs with each line of text by itself; without what tells that some may be missing."""
+    found: list[tuple[str, ...]] = []
+    for output in shown:
+        if output[0] != "stream":
+            found.append(output)
+            continue
+        kind, name, text = output
+        found.extend((kind, name, line) for line in text.splitlines(keepends=True))
+    return [output for output in found if not is_gap(output)]
+
+
+def is_gap(output: tuple[str, ...]) -> bool:
+    """Whether it tells that outputs may be missing."""
+    return output[:2] == ("stream", "stderr") and output[2].startswith(_GAP)
+
+
+def is_part(shown: Sequence[tuple[str, ...]], expected: Sequence[tuple[str, ...]]) -> bool:
+    """Whether `shown` is `expected` with some taken out."""
+    rest = iter(expected)
+    return all(output in rest for output in shown)
 
 
 def is_prefix(shown: list[tuple[str, ...]], expected: list[tuple[str, ...]]) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 import msgspec
 
 from file_content import written
+from headway.core.kernel.events import KernelInfo
 from headway.core.room.effects import (
     Answer,
     AskKernel,
@@ -40,6 +42,7 @@ from headway.core.room.inputs import (
     Requested,
     Tick,
 )
+from headway.core.room.opening import LivingKernel
 from headway.core.room.room import CLOSE_TRY_AGAIN, Room
 from headway.core.wire import codec, commands, rpc
 from headway.core.wire.messages import Join, JoinError, JoinErrorCode
@@ -50,6 +53,7 @@ from headway.errors import (
     StoreFailed,
 )
 from sim.disk import Disk
+from sim.kernel import FakeKernel
 from sim.kernels import Kernels
 from sim.links import Frame, Link
 from sim.timeline import Timer
@@ -79,6 +83,7 @@ class Daemon:
         self._opens: list[tuple[int, commands.RequestId]] = []
         self._tokens = 0
         self._timer = Timer(world.timeline, lambda: None)
+        self._survivor: tuple[LivingKernel, FakeKernel] | None = None
 
     # Life
 
@@ -87,6 +92,7 @@ class Daemon:
         self.life += 1
         self.is_up = True
         self.world.timeline.note("daemon starts")
+        self._load_for_the_survivor()
 
     def crash(self) -> None:
         """Kill -9, or the power."""
@@ -108,7 +114,13 @@ class Daemon:
         self.room = None
         self.world.oracle.room_gone()
         self._timer.set(None)
-        self.kernels.stop_all()
+        left = self.kernels.leave()
+        if left is not None:
+            incarnation, kernel = left
+            since_s = self.world.timeline.now().wall_s
+            info = KernelInfo("python")
+            living = LivingKernel(incarnation, "python3", info, kernel.asked, since_s)
+            self._survivor = living, kernel
         self._arrived.clear()
         self._asked.clear()
         self._opens.clear()
@@ -120,11 +132,25 @@ class Daemon:
         self.world.timeline.note("room is loaded")
         path = self.disk.path
         opening = self.disk.opening(self.files.get(path) if path is not None else None)
+        survivor, self._survivor = self._survivor, None
+        if survivor is not None and survivor[1].is_dead:
+            self.world.hit("kernel that died while there was no daemon")
+            survivor = None
+        if survivor is not None:
+            opening = replace(opening, kernel=survivor[0])
         self.room, effects = Room.open(opening, self.entropy, self.world.timeline.now())
         life = self.life
         self._timer = Timer(self.world.timeline, lambda: self._tick(life))
         self.world.oracle.opened(self.room, opening)
+        if survivor is not None:
+            self.kernels.take_up(survivor[0].incarnation, survivor[1])
         self._perform_all(effects)
+
+    def _load_for_the_survivor(self) -> None:
+        """What runs in a kernel that lives on must end, whether or not anybody asks for it."""
+        if self._survivor is not None:
+            load = self._lives(self._load)
+            self.world.timeline.after(self.world.options.disk_s * self.dice.uniform(1, 4), load)
 
     def _fail_room(self) -> None:
         """The store failed: everybody comes back, and the room is loaded again."""
@@ -133,6 +159,7 @@ class Daemon:
             link.hang_up(by_daemon=True, reason=str(CLOSE_TRY_AGAIN))
         self.links.clear()
         self._forget_room()
+        self._load_for_the_survivor()
 
     # Connections
 

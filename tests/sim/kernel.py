@@ -3,6 +3,9 @@
 Outputs and idle come in order on one channel, the reply on another, so the reply may come before
 the outputs, before idle or after it, as with a real kernel's sockets. A cell that may ask does so
 sometimes, and catches an interrupt of that sometimes, to ask something else.
+
+It may outlive its daemon. What it says meanwhile is lost; the next one hears what it goes on to
+say, what it asks and waits for, and at the end of the execution how that ended, if it knows.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from headway.core.kernel.events import (
     Idle,
     InputRequest,
     KernelEvent,
+    ReplyLost,
     Stream,
 )
 from headway.core.room.effects import (
@@ -62,6 +66,14 @@ class FakeKernel:
         """What the running code asks and waits for."""
         self._say = say
         self._ended = ended
+        self.asked: str | None = None
+        """The execution that it was given last."""
+        self._is_heard = True
+        self._tells_the_end = False
+        self._reply: ExecuteReply | None = None
+        """That of what it was given last, once it has ended."""
+        self._is_reply_heard = False
+        """Whether the daemon that hears it now has heard that."""
         self._count = 0
         self._plan = 0
         self._running: str | None = None
@@ -107,6 +119,37 @@ class FakeKernel:
         self._silence()
         self._ended(reason)
 
+    def be_orphaned(self) -> None:
+        """Its daemon is gone: it goes on, and nobody hears it."""
+        self._is_heard = False
+        self._say, self._ended = lambda _: None, lambda _: None
+
+    def be_adopted(
+        self, say: Callable[[tuple[KernelEvent, ...]], None], ended: Callable[[str], None]
+    ) -> None:
+        """Another daemon hears it."""
+        self._is_heard, self._is_reply_heard = True, False
+        self._say, self._ended = say, ended
+        if self._running is not None:
+            self._tells_the_end = True
+            if self.asking is not None:
+                self._say_soon(InputRequest(self._running, self.asking, password=False))
+        elif self.asked is not None:
+            self._tell_the_end(self.asked)
+
+    def _tell_the_end(self, execution_id: str) -> None:
+        told: tuple[KernelEvent, ...] = (Idle(execution_id),)
+        if not self._is_reply_heard:
+            assert self._reply is not None, "it has ended"
+            is_known = self._asks.random() < 0.7
+            lost = ReplyLost(execution_id, "nobody heard it")
+            told = (self._reply if is_known else lost, *told)
+        self._say_soon(*told)
+
+    def _say_soon(self, *events: KernelEvent) -> None:
+        say = self._say
+        self._timeline.after(self._pace_s * self._asks.uniform(0, 1), lambda: say(events))
+
     def stop(self) -> None:
         """Ended from outside; what it had sent may still be on its way."""
         if not self._noise:
@@ -120,6 +163,7 @@ class FakeKernel:
 
     def _execute(self, execution_id: str, *, allow_stdin: bool) -> None:
         self._former, self._running = self._running or self._former, execution_id
+        self.asked, self._reply, self._tells_the_end = execution_id, None, False
         self._plan += 1
         self._count += 1
         dice = self._dice
@@ -226,7 +270,12 @@ class FakeKernel:
     def _end(self, event: KernelEvent, plan: int) -> None:
         if plan != self._plan:
             return
+        if isinstance(event, ExecuteReply):
+            self._reply, self._is_reply_heard = event, self._is_heard
         self._left -= 1
         if self._left == 0:
             self._former, self._running = self._running, None
         self._say((event,))
+        if self._left == 0 and self._tells_the_end:
+            assert self.asked is not None, "it has run something"
+            self._tell_the_end(self.asked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from headway.core.kernel.events import KernelEvent, KernelInfo
@@ -37,6 +38,7 @@ class Kernels:
         self._feed = feed
         self._lives = lives
         self._running: dict[int, FakeKernel] = {}
+        self._ready: dict[int, None] = {}
 
     def start(self, incarnation: int) -> None:
         world, options = self.world, self.world.options
@@ -86,10 +88,30 @@ class Kernels:
         stopped = self._lives(lambda: self._feed(KernelStopped(incarnation)))
         self.world.timeline.after(delay_s, stopped)
 
-    def stop_all(self) -> None:
-        for kernel in self._running.values():
-            kernel.stop()
+    def leave(self) -> tuple[int, FakeKernel] | None:
+        """The daemon, or its room, is gone; gives the kernel that lives on, if one does."""
+        left: tuple[int, FakeKernel] | None = None
+        for incarnation, kernel in self._running.items():
+            is_ready = incarnation in self._ready and not kernel.is_dead
+            if is_ready and self.world.options.kernels_survive:
+                kernel.be_orphaned()
+                left = incarnation, kernel
+                if self.world.options.kernel_deaths and self.dice.random() < 0.3:
+                    when_s = self.dice.uniform(0, 0.3)
+                    self.world.timeline.after(when_s, partial(kernel.die, "it was killed"))
+            else:
+                kernel.stop()
         self._running.clear()
+        return left
+
+    def take_up(self, incarnation: int, kernel: FakeKernel) -> None:
+        """A kernel that was left is the room's."""
+        self.world.hit("kernel that outlived its daemon")
+        self._running[incarnation] = kernel
+        kernel.be_adopted(
+            self._lives(lambda events: self._heard(incarnation, events)),
+            self._lives(lambda reason: self._ended(incarnation, reason)),
+        )
 
     @property
     def is_doomed(self) -> bool:
@@ -104,6 +126,7 @@ class Kernels:
             del self._running[incarnation]
             self._feed(KernelFailed(incarnation, KernelStartFailed("It ended.", stderr="")))
         else:
+            self._ready[incarnation] = None
             self._feed(KernelReady(incarnation, KernelInfo("python"), "python3"))
 
     def _heard(self, incarnation: int, events: tuple[KernelEvent, ...]) -> None:

@@ -45,6 +45,7 @@ class Options:
     late_client: bool
     short_tails: bool
     asking: bool
+    kernels_survive: bool
     actions: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -91,5 +92,6 @@ class Options:
             short_tails=sometimes(0.3),
             # By dice of its own, so that worlds without it are as they were before cells asked.
             asking=random.Random(f"asking {seed}").random() < 0.4,
+            kernels_survive=random.Random(f"surviving {seed}").random() < 0.5,
             actions=actions,
         )

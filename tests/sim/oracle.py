@@ -20,6 +20,7 @@ from headway.core.kernel.events import (
     Stream,
 )
 from headway.core.room.effects import InputReply
+from headway.core.room.inheritance import DAEMON_ENDED
 from headway.core.room.opening import Opening
 from headway.core.room.room import Room
 from headway.core.wire import codec, rpc
@@ -35,7 +36,17 @@ from headway.core.wire.messages import (
 )
 from headway.errors import InputNotAwaited
 from headway.ids import derived_execution_id
-from sim.books import Asked, Violation, end_of, image, is_prefix, question_of
+from sim.books import (
+    Asked,
+    Violation,
+    end_of,
+    image,
+    is_gap,
+    is_part,
+    is_prefix,
+    lines,
+    question_of,
+)
 
 if TYPE_CHECKING:
     from sim.links import Frame
@@ -56,6 +67,8 @@ class Oracle:
         self.repeated: dict[str, None] = {}
         self.answers: dict[str, str] = {}
         """What the kernel asked, and the answer that it was given."""
+        self._gaps: dict[str, int] = {}
+        """Executions that nobody heard for a while, and how much they had said before."""
         self._calls = 0
         self._turns: dict[str, int] = {}
         self._last_turn: dict[str, int] = {}
@@ -313,6 +326,9 @@ class Oracle:
             self.require(identity in self._swept, "an interrupt ends nothing admitted later")
         if record.status in {"ok", "error"} and record.requested_by != "file":
             self.require(identity in self.given, "what ended well has run", identity)
+            if identity in self._gaps:
+                self._check_after_gap(record)
+                return
             expected = image(self.said.get(identity, ()))
             shown = self.shown(record)
             self.require(
@@ -321,12 +337,30 @@ class Oracle:
                 f"{shown} for {expected}",
             )
 
+    def _check_after_gap(self, record: ExecutionRecord) -> None:
+        """A terminal record of one that nobody heard for a while."""
+        said, before = self.said.get(record.execution_id, []), self._gaps[record.execution_id]
+        shown = self.shown(record)
+        self.require(any(is_gap(output) for output in shown), "a gap is told", shown)
+        expected = lines(image(said[before:]))
+        ending = lines(shown)[len(lines(shown)) - len(expected) :]
+        self.require(
+            ending == expected, "outputs after a gap are complete and in order", (ending, expected)
+        )
+        self.require(
+            is_part(lines(shown), lines(image(said))), "outputs are in order, and each once", shown
+        )
+
     def check_prefix(self, record: ExecutionRecord) -> None:
         """A record's outputs as far as they are seen."""
         if record.requested_by == "file":
             return
         expected = image(self.said.get(record.execution_id, ()))
         shown = self.shown(record)
+        if record.execution_id in self._gaps:
+            holds = is_part(lines(shown), lines(expected))
+            self.require(holds, "outputs are a part of what was said", (shown, expected))
+            return
         self.require(
             is_prefix(shown, expected), "outputs are a prefix of what was said", (shown, expected)
         )
@@ -370,9 +404,25 @@ class Oracle:
         )
         for accepted in opening.unfinished:
             if accepted.runs_as == accepted.execution_id:
-                status = room.runtime_reader.status(accepted.execution_id)
-                self.require(status == "lost", "what was not finished is lost", status)
-                self.world.hit("execution lost with the daemon")
+                self._check_inherited(accepted.execution_id, room, opening)
+
+    def _check_inherited(self, execution_id: str, room: Room, opening: Opening) -> None:
+        """One that the daemon before this one accepted, and whose end the store does not have."""
+        status = room.runtime_reader.status(execution_id)
+        living = opening.kernel
+        if living is not None and living.asked == execution_id:
+            self._gaps[execution_id] = len(self.said.get(execution_id, ()))
+            record = room.runtime_reader.execution(execution_id, outputs=False)
+            holds = record is not None and record.reason != DAEMON_ENDED
+            self.require(holds, "what a kernel runs goes on", status)
+            self.world.hit("execution that outlived the daemon")
+        elif status in {"queued", "running"}:
+            holds = living is not None and execution_id not in self.given
+            self.require(holds, "what waits again has reached no kernel", execution_id)
+            self.world.hit("execution that waits again")
+        else:
+            self.require(status in TERMINAL, "what was not finished is lost", status)
+            self.world.hit("execution lost with the daemon")
 
     def compare_runtime(self, name: str, reader: RuntimeReader, expected: RuntimeReader) -> None:
         """Two replicas of the runtime document say the same."""

@@ -1,7 +1,8 @@
 """Known bugs, put into the product on purpose: the simulator must find each of them.
 
-Those of the field and those of our own making are in `planted_sync` and `planted_execution`;
-`python tests/sim/planted.py [NAME]...` looks for the first seeds that show each.
+Those of the field and those of our own making are in `planted_sync`, `planted_execution` and
+`planted_inheritance`; `python tests/sim/planted.py [NAME]...` looks for the first seeds that show
+each.
 """
 
 from __future__ import annotations
@@ -11,11 +12,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from sim import planted_execution, planted_sync
+from sim import planted_execution, planted_inheritance, planted_sync
 from sim.planting import FOUND, PLANTED, Planted
 from sim.world import World
 
-__all__ = ["FOUND", "PLANTED", "Planted", "planted_execution", "planted_sync"]
+__all__ = [
+    "FOUND",
+    "PLANTED",
+    "Planted",
+    "planted_execution",
+    "planted_inheritance",
+    "planted_sync",
+]
 
 
 def main() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from typing import Any
 
 from headway.core.document.runtime_writing import RuntimeDocument
@@ -173,16 +172,6 @@ def an_interrupt_ends_what_comes_later() -> AbstractContextManager[object]:
             yield
 
     return both()
-
-
-@planted(7, 21)
-def a_restarted_daemon_leaves_the_unfinished() -> AbstractContextManager[object]:
-    opens = room.Room.open
-
-    def careless(opening: Any, entropy: Any, now: Any) -> Any:
-        return opens(replace(opening, unfinished=()), entropy, now)
-
-    return instead(room.Room, "open", careless)
 
 
 @planted(0, 3)

@@ -57,6 +57,10 @@ SOMETIMES = (
     "status reconnecting",
     "store failure",
     "words of a kernel that was stopped",
+    "kernel that outlived its daemon",
+    "kernel that died while there was no daemon",
+    "execution that outlived the daemon",
+    "execution that waits again",
 )
 """What must have happened somewhere, or the worlds are too tame to prove anything."""
 
