@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import os
 import subprocess
 import sys
 import time
@@ -18,17 +17,20 @@ from pathlib import Path
 from websockets.asyncio.client import ClientConnection
 
 from headway.client.connection import Dial, connect_socket
-from headway.core.sync.backoff import Backoff
 from headway.edges import paths
 from headway.errors import DaemonUnavailable
 
-__all__ = ["IDLE_EXIT_S", "START_TIMEOUT_S", "daemon_dial"]
+__all__ = ["IDLE_EXIT_S", "START_POLL_S", "START_TIMEOUT_S", "daemon_dial"]
 
 START_TIMEOUT_S = 30.0
 """How long a daemon may take from its start to its first answer."""
 
 IDLE_EXIT_S = 600
 """A daemon that was started by a client ends after so long without work or clients."""
+
+START_POLL_S = 0.02
+"""How often a daemon that starts is asked whether it answers yet: as long as nobody listens, the
+system says so at once."""
 
 _LOSER_GRACE_S = 3.0
 """After our daemon ended with an error, how long another's may still take to answer."""
@@ -57,7 +59,6 @@ def daemon_dial(home: Path, name: str) -> Dial:
 async def _start_and_connect(home: Path, name: str) -> ClientConnection:
     found = paths.prepare(home)
     process = _start(found)
-    backoff = Backoff(longest_s=0.5)
     give_up_s = time.monotonic() + START_TIMEOUT_S
     while True:
         ended = process.poll()
@@ -68,7 +69,7 @@ async def _start_and_connect(home: Path, name: str) -> ClientConnection:
         except DaemonUnavailable as error:
             if time.monotonic() >= give_up_s:
                 raise _unavailable(found, ended) from error
-        await asyncio.sleep(backoff.next_delay_s(os.urandom))
+        await asyncio.sleep(START_POLL_S)
 
 
 def _start(found: paths.Paths) -> subprocess.Popen[bytes]:
