@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
 
 from headway.core.document.prompts import END_OF_INPUT
 from headway.core.kernel.events import (
@@ -389,6 +390,32 @@ def test_what_the_program_flushed_is_told_from_what_the_kernel_flushed() -> None
                 if isinstance(event, Stream) and event.execution_id == f"e{number}"
             ]
             assert [event.is_flushed for event in said] == [expected], code
+
+    play(scenario)
+
+
+def test_an_ipykernel_that_cannot_be_prepared_is_taken_as_it_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may drop what it cannot send, so everything that it sends is taken at once."""
+    startup = tmp_path / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "00-closed.py").write_text(
+        "from types import MappingProxyType\n"
+        "kernel = get_ipython().kernel\n"
+        "kernel.control_handlers = MappingProxyType(kernel.control_handlers)\n"
+    )
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        assert "was not prepared: 'mappingproxy' object" in caplog.text
+        assert kernel._wire._sockets["iopub"].getsockopt(zmq.RCVHWM) == kernel_wire.RECEIVE_QUEUE
+        kernel.ask(ExecuteRequest("e", "print('as it comes')\ninput('? ')", allow_stdin=True))
+        question = InputRequest("e", "? ", password=False)
+        await heard.until(lambda: question in heard.events and heard.text() == "as it comes\n")
+        kernel.ask(InputReply("e", "x"))
+        await heard.finished("e")
 
     play(scenario)
 

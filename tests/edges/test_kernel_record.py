@@ -13,7 +13,15 @@ from headway.edges.kernel_record import (
 )
 
 INFO = KernelInfo("python", {"name": "python", "version": "3"}, "5.3", "hello")
-RECORD = KernelRecord.of("nb-1", 3, "python3", INFO, interrupt_mode="signal", is_ipykernel=True)
+RECORD = KernelRecord.of(
+    "nb-1",
+    3,
+    "python3",
+    INFO,
+    interrupt_mode="signal",
+    is_ipykernel=True,
+    is_prepared=True,
+)
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ A kernel is a process (`kernel_process`), a wire (`kernel_wire`) and a folder of
 0700, which holds the connection file and the Unix sockets: no ports to race for, and nobody else
 on the machine can connect. The folder belongs to the kernel's warden, which removes it at the end.
 
-*Ready* means: it answered kernel_info on the shell socket **and** something arrived on iopub, so
-the subscription works and no output can be missed, and an ipykernel is prepared
-(`ipykernel.PREPARE_IPYKERNEL`). ZeroMQ keeps the request until the kernel has bound its socket, so
-one is enough; it is repeated only in case that the answer's status was published before the
-subscription had arrived. Requests of our own have ids that nobody else knows, and what answers
+*Ready* (`kernel_meeting`) means: it answered kernel_info on the shell socket **and** something
+arrived on iopub, so the subscription works and no output can be missed, and an ipykernel is
+prepared (`ipykernel.prepare_request`). ZeroMQ keeps the request until the kernel has bound its
+socket, so one is enough; it is repeated only in case that the answer's status was published before
+the subscription had arrived. Requests of our own have ids that nobody else knows, and what answers
 them goes to nobody else.
 
 *Interrupting* has its own theory: see `core.kernel.outstanding`.
@@ -31,7 +31,6 @@ ipykernel waits for is recalled too (`core.kernel.asking`).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shutil
 import signal
@@ -41,17 +40,15 @@ from typing import Any, Final
 
 import zmq
 
-from headway.core.kernel.asking import PREPARE_ASKING, is_mark, read_recall, recall_request
+from headway.core.kernel.asking import is_mark, read_recall, recall_request
 from headway.core.kernel.events import ExecuteInput, InputRequest, KernelEvent, KernelInfo
-from headway.core.kernel.ipykernel import is_ipykernel, prepare_request
 from headway.core.kernel.jupyter import parent_id, read_message
-from headway.core.kernel.output_flow import BOUND_OUTPUT
 from headway.core.kernel.requests import input_reply
-from headway.core.kernel.streams import PREPARE_STREAMS
 from headway.core.room.effects import ExecuteRequest, InputReply, KernelRequest, Question
 from headway.core.wire.rpc import KernelEnvironment
 from headway.edges.kernel_folder import read_connection, write_configuration, write_connection
 from headway.edges.kernel_inquiry import Inquiry
+from headway.edges.kernel_meeting import Meeting
 from headway.edges.kernel_process import KernelProcess
 from headway.edges.kernel_prompts import Prompts
 from headway.edges.kernel_record import Asked, AskedNote, KernelRecord, read_asked, write_record
@@ -71,12 +68,6 @@ SHUTDOWN_GRACE_S: Final = 2.0
 
 TERMINATE_GRACE_S: Final = 3.0
 """How long it may take to end after SIGTERM; then SIGKILL."""
-
-LISTEN_TIMEOUT_S: Final = 1.0
-"""How long an adopted kernel may take to show that its publications reach us."""
-
-READY_RETRY_S: Final = 0.05
-"""How long an answer may come without its status before kernel_info is asked again."""
 
 LAST_MESSAGES_TIMEOUT_S: Final = 0.1
 """How long an ended kernel's last messages are waited for when its connection stays open."""
@@ -103,11 +94,8 @@ class JupyterKernel:
         self._own_requests: set[str] = set()
         self._replies = Replies(self._probe)
         self._prompts = Prompts(lambda question: self._sink((question,)))
-        self._heard = asyncio.Event()
-        self._answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._prepared = asyncio.Event()
+        self._meeting = Meeting(self._ask_own)
         self._ready = False
-        self._is_ipykernel = False
         self._count = 0
         self._note: AskedNote | None = None
         self._inquiry: Inquiry | None = None
@@ -206,17 +194,17 @@ class JupyterKernel:
         asked = read_asked(self._private)
         connection = read_connection(self._private)
         self._process = KernelProcess.find(self._private, self._process_ended)
-        bounded = record.is_ipykernel
-        self._wire = KernelWire(context, connection, self._receive, bounded=bounded)
+        self._wire = KernelWire(context, connection, self._receive, bounded=record.is_prepared)
+        self._meeting.is_ipykernel = record.is_ipykernel
+        self._meeting.is_prepared = record.is_prepared
         self._note = AskedNote(self._private)
-        self._is_ipykernel = bounded
         self.info = record.info
         if asked is not None:
             self._count = asked.after_count + 1
         self._ready = True
         await self._process.begun()
         self._yielding.taken_up()
-        await self._listen()
+        await self._meeting.listen()
         self._inquire(asked)
         return asked
 
@@ -236,22 +224,12 @@ class JupyterKernel:
             return
         outstanding = self._replies.outstanding
         outstanding.taken_up(asked.execution_id, asked.after_count + 1)
-        inquiry = Inquiry(asked, outstanding, is_ipykernel=self._is_ipykernel)
+        inquiry = Inquiry(asked, outstanding, is_ipykernel=self._meeting.is_ipykernel)
         inquiry.request = self._ask_own("shell", *inquiry.question())
         self._inquiry = inquiry
-        if self._is_ipykernel:
+        if self._meeting.is_ipykernel:
             self._recalls = True
             self._ask_own("control", *recall_request())
-
-    async def _listen(self) -> None:
-        """Wait until what it publishes surely reaches us, or it cannot be found out."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LISTEN_TIMEOUT_S):
-                while not (self._heard.is_set() or self._process.ended.is_set()):
-                    self._ask_own("control", "kernel_info_request", {})
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(READY_RETRY_S):
-                            await self._heard.wait()
 
     @property
     def away_since_s(self) -> float | None:
@@ -270,25 +248,10 @@ class JupyterKernel:
                 reason=str(why),
                 stderr="",
             ) from why
-        self._ask_own("shell", "kernel_info_request", {})
-        answer = await self._answer
-        while not self._heard.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(READY_RETRY_S):
-                    await self._heard.wait()
-                break
-            self._raise_if_ended()
-            self._ask_own("shell", "kernel_info_request", {})
-        for event in read_message(answer):
-            if isinstance(event, KernelInfo):
-                self.info = event
-        self._is_ipykernel = is_ipykernel(answer)
-        if self._is_ipykernel:
-            preparing = prepare_request(PREPARE_STREAMS, BOUND_OUTPUT, PREPARE_ASKING)
-            self._ask_own("shell", "execute_request", preparing)
-            await self._prepared.wait()
+        await self._meeting.begin()
+        self.info = self._meeting.info or self.info
+        if self._meeting.is_prepared:
             self._wire.bound()
-        self._raise_if_ended()
         self._ready = True
         if owner is not None:
             self._note = AskedNote(self._private)
@@ -298,7 +261,8 @@ class JupyterKernel:
                 self.name,
                 self.info,
                 interrupt_mode=self._spec.interrupt_mode,
-                is_ipykernel=self._is_ipykernel,
+                is_ipykernel=self._meeting.is_ipykernel,
+                is_prepared=self._meeting.is_prepared,
                 environment=self.environment,
             )
             write_record(self._private, record)
@@ -342,7 +306,7 @@ class JupyterKernel:
     def _receive(self, channel: ChannelName, messages: Sequence[dict[str, Any]]) -> None:
         events: list[KernelEvent] = []
         if channel == "iopub":
-            self._heard.set()
+            self._meeting.hear()
             self._yielding.heard(len(messages))
         elif channel == "stdin":
             self._recalls = False
@@ -357,7 +321,7 @@ class JupyterKernel:
                 told = read_message(message)
             match told:
                 case (InputRequest() as question,) if channel == "stdin":
-                    told = self._prompts.asked(question, has_marks=self._is_ipykernel)
+                    told = self._prompts.asked(question, has_marks=self._meeting.is_prepared)
                 case (ExecuteInput(execution_count=count),):
                     self._count = count
                     self._prompts.begin_anew()
@@ -378,14 +342,10 @@ class JupyterKernel:
                 return self._replies.probe_answered(request)
             case _ if self._inquiry is not None and request == self._inquiry.request:
                 return self._inquiry.take(message)
-            case "kernel_info_reply" if not self._answer.done():
-                self._answer.set_result(message)
-            case "execute_reply":
-                self._prepared.set()
             case "headway_prompt_reply" if self._recalls:
                 return read_recall(message)
             case _:
-                pass
+                self._meeting.take(message)
         return ()
 
     def _probe(self) -> str:
@@ -399,11 +359,8 @@ class JupyterKernel:
         if self._ready and self._stopping is None:
             await self._wire.disconnected(LAST_MESSAGES_TIMEOUT_S)
         self._wire.close()
-        self._prepared.set()
+        self._meeting.fail(self.start_failed(reason))
         self._replies.wake()
-        if not self._answer.done():
-            self._answer.set_exception(self.start_failed(reason))
-            self._answer.exception()  # seen, should nobody wait any more
         if self._ready and self._stopping is None:
             self._ended(reason)
         await self._clean_up()

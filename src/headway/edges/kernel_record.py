@@ -33,6 +33,7 @@ class KernelRecord(msgspec.Struct, frozen=True, kw_only=True):
     language: str
     interrupt_mode: str
     is_ipykernel: bool
+    is_prepared: bool = False
     language_info: dict[str, Any]
     protocol_version: str
     banner: str
@@ -49,6 +50,7 @@ class KernelRecord(msgspec.Struct, frozen=True, kw_only=True):
         *,
         interrupt_mode: str,
         is_ipykernel: bool,
+        is_prepared: bool,
         environment: KernelEnvironment | None = None,
     ) -> KernelRecord:
         """The record of a kernel that answers."""
@@ -59,6 +61,7 @@ class KernelRecord(msgspec.Struct, frozen=True, kw_only=True):
             language=info.language,
             interrupt_mode=interrupt_mode,
             is_ipykernel=is_ipykernel,
+            is_prepared=is_prepared,
             language_info=info.language_info,
             protocol_version=info.protocol_version,
             banner=info.banner,

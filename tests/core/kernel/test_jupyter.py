@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 from dataclasses import asdict
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -299,11 +302,20 @@ def test_an_execute_request_keeps_history_and_refuses_input() -> None:
     assert content["silent"] is content["allow_stdin"] is content["stop_on_error"] is False
 
 
-def test_preparation_is_silent_and_one_expression() -> None:
-    content = prepare_request()
+def test_preparation_is_silent_and_runs_each_program_by_itself() -> None:
+    content = prepare_request("found.append(kernel); name = 1", "found.append(name)")
     assert content["silent"] is True
     assert content["store_history"] is False
-    compile(content["code"], "preparation", "eval")
+    _, first, second = content["code"].splitlines()
+    shell = SimpleNamespace(kernel="the kernel")
+    names: dict[str, Any] = {"get_ipython": lambda: shell}
+    found: list[str] = []
+    with patch.object(builtins, "found", found, create=True):
+        exec(first, names)
+        assert found == ["the kernel"]
+        with pytest.raises(NameError):
+            exec(second, names)
+    assert set(names) == {"get_ipython", "__builtins__"}
 
 
 def test_only_ipykernel_is_known_as_ipykernel() -> None:

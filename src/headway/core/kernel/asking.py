@@ -25,7 +25,7 @@ _REPLY: Final = "headway_prompt_reply"
 
 _MARK: Final = "headway_input_follows"
 
-_PREPARE: Final = f"""
+PREPARE_ASKING: Final = f"""
 import sys
 
 ask, asked = kernel._input_request, []
@@ -49,10 +49,8 @@ def tell(stream, ident, parent):
 kernel._input_request = asking
 kernel.control_handlers["{_REQUEST}"] = tell
 """
-
-PREPARE_ASKING: Final = f'exec({_PREPARE!r}, {{"kernel": get_ipython().kernel}})'
-"""One expression that leaves no name behind in the user's namespace. It makes ipykernel mark where
-`input` and `getpass` ask among what it publishes, and remember what they wait for."""
+"""A program for `ipykernel.prepare_request`. It makes ipykernel mark where `input` and `getpass`
+ask among what it publishes, and remember what they wait for."""
 
 
 def is_mark(message: dict[str, Any]) -> bool:

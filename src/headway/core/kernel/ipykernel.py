@@ -1,7 +1,8 @@
-"""What we ask of ipykernel alone: to be ready for a notebook's floods, and how it fared.
+"""What we ask of ipykernel alone: to be ready for a notebook, and how it fared.
 
-Floor 1. Each is one expression that it evaluates in silence and that leaves no name behind in the
-user's namespace. Other kernels are taken as they come.
+Floor 1. It runs what we ask in silence, and no name is left behind in the user's namespace. What
+else it is prepared for is in `streams`, `output_flow` and `asking`, each a program for
+`prepare_request`. Other kernels are taken as they come.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from headway.core.kernel.requests import execute_request
 __all__ = [
     "CONFIGURE_IPYKERNEL",
     "HISTORY_INPUTS_AT_ONCE",
-    "PREPARE_IPYKERNEL",
     "inquiry_request",
     "is_ipykernel",
     "prepare_request",
@@ -25,54 +25,60 @@ Message = dict[str, Any]
 HISTORY_INPUTS_AT_ONCE: Final = 200
 """Inputs that IPython gathers before it writes them to its history file."""
 
-_LOG_WHAT_IS_HEARD: Final = (
-    "[log.setLevel(max(log.level, min(each.level for each in log.handlers)))"
-    " for log in (shell.kernel.log,) if log.handlers and not log.propagate]"
-)
-"""ipykernel's log makes records of every message for a handler that takes warnings alone."""
+_PREPARE: Final = f"""
+import sys
+from contextlib import nullcontext
+from functools import lru_cache
 
-_LOOK_AT_SIGNATURES_ONCE: Final = (
-    "[setattr(module, '_accepts_parameters', (lambda look: lambda method, names: "
-    "look(method, tuple(names)))(__import__('functools').lru_cache(module._accepts_parameters)))"
-    " for module in map(__import__('sys').modules.get, ('ipykernel.kernelbase', "
-    "'ipykernel.ipkernel')) if hasattr(module, '_accepts_parameters')]"
-)
-"""It looks at the signatures of its own methods twice in each cell."""
+shell = kernel.shell
 
-_TRANSFORM_ONCE: Final = (
-    "(lambda transform, kept: setattr(shell, 'transform_cell', lambda code: "
-    "kept.pop()[1] if kept and kept[0][0] == (code, shell.execution_count) else "
-    "(kept.clear(), kept.append(((code, shell.execution_count), transform(code))))"
-    " and kept[0][1]))(shell.transform_cell, [])"
-)
-"""ipykernel transforms a cell to see whether it awaits, IPython does it again to run it."""
+def write_history_seldom(history):
+    history.db_cache_size = max(history.db_cache_size, {HISTORY_INPUTS_AT_ONCE})
 
-_KEEP_NO_TEXT: Final = (
-    "hasattr(shell, '_tee') and "
-    "setattr(shell, '_tee', lambda channel: __import__('contextlib').nullcontext())"
-)
-"""IPython 9 keeps all that was ever printed, for `%notebook`, which writes a notebook of it."""
+def log_what_is_heard(log):
+    if log.handlers and not log.propagate:
+        log.setLevel(max(log.level, min(each.level for each in log.handlers)))
 
-PREPARE_IPYKERNEL: Final = (
-    "(lambda shell: ("
-    "setattr(shell.history_manager, 'db_cache_size',"
-    f" max(shell.history_manager.db_cache_size, {HISTORY_INPUTS_AT_ONCE})), "
-    "setattr(shell.kernel, '_execute_sleep', 0), "
-    f"{_LOG_WHAT_IS_HEARD}, {_LOOK_AT_SIGNATURES_ONCE}, {_TRANSFORM_ONCE}, "
-    f"{_KEEP_NO_TEXT}) and None)(get_ipython())"
-)
-"""One expression that leaves no name behind in the user's namespace. It makes ipykernel
+def look_at_signatures_once(module):
+    if hasattr(module, "_accepts_parameters"):
+        look = lru_cache(module._accepts_parameters)
+        module._accepts_parameters = lambda method, names: look(method, tuple(names))
+
+def transform_once(transform):
+    kept = []
+
+    def transform_or_take(code):
+        cell = code, shell.execution_count
+        if kept and kept[0][0] == cell:
+            return kept.pop()[1]
+        kept[:] = [(cell, transform(code))]
+        return kept[0][1]
+
+    shell.transform_cell = transform_or_take
+
+write_history_seldom(shell.history_manager)
+log_what_is_heard(kernel.log)
+look_at_signatures_once(sys.modules.get("ipykernel.kernelbase"))
+look_at_signatures_once(sys.modules.get("ipykernel.ipkernel"))
+transform_once(shell.transform_cell)
+kernel._execute_sleep = 0
+if hasattr(shell, "_tee"):
+    shell._tee = lambda channel: nullcontext()
+"""
+"""A program that makes ipykernel
 
 *   write IPython's own history file once in `HISTORY_INPUTS_AT_ONCE` inputs, instead of after
     each, by a transaction that every kernel of the user waits for (half of the time of a small
     cell, measured). What searches the history writes it first, and so does the kernel's end;
     only a kernel that is killed forgets its last inputs there, never in the notebook;
+*   not make records of every message for a log that takes warnings alone, and not inspect the same
+    signatures twice in each cell (together a twelfth of its processor time in a small cell,
+    measured);
+*   not transform a cell into Python twice, to see whether it awaits and to run it;
 *   not sleep half a millisecond before each reply, which it does so that clients that stop
-    reading at the reply see the output: we read on until it says idle, after all of it;
-*   not make log records that its handlers drop, and not inspect the same signatures in each cell
-    (together a twelfth of its processor time in a small cell, measured);
-*   not transform the text of a cell into Python twice; and
-*   not keep what was printed a second time: the notebook has it (`%notebook` goes without).
+    reading at the reply see the output: we read on until it says idle, after all of it; and
+*   not keep what was printed a second time, as IPython 9 does for `%notebook`, which writes a
+    notebook of it: we have one (`%notebook` goes without).
 """
 
 CONFIGURE_IPYKERNEL: Final = """\
@@ -117,13 +123,17 @@ def is_ipykernel(message: Message) -> bool:
     return isinstance(content, dict) and content.get("implementation") == "ipython"
 
 
-def prepare_request(*expressions: str) -> Message:
+def prepare_request(*programs: str) -> Message:
     """The content that prepares an ipykernel: silent, without history or an execution count.
 
-    It evaluates our own preparations, then `expressions`.
+    It runs our own preparations, then `programs`, each by itself with the name `kernel` for the
+    kernel. None leaves a name behind in the user's namespace. The reply is "ok" if all went well.
     """
-    code = "\n".join((PREPARE_IPYKERNEL, *expressions))
-    return execute_request(code) | {"silent": True, "store_history": False}
+    each = (
+        f'exec({program!r}, {{"kernel": get_ipython().kernel}})'
+        for program in (_PREPARE, *programs)
+    )
+    return execute_request("\n".join(each)) | {"silent": True, "store_history": False}
 
 
 def inquiry_request() -> Message:

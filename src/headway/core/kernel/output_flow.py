@@ -22,7 +22,7 @@ PATIENCE_S: Final = 5.0
 """How long a message waits to be taken. Whoever listens seems to be stuck then, and the kernel
 goes on and keeps everything: nothing is lost, and no cell hangs for a stuck listener."""
 
-_BOUND: Final = f"""
+BOUND_OUTPUT: Final = f"""
 import sys
 import threading
 import zmq
@@ -86,6 +86,4 @@ if hasattr(thread, "_events"):
         if hasattr(stream, "_buffers"):
             stream._schedule_flush = bounded(stream, stream._schedule_flush)
 """
-
-BOUND_OUTPUT: Final = f'exec({_BOUND!r}, {{"kernel": get_ipython().kernel}})'
-"""One expression that leaves no name behind in the user's namespace."""
+"""A program for `ipykernel.prepare_request`. It lets whoever prints or displays wait."""

@@ -21,7 +21,7 @@ within one interval into one, 50 MB say, and whoever takes that does nothing els
 
 _MARK: Final = "headway_flushed"
 
-_PREPARE: Final = f"""
+PREPARE_STREAMS: Final = f"""
 import sys
 from collections import deque
 
@@ -63,9 +63,7 @@ for stream in sys.stdout, sys.stderr:
     if hasattr(stream, "_flush_buffers"):
         prepare(stream)
 """
-
-PREPARE_STREAMS: Final = f"exec({_PREPARE!r}, {{}})"
-"""One expression that leaves no name behind in the user's namespace. It makes ipykernel
+"""A program for `ipykernel.prepare_request`. It makes ipykernel
 
 *   show what is printed within `FLUSH_INTERVAL_S` instead of 200 ms (its
     `OutStream.flush_interval`), and send a flood of text in messages of `STREAM_CHARACTERS`;

@@ -1,0 +1,118 @@
+"""Until one kernel may be used: it answers, it is heard, and it is prepared. No sockets.
+
+An ipykernel that cannot be prepared, as one of a version that is not known yet, works as it comes,
+and is taken as kernels of other kinds are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from headway.core.kernel.asking import PREPARE_ASKING
+from headway.core.kernel.events import KernelInfo
+from headway.core.kernel.ipykernel import is_ipykernel, prepare_request
+from headway.core.kernel.jupyter import read_message
+from headway.core.kernel.output_flow import BOUND_OUTPUT
+from headway.core.kernel.streams import PREPARE_STREAMS
+from headway.edges.kernel_wire import ChannelName
+from headway.errors import HeadwayError
+
+__all__ = ["LISTEN_TIMEOUT_S", "READY_RETRY_S", "Meeting"]
+
+LISTEN_TIMEOUT_S: Final = 1.0
+"""How long an adopted kernel may take to show that its publications reach us."""
+
+READY_RETRY_S: Final = 0.05
+"""How long an answer may come without its status before kernel_info is asked again."""
+
+_LOG = logging.getLogger("headway.kernels")
+
+
+class Meeting:
+    """The beginning with one kernel, started or adopted.
+
+    Args:
+        ask: Sends a request of our own, by channel, type and content.
+    """
+
+    def __init__(self, ask: Callable[[ChannelName, str, dict[str, Any]], object]) -> None:
+        self.info: KernelInfo | None = None
+        """What it said of itself."""
+        self.is_ipykernel = False
+        self.is_prepared = False
+        """Whether it is an ipykernel that does all that it was prepared for."""
+        self._ask = ask
+        self._heard = asyncio.Event()
+        self._answer: dict[str, Any] | None = None
+        self._preparation: dict[str, Any] | None = None
+        self._failure: HeadwayError | None = None
+        self._changed = asyncio.Event()
+
+    def hear(self) -> None:
+        """Something that it published has come."""
+        self._heard.set()
+
+    def take(self, message: dict[str, Any]) -> None:
+        """It answered a request of our own."""
+        match message.get("msg_type"):
+            case "kernel_info_reply":
+                self._answer = self._answer or message
+            case "execute_reply":
+                self._preparation = message
+            case _:
+                return
+        self._changed.set()
+
+    def fail(self, error: HeadwayError) -> None:
+        """It has ended; whoever waits for it is told so."""
+        self._failure = error
+        self._heard.set()
+        self._changed.set()
+
+    async def begin(self) -> None:
+        """Wait until it may be used. Raises the error that `fail` is given."""
+        self._ask("shell", "kernel_info_request", {})
+        answer = await self._until(lambda: self._answer)
+        while not self._heard.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(READY_RETRY_S):
+                    await self._heard.wait()
+                break
+            self._ask("shell", "kernel_info_request", {})
+        for event in read_message(answer):
+            if isinstance(event, KernelInfo):
+                self.info = event
+        self.is_ipykernel = is_ipykernel(answer)
+        if self.is_ipykernel:
+            preparing = prepare_request(PREPARE_STREAMS, BOUND_OUTPUT, PREPARE_ASKING)
+            self._ask("shell", "execute_request", preparing)
+            reply = (await self._until(lambda: self._preparation))["content"]
+            self.is_prepared = reply.get("status") == "ok"
+            if not self.is_prepared:
+                _LOG.warning("an ipykernel was not prepared: %s", reply.get("evalue"))
+        self._raise_if_failed()
+
+    async def listen(self) -> None:
+        """Wait until what it publishes surely reaches us, it has ended, or it cannot be known."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LISTEN_TIMEOUT_S):
+                while not self._heard.is_set():
+                    self._ask("control", "kernel_info_request", {})
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(READY_RETRY_S):
+                            await self._heard.wait()
+
+    async def _until(self, found: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
+        while (message := found()) is None:
+            self._raise_if_failed()
+            self._changed.clear()
+            await self._changed.wait()
+        return message
+
+    def _raise_if_failed(self) -> None:
+        if self._failure is not None:
+            raise self._failure
