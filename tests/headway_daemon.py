@@ -20,7 +20,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, unix_connect
 
 import headway
-from headway.client import discovery
+from headway.client import starting
 from headway.client.opening import AsyncOpening
 from headway.edges.lock import HomeLock
 from headway.edges.paths import Paths, prepare
@@ -165,7 +165,7 @@ def headway_daemon() -> Iterator[HeadwayDaemon]:
         with daemon.locks:
             yield daemon
     finally:
-        for process in discovery._started:
+        for process in starting._started:
             if str(home) in list(process.args):  # type: ignore[arg-type]
                 _end(daemon, process)
         shutil.rmtree(root, ignore_errors=True)

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 import headway
-from headway.client import discovery
+from headway.client import starting
 from headway.core.wire.rpc import DaemonStatus, Status
 from headway.edges.kernels import ORPHAN_VARIABLE
 from headway.edges.paths import Paths, prepare
+from headway.errors import StoreError
 
 LIMIT_S = 60
 
@@ -30,14 +31,14 @@ def run(scenario: Coroutine[Any, Any, None]) -> None:
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     """A home; the daemons that the test starts in it are ended with it."""
-    before = list(discovery._started)
+    before = list(starting._started)
     yield tmp_path / "home"
-    ours = [process for process in discovery._started if process not in before]
+    ours = [process for process in starting._started if process not in before]
     for process in ours:
         process.terminate()
     for process in ours:
         process.wait(30)
-        discovery._started.remove(process)
+        starting._started.remove(process)
 
 
 async def who(nb: headway.AsyncNotebook) -> int:
@@ -101,12 +102,12 @@ def test_nobody_starts_a_daemon_that_nobody_waits_for(home: Path) -> None:
         async with headway.open_async(home.parent / "a", home=home) as nb:
             os.kill(await who(nb), signal.SIGKILL)
             await nb.wait_until(lambda: nb.status == "reconnecting")
-            started = len(discovery._started)
+            started = len(starting._started)
             give_up_s = time.monotonic() + 1.0
             with pytest.raises(headway.DeadlineExceeded):
                 await nb.wait_until(lambda: nb.status == "live", timeout=1.0)
             assert time.monotonic() >= give_up_s
-            assert len(discovery._started) == started
+            assert len(starting._started) == started
 
     run(scenario())
 
@@ -143,5 +144,40 @@ def test_who_waits_for_a_cell_when_daemon_and_kernel_are_killed_learns_that_it_w
             os.kill(await who(nb), signal.SIGKILL)
             assert await job.wait(timeout=30) == "lost"
             assert (await nb.run("2 + 2", timeout=30)).text == "4"
+
+    run(scenario())
+
+
+def test_a_daemon_that_was_started_ahead_is_the_one_that_is_used(home: Path) -> None:
+    async def scenario() -> None:
+        starting.start_ahead(home)
+        (process,) = starting._started[-1:]
+        async with headway.open_async(home.parent / "a", home=home) as nb:
+            assert await who(nb) == process.pid
+            starting.start_ahead(home)
+            assert starting._started[-1] is process, "one that answers is not started again"
+
+    run(scenario())
+
+
+def test_a_daemon_that_was_started_ahead_and_has_ended_is_started_again(home: Path) -> None:
+    async def scenario() -> None:
+        starting.start_ahead(home)
+        (process,) = starting._started[-1:]
+        process.kill()
+        process.wait(30)
+        async with headway.open_async(home.parent / "a", home=home) as nb:
+            assert await who(nb) != process.pid
+
+    run(scenario())
+
+
+def test_a_home_that_cannot_be_used_is_told_by_whoever_opens_something_there(home: Path) -> None:
+    home.write_text("not a folder")
+    starting.start_ahead(home)
+
+    async def scenario() -> None:
+        with pytest.raises(StoreError):
+            await headway.open_async(home.parent / "a", home=home)
 
     run(scenario())

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 import headway
-from headway.client import discovery
+from headway.client import starting
 from headway.edges.kernels import ORPHAN_VARIABLE
 from headway_daemon import END_S, LIMIT_S, HeadwayDaemon, bounded
 
@@ -55,13 +55,13 @@ def home_with(orphan_s: float) -> Iterator[HeadwayDaemon]:
     """A home whose kernels outlive their daemon for so long; its daemons end with it."""
     root = Path(tempfile.mkdtemp(prefix="hw-", dir="/tmp"))
     (root / "notebooks").mkdir()
-    before = list(discovery._started)
+    before = list(starting._started)
     with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as locks:
         patch.setenv(ORPHAN_VARIABLE, str(orphan_s))
         try:
             yield HeadwayDaemon(root / "home", root / "notebooks", locks)
         finally:
-            ours = [process for process in discovery._started if process not in before]
+            ours = [process for process in starting._started if process not in before]
             for process in ours:
                 process.terminate()
             for process in ours:
@@ -110,7 +110,7 @@ def held(lasting: HeadwayDaemon) -> Iterator[Blocker]:
 def kill_daemon(daemon: HeadwayDaemon) -> int:
     """SIGKILL; gone on return."""
     pid = int(daemon.post("status").body["pid"])
-    (process,) = (each for each in discovery._started if each.pid == pid)
+    (process,) = (each for each in starting._started if each.pid == pid)
     process.kill()
     process.wait(END_S)
     return pid

@@ -124,12 +124,15 @@ def run(
     The exit status is 0 if every cell ran well, 1 if one failed, 2 for a mistake in the command,
     124 if --timeout passed, 130 after Ctrl-C. In each case what ran is kept and saved.
     """
+    from headway.client.starting import start_ahead
+    from headway.edges import paths
     from headway.errors import BadRequest
 
     if timeout is not None and timeout <= 0:
         raise BadRequest("--timeout must be more than 0 seconds.")
     source = existing_notebook(notebook)
     target = source if output is None else _copied(source, Path(output))
+    start_ahead(paths.home())
 
     import asyncio
 

@@ -1,32 +1,26 @@
 """Finding the daemon of a home, and starting it when there is none.
 
 Floor 5. Two clients that start one at the same time end with one daemon: its own lock decides,
-the loser's process ends, and both clients connect to the winner. A daemon that is started here
-lives in a session of its own and outlasts its starter.
+the loser's process ends, and both clients connect to the winner.
 """
 
 from __future__ import annotations
 
 import asyncio
-import atexit
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 from websockets.asyncio.client import ClientConnection
 
+from headway.client import starting
 from headway.client.connection import Dial, connect_socket
 from headway.edges import paths
 from headway.errors import DaemonUnavailable
 
-__all__ = ["IDLE_EXIT_S", "START_POLL_S", "START_TIMEOUT_S", "daemon_dial"]
+__all__ = ["START_POLL_S", "START_TIMEOUT_S", "daemon_dial"]
 
 START_TIMEOUT_S = 30.0
 """How long a daemon may take from its start to its first answer."""
-
-IDLE_EXIT_S = 600
-"""A daemon that was started by a client ends after so long without work or clients."""
 
 START_POLL_S = 0.02
 """How often a daemon that starts is asked whether it answers yet: as long as nobody listens, the
@@ -36,9 +30,6 @@ _LOSER_GRACE_S = 3.0
 """After our daemon ended with an error, how long another's may still take to answer."""
 
 _LOG_TAIL_BYTES = 4096
-
-_started: list[subprocess.Popen[bytes]] = []
-"""Daemons started by this process, kept so that their ends are noticed."""
 
 
 def daemon_dial(home: Path, name: str) -> Dial:
@@ -58,7 +49,7 @@ def daemon_dial(home: Path, name: str) -> Dial:
 
 async def _start_and_connect(home: Path, name: str) -> ClientConnection:
     found = paths.prepare(home)
-    process = _start(found)
+    process = starting.start(found)
     give_up_s = time.monotonic() + START_TIMEOUT_S
     while True:
         ended = process.poll()
@@ -70,39 +61,6 @@ async def _start_and_connect(home: Path, name: str) -> ClientConnection:
             if time.monotonic() >= give_up_s:
                 raise _unavailable(found, ended) from error
         await asyncio.sleep(START_POLL_S)
-
-
-def _start(found: paths.Paths) -> subprocess.Popen[bytes]:
-    _started[:] = [process for process in _started if process.poll() is None]
-    command = [
-        sys.executable,
-        "-m",
-        "headway.daemon.main",
-        "--home",
-        str(found.home),
-        "--idle-exit",
-        str(IDLE_EXIT_S),
-    ]
-    with found.log.open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=found.home,
-            start_new_session=True,
-        )
-    if not _started:
-        atexit.register(_let_go)
-    _started.append(process)
-    return process
-
-
-def _let_go() -> None:
-    """The daemons outlast us on purpose: the interpreter is not to warn of children left behind."""
-    for process in _started:
-        if process.returncode is None:
-            process.returncode = 0
 
 
 def _unavailable(found: paths.Paths, ended: int | None) -> DaemonUnavailable:
