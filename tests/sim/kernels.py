@@ -96,8 +96,8 @@ class Kernels:
             if is_ready and self.world.options.kernels_survive:
                 kernel.be_orphaned()
                 left = incarnation, kernel
-                if self.world.options.kernel_deaths and self.dice.random() < 0.3:
-                    when_s = self.dice.uniform(0, 0.3)
+                if self.world.options.kernel_deaths and self.dice.random() < 0.6:
+                    when_s = self.dice.uniform(0, 0.1)
                     self.world.timeline.after(when_s, partial(kernel.die, "it was killed"))
             else:
                 kernel.stop()

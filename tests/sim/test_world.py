@@ -82,11 +82,13 @@ def test_every_property_holds_in_every_world(part: int) -> None:
 
 
 def test_each_fault_and_each_recovery_happened() -> None:
-    if not HITS:
-        for seed in range(400):
-            world = World(seed)
-            world.run()
-            HITS.update(world.hits)
+    # Another process may have run the worlds where something happened that is rare.
+    for seed in range(SEEDS):
+        if all(HITS[what] for what in SOMETIMES):
+            break
+        world = World(seed)
+        world.run()
+        HITS.update(world.hits)
     assert [what for what in SOMETIMES if not HITS[what]] == []
 
 
