@@ -24,10 +24,11 @@ _MARK: Final = "headway_flushed"
 PREPARE_STREAMS: Final = f"""
 import sys
 from collections import deque
+from functools import partial
 
 def prepare(stream):
     written, by_program = deque([True], 1), deque((), 1)
-    schedule, flush, take = stream._schedule_flush, stream.flush, stream._flush_buffers
+    schedule, flush = stream._schedule_flush, stream.flush
 
     def schedule_flush():
         __tracebackhide__ = True
@@ -45,7 +46,7 @@ def prepare(stream):
             written.clear()
         flush()
 
-    def take_pieces():
+    def take_pieces(take):
         is_flushed = bool(by_program)
         by_program.clear()
         for parent, text in take():
@@ -57,10 +58,11 @@ def prepare(stream):
     stream.flush_interval = {FLUSH_INTERVAL_S}
     stream._schedule_flush = schedule_flush
     stream.flush = flush_what_was_written
-    stream._flush_buffers = take_pieces
+    if hasattr(stream, "_flush_buffers"):  # one buffer for each cell, in versions of today
+        stream._flush_buffers = partial(take_pieces, stream._flush_buffers)
 
 for stream in sys.stdout, sys.stderr:
-    if hasattr(stream, "_flush_buffers"):
+    if hasattr(stream, "_schedule_flush"):
         prepare(stream)
 """
 """A program for `ipykernel.prepare_request`. It makes ipykernel
