@@ -22,6 +22,7 @@ FLOORS = {
     "headway.ids": 0,
     "headway.errors": 0,
     "headway.moments": 0,
+    "headway.in_kernel": -1,  # runs elsewhere, and knows nothing of us
     "headway.core.document": 1,
     "headway.core.wire": 1,
     "headway.core.kernel": 1,

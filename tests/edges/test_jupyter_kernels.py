@@ -12,7 +12,6 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,6 @@ from headway.core.kernel.events import (
     QuestionReply,
     Stream,
 )
-from headway.core.kernel.streams import STREAM_CHARACTERS
 from headway.core.room.effects import (
     CompleteRequest,
     ExecuteRequest,
@@ -42,69 +40,10 @@ from headway.core.room.effects import (
 from headway.edges import jupyter_kernel, kernel_wire
 from headway.edges import kernels as kernels_module
 from headway.edges.kernel_folder import base_folder
-from headway.edges.kernel_yielding import LOOK_AGAIN_S, YIELDING_NICE, share_of
-from headway.edges.kernels import ORPHAN_VARIABLE, JupyterKernel, JupyterKernels, orphan_s_from
+from headway.edges.kernels import ORPHAN_VARIABLE, JupyterKernels, orphan_s_from
 from headway.edges.ports import KernelOwner
 from headway.errors import BadRequest, KernelStartFailed
-
-LIMIT_S = 30
-
-
-class Heard:
-    """Takes what a kernel says and why it ended."""
-
-    def __init__(self) -> None:
-        self.events: list[Any] = []
-        self.reasons: list[str] = []
-        self.changed = asyncio.Event()
-
-    def hear(self, events: tuple[Any, ...]) -> None:
-        self.events.extend(events)
-        self.changed.set()
-
-    def end(self, reason: str) -> None:
-        self.reasons.append(reason)
-        self.events.append("ended")
-        self.changed.set()
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        while not condition():
-            self.changed.clear()
-            await self.changed.wait()
-
-    async def finished(self, execution_id: str) -> None:
-        await self.until(
-            lambda: (
-                Idle(execution_id) in self.events
-                and any(
-                    isinstance(e, ExecuteReply) and e.execution_id == execution_id
-                    for e in self.events
-                )
-            )
-        )
-
-    def text(self, name: str = "stdout") -> str:
-        return "".join(e.text for e in self.events if isinstance(e, Stream) and e.name == name)
-
-
-Scenario = Callable[[JupyterKernels], Awaitable[None]]
-
-
-def play(scenario: Scenario, folder: Path | None = None) -> None:
-    async def run() -> None:
-        kernels = JupyterKernels(folder)
-        try:
-            async with asyncio.timeout(LIMIT_S):
-                await scenario(kernels)
-        finally:
-            await kernels.close()
-
-    asyncio.run(run())
-
-
-async def started(kernels: JupyterKernels, name: str | None = None) -> tuple[JupyterKernel, Heard]:
-    heard = Heard()
-    return await kernels.start(name, None, "/", heard.hear, heard.end), heard
+from real_kernels import LIMIT_S, Heard, play, started
 
 
 def install(monkeypatch: pytest.MonkeyPatch, folder: Path, argv: list[str], **others: Any) -> str:
@@ -289,111 +228,6 @@ def test_one_thread_reads_an_ipykernels_shell_and_runs_its_cells() -> None:
     play(scenario)
 
 
-@pytest.mark.parametrize("queue", [kernel_wire.BOUNDED_QUEUE, 1])
-def test_a_kernel_whose_listener_is_stuck_goes_on_and_loses_nothing(
-    monkeypatch: pytest.MonkeyPatch, queue: int
-) -> None:
-    monkeypatch.setattr(kernel_wire, "RECEIVE_QUEUE", queue)
-    monkeypatch.setattr(kernel_wire, "BOUNDED_QUEUE", queue)
-    lines = 5_000
-
-    async def scenario(kernels: JupyterKernels) -> None:
-        kernel, heard = await started(kernels)
-        reading, writing = os.pipe()
-        path = f"/proc/{os.getpid()}/fd/{writing}"
-        kernel.ask(
-            ExecuteRequest(
-                "e",
-                f"for i in range({lines}): print(i, flush=True)\nopen({path!r}, 'w').write('.')",
-            )
-        )
-        os.read(reading, 1)  # on the loop's own thread: nobody takes anything meanwhile
-        os.close(reading)
-        os.close(writing)
-        await heard.finished("e")
-        assert heard.text().split() == [str(number) for number in range(lines)]
-
-    play(scenario)
-
-
-def test_a_kernel_prints_no_further_than_it_is_taken() -> None:
-    """Its memory stays bounded, and an interrupt shows soon, however much a loop would print."""
-
-    async def scenario(kernels: JupyterKernels) -> None:
-        kernel, heard = await started(kernels)
-        measure = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-        write = "import sys\nwhile True: _ = sys.stdout.write('x' * 999_999 + '\\n')"
-        kernel.ask(ExecuteRequest("e1", measure))
-        await heard.finished("e1")
-        before_kib = int(heard.text())
-        kernel.ask(ExecuteRequest("e2", write))
-        await heard.until(lambda: sum(isinstance(e, Stream) for e in heard.events) > 2_000)
-        await kernel.interrupt()
-        begun_s = asyncio.get_running_loop().time()
-        await heard.finished("e2")
-        assert asyncio.get_running_loop().time() - begun_s < LIMIT_S
-        heard.events.clear()
-        kernel.ask(ExecuteRequest("e3", measure))
-        await heard.finished("e3")
-        assert int(heard.text()) - before_kib < 200 * 1024
-
-    play(scenario)
-
-
-def test_a_kernel_that_floods_yields_the_processor_until_it_has_ended() -> None:
-    async def scenario(kernels: JupyterKernels) -> None:
-        kernel, heard = await started(kernels)
-        share = share_of(kernel.pid)
-        if not share.exists():
-            pytest.skip("this system shares its processors otherwise")
-        assert share.read_text().endswith(" nice 0\n")
-        kernel.ask(ExecuteRequest("e", "while True: print('x', flush=True)"))
-        await heard.until(lambda: share.read_text().endswith(f" nice {YIELDING_NICE}\n"))
-        await kernel.interrupt()
-        await heard.finished("e")
-        while not share.read_text().endswith(" nice 0\n"):
-            await asyncio.sleep(LOOK_AGAIN_S)
-
-    play(scenario)
-
-
-def test_one_text_of_more_pieces_than_a_kernels_own_pipe_holds() -> None:
-    """Ipykernel wakes its sending thread for each piece, and hung when that woke itself."""
-
-    async def scenario(kernels: JupyterKernels) -> None:
-        kernel, heard = await started(kernels)
-        count = 2_200 * STREAM_CHARACTERS
-        kernel.ask(ExecuteRequest("e", f"import sys; _ = sys.stdout.write('x' * {count})"))
-        await heard.finished("e")
-        assert sum(len(e.text) for e in heard.events if isinstance(e, Stream)) == count
-
-    play(scenario)
-
-
-def test_what_the_program_flushed_is_told_from_what_the_kernel_flushed() -> None:
-    async def scenario(kernels: JupyterKernels) -> None:
-        kernel, heard = await started(kernels)
-        texts = {
-            "print('end of the cell')": False,
-            "print('before a value')\n1": False,
-            "print('before a display')\ndisplay(1)": False,
-            "print('by print', flush=True)": True,
-            "import sys\n_ = sys.stderr.write('by hand')\nsys.stderr.flush()": True,
-            "import logging\nlogging.warning('by a library')": True,
-        }
-        for number, (code, expected) in enumerate(texts.items()):
-            kernel.ask(ExecuteRequest(f"e{number}", code))
-            await heard.finished(f"e{number}")
-            said = [
-                event
-                for event in heard.events
-                if isinstance(event, Stream) and event.execution_id == f"e{number}"
-            ]
-            assert [event.is_flushed for event in said] == [expected], code
-
-    play(scenario)
-
-
 def test_an_ipykernel_that_cannot_be_prepared_is_taken_as_it_comes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -416,37 +250,6 @@ def test_an_ipykernel_that_cannot_be_prepared_is_taken_as_it_comes(
         await heard.until(lambda: question in heard.events and heard.text() == "as it comes\n")
         kernel.ask(InputReply("e", "x"))
         await heard.finished("e")
-
-    play(scenario)
-
-
-def test_a_kernel_keeps_no_second_copy_of_what_was_printed() -> None:
-    async def scenario(kernels: JupyterKernels) -> None:
-        kernel, heard = await started(kernels)
-        kernel.ask(ExecuteRequest("e1", "print('x' * 1000)"))
-        await heard.finished("e1")
-        kept = "any('x' * 1000 in str(each) for each in get_ipython().history_manager.outputs[1])"
-        kernel.ask(ExecuteRequest("e2", kept))
-        await heard.finished("e2")
-        assert ExecuteResult("e2", {"text/plain": "False"}, {}, 2) in heard.events
-
-    play(scenario)
-
-
-def test_a_large_text_comes_in_pieces_and_waits_while_it_is_not_wanted() -> None:
-    async def scenario(kernels: JupyterKernels) -> None:
-        kernel, heard = await started(kernels)
-        count = 200 * STREAM_CHARACTERS
-        kernel.hold(holds=True)
-        kernel.ask(ExecuteRequest("e1", f"import sys\n_ = sys.stdout.write('x' * {count})"))
-        await heard.until(lambda: any(isinstance(e, ExecuteReply) for e in heard.events))
-        assert heard.text() == ""
-        assert Idle("e1") not in heard.events
-        kernel.hold(holds=False)
-        await heard.finished("e1")
-        texts = [e.text for e in heard.events if isinstance(e, Stream)]
-        assert max(map(len, texts)) == STREAM_CHARACTERS
-        assert heard.text() == "x" * count
 
     play(scenario)
 
@@ -511,22 +314,6 @@ def test_a_cell_that_awaits_lets_others_wait_their_turn() -> None:
         kernel.ask(ExecuteRequest("e2", "n + 1"))
         await heard.finished("e2")
         assert ExecuteResult("e2", {"text/plain": "2"}, {}, 2) in heard.events
-
-    play(scenario)
-
-
-def test_a_print_is_shown_while_the_cell_goes_on() -> None:
-    async def scenario(kernels: JupyterKernels) -> None:
-        kernel, heard = await started(kernels)
-        reading, writing = os.pipe()
-        path = f"/proc/{os.getpid()}/fd/{reading}"
-        kernel.ask(ExecuteRequest("e", f"print('now')\nopen({path!r}).read(1)"))
-        await heard.until(lambda: heard.text() == "now\n")
-        assert Idle("e") not in heard.events
-        os.write(writing, b".")
-        await heard.finished("e")
-        os.close(reading)
-        os.close(writing)
 
     play(scenario)
 

@@ -12,14 +12,12 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from headway.core.kernel.asking import PREPARE_ASKING
 from headway.core.kernel.events import KernelInfo
 from headway.core.kernel.ipykernel import is_ipykernel, prepare_request
 from headway.core.kernel.jupyter import read_message
-from headway.core.kernel.output_flow import BOUND_OUTPUT
-from headway.core.kernel.streams import PREPARE_STREAMS
 from headway.edges.kernel_wire import ChannelName
 from headway.errors import HeadwayError
+from headway.in_kernel import asking, economies, publishing, streams
 
 __all__ = ["LISTEN_TIMEOUT_S", "READY_RETRY_S", "Meeting"]
 
@@ -88,7 +86,7 @@ class Meeting:
                 self.info = event
         self.is_ipykernel = is_ipykernel(answer)
         if self.is_ipykernel:
-            preparing = prepare_request(PREPARE_STREAMS, BOUND_OUTPUT, PREPARE_ASKING)
+            preparing = prepare_request(economies, publishing, streams, asking)
             self._ask("shell", "execute_request", preparing)
             reply = (await self._until(lambda: self._preparation))["content"]
             self.is_prepared = reply.get("status") == "ok"

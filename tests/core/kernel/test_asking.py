@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from headway.core.kernel.asking import PREPARE_ASKING, is_mark, read_recall, recall_request
+from headway.core.kernel.asking import is_mark, read_recall, recall_request
 from headway.core.kernel.events import InputRequest
-from headway.core.kernel.ipykernel import prepare_request
+from headway.in_kernel import asking
 
 
 class Session:
@@ -50,16 +50,7 @@ class Kernel:
 
 def prepared() -> Kernel:
     kernel = Kernel()
-
-    class Shell:
-        pass
-
-    shell = Shell()
-    vars(shell)["kernel"] = kernel
-    names: dict[str, Any] = {"get_ipython": lambda: shell}
-    before = set(names) | {"__builtins__"}
-    exec(prepare_request(PREPARE_ASKING)["code"].splitlines()[-1], names)
-    assert set(names) == before, "it leaves no name behind"
+    asking.prepare(kernel)
     return kernel
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -22,6 +20,7 @@ from headway.core.kernel.requests import (
     history_request,
     inspect_request,
 )
+from headway.in_kernel import asking
 
 E = "0190-execution"
 
@@ -302,19 +301,15 @@ def test_an_execute_request_keeps_history_and_refuses_input() -> None:
     assert content["silent"] is content["allow_stdin"] is content["stop_on_error"] is False
 
 
-def test_preparation_is_silent_and_runs_each_program_by_itself() -> None:
-    content = prepare_request("found.append(kernel); name = 1", "found.append(name)")
+def test_preparation_is_silent_and_leaves_no_name_behind() -> None:
+    content = prepare_request(asking, asking)
     assert content["silent"] is True
     assert content["store_history"] is False
-    _, first, second = content["code"].splitlines()
-    shell = SimpleNamespace(kernel="the kernel")
+    kernel = SimpleNamespace(_input_request=None, control_handlers={})
+    shell = SimpleNamespace(kernel=kernel)
     names: dict[str, Any] = {"get_ipython": lambda: shell}
-    found: list[str] = []
-    with patch.object(builtins, "found", found, create=True):
-        exec(first, names)
-        assert found == ["the kernel"]
-        with pytest.raises(NameError):
-            exec(second, names)
+    exec(content["code"], names)
+    assert list(kernel.control_handlers) == [asking.REQUEST]
     assert set(names) == {"get_ipython", "__builtins__"}
 
 

@@ -13,54 +13,23 @@ prompt is known only from the runtime document.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from headway.core.kernel.events import InputRequest
 from headway.core.kernel.jupyter import input_request_of
+from headway.in_kernel.asking import MARK, REQUEST
 
-__all__ = ["PREPARE_ASKING", "is_mark", "read_recall", "recall_request"]
-
-_REQUEST: Final = "headway_prompt_request"
-_REPLY: Final = "headway_prompt_reply"
-
-_MARK: Final = "headway_input_follows"
-
-PREPARE_ASKING: Final = f"""
-import sys
-
-ask, asked = kernel._input_request, []
-
-def asking(prompt, ident, parent, password=False):
-    __tracebackhide__ = True
-    request = (parent.get("header") or {{}}).get("msg_id")
-    asked[:] = [{{"request": request, "prompt": str(prompt), "password": bool(password)}}]
-    try:
-        for stream in sys.stdout, sys.stderr:
-            if stream is not None:
-                stream.flush()
-        kernel.session.send(kernel.iopub_socket, "{_MARK}", {{}}, parent)
-        return ask(prompt, ident, parent, password=password)
-    finally:
-        asked.clear()
-
-def tell(stream, ident, parent):
-    kernel.session.send(stream, "{_REPLY}", {{"asked": list(asked)}}, parent, ident=ident)
-
-kernel._input_request = asking
-kernel.control_handlers["{_REQUEST}"] = tell
-"""
-"""A program for `ipykernel.prepare_request`. It makes ipykernel mark where `input` and `getpass`
-ask among what it publishes, and remember what they wait for."""
+__all__ = ["is_mark", "read_recall", "recall_request"]
 
 
 def is_mark(message: dict[str, Any]) -> bool:
     """Whether a published message says that everything printed before a question has come."""
-    return message.get("msg_type") == _MARK
+    return message.get("msg_type") == MARK
 
 
 def recall_request() -> tuple[str, dict[str, Any]]:
     """The type and content of the control request that asks for it."""
-    return _REQUEST, {}
+    return REQUEST, {}
 
 
 def read_recall(message: dict[str, Any]) -> tuple[InputRequest, ...]:

@@ -1,19 +1,19 @@
 """What we ask of ipykernel alone: to be ready for a notebook, and how it fared.
 
-Floor 1. It runs what we ask in silence, and no name is left behind in the user's namespace. What
-else it is prepared for is in `streams`, `output_flow` and `asking`, each a program for
-`prepare_request`. Other kernels are taken as they come.
+Floor 1. It runs what we ask in silence, and no name is left behind in the user's namespace. What it
+is prepared for is in `headway.in_kernel`. Other kernels are taken as they come.
 """
 
 from __future__ import annotations
 
+from inspect import getsource
+from types import ModuleType
 from typing import Any, Final
 
 from headway.core.kernel.requests import execute_request
 
 __all__ = [
     "CONFIGURE_IPYKERNEL",
-    "HISTORY_INPUTS_AT_ONCE",
     "inquiry_request",
     "is_ipykernel",
     "prepare_request",
@@ -21,65 +21,6 @@ __all__ = [
 ]
 
 Message = dict[str, Any]
-
-HISTORY_INPUTS_AT_ONCE: Final = 200
-"""Inputs that IPython gathers before it writes them to its history file."""
-
-_PREPARE: Final = f"""
-import sys
-from contextlib import nullcontext
-from functools import lru_cache
-
-shell = kernel.shell
-
-def write_history_seldom(history):
-    history.db_cache_size = max(history.db_cache_size, {HISTORY_INPUTS_AT_ONCE})
-
-def log_what_is_heard(log):
-    if log.handlers and not log.propagate:
-        log.setLevel(max(log.level, min(each.level for each in log.handlers)))
-
-def look_at_signatures_once(module):
-    if hasattr(module, "_accepts_parameters"):
-        look = lru_cache(module._accepts_parameters)
-        module._accepts_parameters = lambda method, names: look(method, tuple(names))
-
-def transform_once(transform):
-    kept = []
-
-    def transform_or_take(code):
-        cell = code, shell.execution_count
-        if kept and kept[0][0] == cell:
-            return kept.pop()[1]
-        kept[:] = [(cell, transform(code))]
-        return kept[0][1]
-
-    shell.transform_cell = transform_or_take
-
-write_history_seldom(shell.history_manager)
-log_what_is_heard(kernel.log)
-look_at_signatures_once(sys.modules.get("ipykernel.kernelbase"))
-look_at_signatures_once(sys.modules.get("ipykernel.ipkernel"))
-transform_once(shell.transform_cell)
-kernel._execute_sleep = 0
-if hasattr(shell, "_tee"):
-    shell._tee = lambda channel: nullcontext()
-"""
-"""A program that makes ipykernel
-
-*   write IPython's own history file once in `HISTORY_INPUTS_AT_ONCE` inputs, instead of after
-    each, by a transaction that every kernel of the user waits for (half of the time of a small
-    cell, measured). What searches the history writes it first, and so does the kernel's end;
-    only a kernel that is killed forgets its last inputs there, never in the notebook;
-*   not make records of every message for a log that takes warnings alone, and not inspect the same
-    signatures twice in each cell (together a twelfth of its processor time in a small cell,
-    measured);
-*   not transform a cell into Python twice, to see whether it awaits and to run it;
-*   not sleep half a millisecond before each reply, which it does so that clients that stop
-    reading at the reply see the output: we read on until it says idle, after all of it; and
-*   not keep what was printed a second time, as IPython 9 does for `%notebook`, which writes a
-    notebook of it: we have one (`%notebook` goes without).
-"""
 
 CONFIGURE_IPYKERNEL: Final = """\
 # Since ipykernel 7 a thread of its own reads the shell socket, for the sake of subshells. Each cell
@@ -118,20 +59,21 @@ leaves no name behind. Asked after an execution whose reply may have been sent t
 
 
 def is_ipykernel(message: Message) -> bool:
-    """Whether this kernel_info_reply is that of ipykernel, which `PREPARE_IPYKERNEL` is for."""
+    """Whether this kernel_info_reply is that of ipykernel, which `in_kernel` is for."""
     content = message.get("content")
     return isinstance(content, dict) and content.get("implementation") == "ipython"
 
 
-def prepare_request(*programs: str) -> Message:
-    """The content that prepares an ipykernel: silent, without history or an execution count.
+def prepare_request(*programs: ModuleType) -> Message:
+    """The content that has an ipykernel run programs of `in_kernel`, silent and without a count.
 
-    It runs our own preparations, then `programs`, each by itself with the name `kernel` for the
-    kernel. None leaves a name behind in the user's namespace. The reply is "ok" if all went well.
+    Each is run by itself, and its `prepare` is called with the kernel. None leaves a name behind in
+    the user's namespace. The reply is "ok" if all went well.
     """
     each = (
-        f'exec({program!r}, {{"kernel": get_ipython().kernel}})'
-        for program in (_PREPARE, *programs)
+        f"(lambda names: (exec({getsource(program)!r}, names), "
+        'names["prepare"](get_ipython().kernel)))({})'
+        for program in programs
     )
     return execute_request("\n".join(each)) | {"silent": True, "store_history": False}
 

@@ -43,7 +43,7 @@ from headway.core.kernel.events import (
     Stream,
     UpdateDisplay,
 )
-from headway.core.kernel.streams import is_flushed_by_program
+from headway.in_kernel.streams import FLUSHED
 
 __all__ = ["input_request_of", "parent_id", "read_message"]
 
@@ -95,7 +95,13 @@ def _execute_input(parent: str | None, content: Message) -> tuple[KernelEvent, .
 def _stream(parent: str | None, message: Message) -> tuple[KernelEvent, ...]:
     content = message["content"]
     name = "stderr" if content.get("name") == "stderr" else "stdout"
-    return (Stream(parent, name, _text(content["text"]), is_flushed_by_program(message)),)
+    return (Stream(parent, name, _text(content["text"]), _is_flushed(message)),)
+
+
+def _is_flushed(message: Message) -> bool:
+    """Whether a prepared ipykernel says that the program had this text flushed."""
+    parent = message.get("parent_header")
+    return isinstance(parent, dict) and parent.get(FLUSHED) is True
 
 
 def _display_data(parent: str | None, content: Message) -> tuple[KernelEvent, ...]:
