@@ -8,7 +8,8 @@ would fill the machine's memory, and an interrupt would show only when all of it
 
 So a message is sent in the thread that makes it. Only when the queue is full, or something is ahead
 of it, it takes its turn in that other thread, and whoever goes on publishing waits: in the kernel
-its own user pays for it, and nobody else.
+its own user pays for it, and nobody else. For the same reason whoever floods rests after each
+message, for a moment in which somebody else has the processor.
 
 A signal may interrupt the thread that runs cells between any two steps of Python, and in pyzmq's
 own `send`, with an exception of whatever kind the user's handler raises. A message has several
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -27,7 +29,15 @@ from itertools import repeat, starmap, takewhile
 from operator import ne
 from typing import Any, Final
 
-__all__ = ["KERNEL_QUEUE", "PATIENCE_S", "Publisher", "prepare"]
+__all__ = [
+    "FLOOD_MESSAGES",
+    "FLOOD_S",
+    "KERNEL_QUEUE",
+    "PATIENCE_S",
+    "REST_S",
+    "Publisher",
+    "prepare",
+]
 
 KERNEL_QUEUE: Final = 256
 """Messages that a kernel holds for us at most; one of text has `STREAM_CHARACTERS` at most."""
@@ -36,6 +46,15 @@ PATIENCE_S: Final = 5.0
 """How long a message waits to be taken. Whoever listens seems to be stuck then, and the kernel
 goes on and keeps everything: nothing is lost, and no cell hangs for a stuck listener."""
 
+
+FLOOD_MESSAGES: Final = 300
+"""More messages than this within `FLOOD_S` are a flood."""
+
+FLOOD_S: Final = 0.1
+"""How long messages are counted for that."""
+
+REST_S: Final = 1e-5
+"""How long is rested after each message of a flood; 0.1 ms with falling asleep and waking up."""
 
 _AT_ONCE: Final = 1
 _MORE: Final = 2
@@ -56,6 +75,9 @@ class Publisher:
         self._zmq_send = _zmq_send()
         self._socket = threading.Lock()
         self._turn: deque[tuple[Sequence[Any], dict[str, Any]]] = deque()
+        self._counted = 0
+        self._counted_since_s = 0.0
+        self._is_flood = False
 
     def take_over(self) -> None:
         """From now on everything is published here. Called in the kernel's sending thread."""
@@ -111,6 +133,7 @@ class Publisher:
         elif self._turn or not self._is_sent(frames, at_last):
             self.at_once(partial(self._turn.append, (frames, named)), *at_last)
             self.schedule(self._send_in_turn)
+        self._rest_in_a_flood()
 
     def schedule(self, call: Callable[[], object]) -> None:
         """Have something done in the sending thread, and wait if it has too much to do."""
@@ -135,6 +158,17 @@ class Publisher:
             self._wake(self._send_in_turn)
             self._wake(sent.set)
             sent.wait(PATIENCE_S)
+
+    def _rest_in_a_flood(self) -> None:
+        __tracebackhide__ = True
+        now_s = time.monotonic()
+        counted_s = now_s - self._counted_since_s
+        if counted_s > FLOOD_S:
+            self._is_flood = self._counted > FLOOD_MESSAGES * counted_s / FLOOD_S
+            self._counted, self._counted_since_s = 0, now_s
+        self._counted += 1
+        if self._is_flood and threading.current_thread() not in self._may_not_wait:
+            time.sleep(REST_S)
 
     def _has_thread(self) -> bool:
         """Whether the sending thread works: not in a fork of the kernel, nor when the kernel ends.
