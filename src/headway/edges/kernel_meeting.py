@@ -75,11 +75,7 @@ class Meeting:
         """Wait until it may be used. Raises the error that `fail` is given."""
         self._ask("shell", "kernel_info_request", {})
         answer = await self._until(lambda: self._answer)
-        while not self._heard.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(READY_RETRY_S):
-                    await self._heard.wait()
-                break
+        while not await self._is_heard_soon():
             self._ask("shell", "kernel_info_request", {})
         for event in read_message(answer):
             if isinstance(event, KernelInfo):
@@ -100,9 +96,13 @@ class Meeting:
             async with asyncio.timeout(LISTEN_TIMEOUT_S):
                 while not self._heard.is_set():
                     self._ask("control", "kernel_info_request", {})
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(READY_RETRY_S):
-                            await self._heard.wait()
+                    await self._is_heard_soon()
+
+    async def _is_heard_soon(self) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(READY_RETRY_S):
+                await self._heard.wait()
+        return self._heard.is_set()
 
     async def _until(self, found: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
         while (message := found()) is None:
