@@ -99,3 +99,12 @@ def test_a_piece_that_cannot_be_had_is_told() -> None:
         "    [A part of this text, 4 bytes, cannot be had: It is not there.]",
         "    z",
     ]
+
+
+def test_a_stream_in_place_of_another_output_is_told_from_its_start() -> None:
+    value = {"output_type": "display_data", "data": {"text/plain": "shown"}, "metadata": {}}
+    assert told(
+        Output(0, stream("c\n", "one")),
+        DisplayUpdated(0, value),
+        DisplayUpdated(0, stream("d\n", "one")),
+    ) == ["    a", "    b", "    c", "    shown", "    a", "    b", "    d"]

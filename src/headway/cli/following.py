@@ -116,6 +116,9 @@ class _Told:
     async def output(self, index: int, output: dict[str, Any], *, is_addition: bool) -> None:
         """An output is new, has more text, or is another one now."""
         if output.get("output_type") != "stream":
+            if index in self._streams:
+                self._streams[index].begin_again("")
+                del self._sealed[index]
             self._report.output(index, output)
             return
         stream = self._streams.setdefault(index, StreamText())
