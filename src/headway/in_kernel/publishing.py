@@ -46,7 +46,6 @@ PATIENCE_S: Final = 5.0
 """How long a message waits to be taken. Whoever listens seems to be stuck then, and the kernel
 goes on and keeps everything: nothing is lost, and no cell hangs for a stuck listener."""
 
-
 FLOOD_MESSAGES: Final = 300
 """More messages than this within `FLOOD_S` are a flood."""
 
