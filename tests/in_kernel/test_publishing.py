@@ -15,8 +15,9 @@ import pytest
 import zmq
 
 from headway.in_kernel import publishing
-from headway.in_kernel.publishing import FLOOD_MESSAGES, FLOOD_S, REST_S, Publisher
+from headway.in_kernel.publishing import FLOOD_MESSAGES, FLOOD_S, REST_SHARE, Publisher
 
+WAKING_UP_S = 1e-4
 MESSAGE = [b"topic", b"<IDS|MSG>", b"", b"{}", b"{}", b"{}", b"{}"]
 
 
@@ -111,28 +112,32 @@ def test_without_zeromqs_own_function_everything_takes_its_turn(stage: Stage) ->
     assert stage.heard() == [MESSAGE]
 
 
-def test_whoever_floods_rests_after_each_message_until_it_has_ended(
+def test_whoever_floods_rests_a_share_of_the_time_until_it_has_ended(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_s = 1_000.0
-    rests: list[float] = []
-    clock = SimpleNamespace(monotonic=lambda: now_s, sleep=rests.append)
-    monkeypatch.setattr(publishing, "time", clock)
+    rests_s: list[float] = []
 
-    def publish(messages: int, within_s: float) -> int:
-        """How many times it rested."""
+    def rest(seconds: float) -> None:
         nonlocal now_s
-        rests.clear()
+        rests_s.append(max(seconds, WAKING_UP_S))
+        now_s += rests_s[-1]
+
+    monkeypatch.setattr(publishing, "time", SimpleNamespace(monotonic=lambda: now_s, sleep=rest))
+
+    def publish(messages: int, within_s: float) -> float:
+        """How much of its own time it rested besides."""
+        nonlocal now_s
+        rests_s.clear()
         for _ in range(messages):
             now_s += within_s / messages
             stage.publisher.send(MESSAGE)
             stage.heard()
-        assert set(rests) <= {REST_S}
-        return len(rests)
+        return sum(rests_s) / within_s
 
     assert publish(FLOOD_MESSAGES - 1, FLOOD_S) == 0
     now_s += 10 * FLOOD_S
     assert publish(2 * FLOOD_MESSAGES, FLOOD_S) == 0
-    assert publish(2 * FLOOD_MESSAGES, FLOOD_S) == 2 * FLOOD_MESSAGES
+    assert publish(20 * FLOOD_MESSAGES, 10 * FLOOD_S) == pytest.approx(REST_SHARE, rel=0.05)
     now_s += 10 * FLOOD_S
     assert publish(FLOOD_MESSAGES - 1, FLOOD_S) == 0

@@ -35,6 +35,7 @@ __all__ = [
     "KERNEL_QUEUE",
     "PATIENCE_S",
     "REST_S",
+    "REST_SHARE",
     "Publisher",
     "prepare",
 ]
@@ -53,7 +54,11 @@ FLOOD_S: Final = 0.1
 """How long messages are counted for that."""
 
 REST_S: Final = 1e-5
-"""How long is rested after each message of a flood; 0.1 ms with falling asleep and waking up."""
+"""How long is rested after a message of a flood; 0.1 ms with falling asleep and waking up."""
+
+REST_SHARE: Final = 0.5
+"""How much is rested in a flood at most, for each second of it that was not: where falling asleep
+and waking up takes long, not after each message."""
 
 _AT_ONCE: Final = 1
 _MORE: Final = 2
@@ -77,6 +82,8 @@ class Publisher:
         self._counted = 0
         self._counted_since_s = 0.0
         self._is_flood = False
+        self._worked_since_s = 0.0
+        self._owed_s = 0.0
 
     def take_over(self) -> None:
         """From now on everything is published here. Called in the kernel's sending thread."""
@@ -167,7 +174,11 @@ class Publisher:
             self._counted, self._counted_since_s = 0, now_s
         self._counted += 1
         if self._is_flood and threading.current_thread() not in self._may_not_wait:
-            time.sleep(REST_S)
+            self._owed_s += min(now_s - self._worked_since_s, FLOOD_S) * REST_SHARE
+            if self._owed_s > 0.0:
+                time.sleep(REST_S)
+                self._owed_s -= time.monotonic() - now_s
+        self._worked_since_s = time.monotonic()
 
     def _has_thread(self) -> bool:
         """Whether the sending thread works: not in a fork of the kernel, nor when the kernel ends.
