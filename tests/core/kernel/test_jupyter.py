@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from types import SimpleNamespace
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +22,6 @@ from headway.core.kernel.requests import (
     history_request,
     inspect_request,
 )
-from headway.in_kernel import asking
 
 E = "0190-execution"
 
@@ -301,15 +302,27 @@ def test_an_execute_request_keeps_history_and_refuses_input() -> None:
     assert content["silent"] is content["allow_stdin"] is content["stop_on_error"] is False
 
 
-def test_preparation_is_silent_and_leaves_no_name_behind() -> None:
-    content = prepare_request(asking, asking)
+def program(folder: Path, name: str) -> ModuleType:
+    path = folder / f"{name}.py"
+    path.write_text(
+        f"name_of_{name} = 1\ndef prepare(kernel):\n    kernel.append(set(globals()))\n"
+    )
+    spec = spec_from_file_location(name, path)
+    assert spec is not None
+    return module_from_spec(spec)
+
+
+def test_preparation_is_silent_and_runs_each_program_by_itself(tmp_path: Path) -> None:
+    content = prepare_request(program(tmp_path, "first"), program(tmp_path, "second"))
     assert content["silent"] is True
     assert content["store_history"] is False
-    kernel = SimpleNamespace(_input_request=None, control_handlers={})
-    shell = SimpleNamespace(kernel=kernel)
+    seen: list[set[str]] = []
+    shell = SimpleNamespace(kernel=seen)
     names: dict[str, Any] = {"get_ipython": lambda: shell}
     exec(content["code"], names)
-    assert list(kernel.control_handlers) == [asking.REQUEST]
+    first, second = seen
+    assert "name_of_first" in first
+    assert not second & {"name_of_first", "get_ipython"}
     assert set(names) == {"get_ipython", "__builtins__"}
 
 
