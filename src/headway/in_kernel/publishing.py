@@ -36,6 +36,7 @@ __all__ = [
     "PATIENCE_S",
     "REST_S",
     "REST_SHARE",
+    "Flood",
     "Publisher",
     "prepare",
 ]
@@ -69,6 +70,39 @@ _TRIES: Final = 1_000
 `zmq_send` ends it early; whatever else it fails with, it goes on to fail with."""
 
 
+class Flood:
+    """Whether so much is published that others wait for a processor, and the rests for them."""
+
+    def __init__(self) -> None:
+        self._is_one = False
+        self._messages = 0
+        self._since_s = 0.0
+        self._worked_since_s = 0.0
+        self._owed_s = 0.0
+
+    def grows(self) -> bool:
+        """Count a message; whether it is one of a flood."""
+        now_s = time.monotonic()
+        counted_s = now_s - self._since_s
+        if counted_s > FLOOD_S:
+            self._is_one = self._messages > FLOOD_MESSAGES * counted_s / FLOOD_S
+            self._messages, self._since_s = 0, now_s
+        self._messages += 1
+        if not self._is_one:
+            self._worked_since_s = now_s
+        return self._is_one
+
+    def rest(self) -> None:
+        """Rest, unless it was `REST_SHARE` of the time already."""
+        __tracebackhide__ = True
+        now_s = time.monotonic()
+        self._owed_s += min(now_s - self._worked_since_s, FLOOD_S) * REST_SHARE
+        if self._owed_s > 0.0:
+            time.sleep(REST_S)
+            self._owed_s -= time.monotonic() - now_s
+        self._worked_since_s = time.monotonic()
+
+
 class Publisher:
     """The way out of the kernel for whatever it publishes."""
 
@@ -79,11 +113,7 @@ class Publisher:
         self._zmq_send = _zmq_send()
         self._socket = threading.Lock()
         self._turn: deque[tuple[Sequence[Any], dict[str, Any]]] = deque()
-        self._counted = 0
-        self._counted_since_s = 0.0
-        self._is_flood = False
-        self._worked_since_s = 0.0
-        self._owed_s = 0.0
+        self._flood = Flood()
 
     def take_over(self) -> None:
         """From now on everything is published here. Called in the kernel's sending thread."""
@@ -139,7 +169,8 @@ class Publisher:
         elif self._turn or not self._is_sent(frames, at_last):
             self.at_once(partial(self._turn.append, (frames, named)), *at_last)
             self.schedule(self._send_in_turn)
-        self._rest_in_a_flood()
+        if self._flood.grows() and threading.current_thread() not in self._may_not_wait:
+            self._flood.rest()
 
     def schedule(self, call: Callable[[], object]) -> None:
         """Have something done in the sending thread, and wait if it has too much to do."""
@@ -164,21 +195,6 @@ class Publisher:
             self._wake(self._send_in_turn)
             self._wake(sent.set)
             sent.wait(PATIENCE_S)
-
-    def _rest_in_a_flood(self) -> None:
-        __tracebackhide__ = True
-        now_s = time.monotonic()
-        counted_s = now_s - self._counted_since_s
-        if counted_s > FLOOD_S:
-            self._is_flood = self._counted > FLOOD_MESSAGES * counted_s / FLOOD_S
-            self._counted, self._counted_since_s = 0, now_s
-        self._counted += 1
-        if self._is_flood and threading.current_thread() not in self._may_not_wait:
-            self._owed_s += min(now_s - self._worked_since_s, FLOOD_S) * REST_SHARE
-            if self._owed_s > 0.0:
-                time.sleep(REST_S)
-                self._owed_s -= time.monotonic() - now_s
-        self._worked_since_s = time.monotonic()
 
     def _has_thread(self) -> bool:
         """Whether the sending thread works: not in a fork of the kernel, nor when the kernel ends.
