@@ -29,6 +29,9 @@ READY_RETRY_S: Final = 0.05
 
 _LOG = logging.getLogger("headway.kernels")
 
+_PREPARATION: Final = prepare_request(economies, publishing, streams, asking)
+"""Read once: the files may be those of another version when a kernel starts."""
+
 
 class Meeting:
     """The beginning with one kernel, started or adopted.
@@ -82,8 +85,7 @@ class Meeting:
                 self.info = event
         self.is_ipykernel = is_ipykernel(answer)
         if self.is_ipykernel:
-            preparing = prepare_request(economies, publishing, streams, asking)
-            self._ask("shell", "execute_request", preparing)
+            self._ask("shell", "execute_request", _PREPARATION)
             reply = (await self._until(lambda: self._preparation))["content"]
             self.is_prepared = reply.get("status") == "ok"
             if not self.is_prepared:

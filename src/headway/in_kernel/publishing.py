@@ -29,6 +29,8 @@ from itertools import repeat, starmap, takewhile
 from operator import ne
 from typing import Any, Final
 
+import zmq
+
 __all__ = [
     "FLOOD_MESSAGES",
     "FLOOD_S",
@@ -49,7 +51,7 @@ PATIENCE_S: Final = 5.0
 goes on and keeps everything: nothing is lost, and no cell hangs for a stuck listener."""
 
 FLOOD_MESSAGES: Final = 300
-"""More messages than this within `FLOOD_S` are a flood."""
+"""More messages than this within `FLOOD_S` are a flood; small cells in a row are none."""
 
 FLOOD_S: Final = 0.1
 """How long messages are counted for that."""
@@ -61,9 +63,9 @@ REST_SHARE: Final = 0.5
 """How much is rested in a flood at most, for each second of it that was not: where falling asleep
 and waking up takes long, not after each message."""
 
-_AT_ONCE: Final = 1
-_MORE: Final = 2
-"""ZMQ_DONTWAIT and ZMQ_SNDMORE of `zmq.h`: `zmq.Flag` takes a microsecond for each `|` of them."""
+_AT_ONCE: Final = int(zmq.DONTWAIT)
+_MORE: Final = int(zmq.SNDMORE)
+"""Plain numbers: each `|` of a `zmq.Flag` takes a microsecond."""
 
 _TRIES: Final = 1_000
 """How often a frame is sent that has to follow another one. A signal that comes at one moment of
@@ -117,8 +119,6 @@ class Publisher:
 
     def take_over(self) -> None:
         """From now on everything is published here. Called in the kernel's sending thread."""
-        import zmq  # noqa: PLC0415 - only the kernel has sockets
-
         thread = self._thread
         thread.socket.setsockopt(zmq.XPUB_NODROP, 1)
         thread.socket.setsockopt(zmq.SNDHWM, KERNEL_QUEUE)
@@ -188,7 +188,7 @@ class Publisher:
                 self.wait()
 
     def wait(self) -> None:
-        """Wait until all that was given its turn is sent, `PATIENCE_S` at most."""
+        """Wait until all that the sending thread was given to do is done, `PATIENCE_S` at most."""
         __tracebackhide__ = True
         if threading.current_thread() not in self._may_not_wait:
             sent = threading.Event()
@@ -239,8 +239,6 @@ class Publisher:
                 self._turn.popleft()
 
     def _send_or_keep(self, frames: Sequence[Any], **named: Any) -> None:
-        import zmq  # noqa: PLC0415
-
         try:
             self._send_as_it_comes(frames, **named)
         except zmq.Again:
@@ -269,7 +267,5 @@ def prepare(kernel: Any) -> None:
     thread = kernel.iopub_thread
     if hasattr(thread, "_events"):
         kernel.headway_publisher = Publisher(kernel)
-        is_done = threading.Event()
         thread.schedule(kernel.headway_publisher.take_over)
-        thread.schedule(is_done.set)
-        is_done.wait(PATIENCE_S)
+        kernel.headway_publisher.wait()
