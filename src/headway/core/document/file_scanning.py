@@ -35,8 +35,8 @@ __all__ = ["FileScan"]
 Blobs = tuple[tuple[str, bytes], ...]
 
 _TOKEN = re.compile(r'["{}\[\],:]')
-_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
-_REST = re.compile(r'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_STRING = re.compile(r'"(?>(?:[^"\\]++|\\.)*)"', re.DOTALL)
+_REST = re.compile(r'(?>(?:[^"\\]++|\\.)*)', re.DOTALL)
 _EMPTY_OUTPUTS = re.compile(r'"outputs"\s*:\s*\[\]')
 
 

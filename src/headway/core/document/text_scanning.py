@@ -21,13 +21,14 @@ from headway.errors import NotebookUnreadable
 
 __all__ = ["TextScan"]
 
-_STRINGS = re.compile(r'(?:[\s,]*+"(?:[^"\\]++|\\.)*+")*+[\s,]*+', re.DOTALL)
-"""Whole strings of a list, and what stands between them."""
+_STRINGS = re.compile(r'(?>(?:[\s,]*+"(?>(?:[^"\\]++|\\.)*)")*)[\s,]*+', re.DOTALL)
+"""Whole strings of a list, and what stands between them. Groups are atomic instead of repeated
+possessively: before Python 3.11.5 what a failed repetition had matched was kept (gh-106052)."""
 
 _INSIDE = re.compile(
-    r"(?:[^\"\\]++|\\[^u]|\\u(?![dD][89abAB])[0-9a-fA-F]{4}"
+    r"(?>(?:[^\"\\]++|\\[^u]|\\u(?![dD][89abAB])[0-9a-fA-F]{4}"
     r"|\\u[dD][89abAB][0-9a-fA-F]{2}"
-    r"(?:\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?=[^\\]|\\[^u]|\\u[^dD]|\\u[dD][0-9abAB])))*+",
+    r"(?:\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?=[^\\]|\\[^u]|\\u[^dD]|\\u[dD][0-9abAB])))*)",
     re.DOTALL,
 )
 """A part of a string that can be read by itself: no escape, and no pair of them, is divided."""
