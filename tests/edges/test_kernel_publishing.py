@@ -44,6 +44,32 @@ def test_a_kernel_whose_listener_is_stuck_goes_on_and_loses_nothing(
     play(scenario)
 
 
+def test_a_flood_that_is_taken_at_leisure_ends_soon_when_it_is_interrupted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kernel_wire, "EAGER_BYTES", 60_000_000)  # more than waits at the end
+    monkeypatch.setattr(kernel_wire, "REST_S", 3600.0)
+    line = "x" * 80_000
+    write = f"number = 0\nwhile True:\n    number += 1\n    print(number, '{line}')"
+
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        for execution_id in "e1", "e2":  # each is taken as it comes at first
+            kernel.ask(ExecuteRequest(execution_id, write))
+            await heard.until(lambda: sum(map(length_of, heard.events)) > 59_000_000)
+            await kernel.interrupt()
+            await heard.finished(execution_id)
+            lines = heard.text().splitlines()
+            assert lines == [f"{number} {line}" for number in range(1, len(lines) + 1)]
+            heard.events.clear()
+
+    play(scenario)
+
+
+def length_of(event: object) -> int:
+    return len(event.text) if isinstance(event, Stream) else 0
+
+
 def test_a_kernel_prints_no_further_than_it_is_taken() -> None:
     """Its memory stays bounded, and an interrupt shows soon, however much a loop would print."""
 

@@ -145,6 +145,7 @@ class JupyterKernel:
             return
         self._replies.outstanding.interrupted()
         self._prompts.forget()  # its question ends with the interrupt
+        self._wire.hurry()  # the end comes behind all that it printed
         if self._spec.interrupt_mode == "message":
             self._ask_own("control", "interrupt_request", {})
         else:
@@ -326,6 +327,7 @@ class JupyterKernel:
                     self._count = count
                     self._prompts.begin_anew()
                     self._yielding.begin_anew()
+                    self._wire.hurry()
                 case _:
                     pass
             for event in told:

@@ -221,6 +221,47 @@ def test_the_marker_counts_every_byte_left_out(pieces: list[str], quota: int) ->
     assert texts[1:] == ([marker_text(left_out, quota)] if left_out else [])
 
 
+@given(steps, st.integers(0, 3000))
+def test_once_it_is_full_text_and_displays_change_nothing_but_the_marker(
+    given_steps: list[tuple[tuple[Any, ...], bool]], quota: int
+) -> None:
+    assembler, document = OutputAssembler(quota), Document()
+    for event, _ in given_steps:
+        before = without_markers(document)
+        only_counts = assembler.is_full(event[1]) and event[0] in {"stream", "display"}
+        feed(assembler, event)
+        document.take(assembler)
+        if only_counts:
+            assert without_markers(document) == before
+            assert assembler.is_full(event[1])
+
+
+def without_markers(document: Document) -> Outputs:
+    return {
+        execution_id: [
+            output for output in outputs if "left out" not in str(output.get("text", ""))
+        ]
+        for execution_id, outputs in document.shown().items()
+    }
+
+
+def test_it_is_full_from_the_first_byte_left_out_until_it_is_cleared() -> None:
+    assembler, document = OutputAssembler(5), Document()
+    assert not assembler.is_full("e")
+    assembler.stream("e", "stdout", "12345\n")
+    document.take(assembler)
+    assert assembler.is_full("e")
+    assembler.clear("e", wait=True)
+    assert not assembler.is_full("e"), "what comes next is shown"
+    assembler.stream("e", "stdout", "1")
+    assert document.take(assembler).texts() == ["1"]
+    assembler.stream("e", "stdout", "23456\n")
+    document.take(assembler)
+    assert assembler.is_full("e")
+    assembler.finish("e")
+    assert not assembler.is_full("e"), "nobody tells the file of its end any more"
+
+
 def test_a_progress_bar_of_a_thousand_updates_ends_as_one_line_in_few_operations() -> None:
     assembler, document = OutputAssembler(), Document()
     for i in range(1001):

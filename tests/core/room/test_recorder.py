@@ -1,10 +1,13 @@
 from __future__ import annotations
 
-from headway.core.kernel.events import Busy, DisplayData, ExecuteInput, ExecuteReply, Stream
+import pytest
+
+from headway.core.document.notices import OUTPUT_QUOTA_BYTES
+from headway.core.kernel.events import Busy, DisplayData, ExecuteInput, ExecuteReply, Idle, Stream
 from headway.core.room.effects import Persist, StoreBlob, WriteFile
 from headway.core.room.inputs import FileWritten
 from headway.core.room.opening import Opening
-from headway.core.room.recorder import COALESCE_S
+from headway.core.room.recorder import COALESCE_S, LEFT_OUT_S
 from headway.core.wire import rpc
 from room_stage import DOCUMENT, Stage
 
@@ -56,6 +59,44 @@ def test_what_the_program_flushed_is_committed_at_once_and_what_was_not_a_little
     assert shown(stage, identity) == "abc", "many flushes are one commit in COALESCE_S"
     stage.wait(COALESCE_S)
     assert shown(stage, identity) == "abcd"
+
+
+def test_what_is_left_out_is_told_now_and_then_and_the_file_at_the_end() -> None:
+    stage = Stage(opening=Opening(document=DOCUMENT, path="/notebooks/a.ipynb"))
+    identity = running_cell(stage)
+    stage.kernel_says(Stream(identity, "stdout", "x" * OUTPUT_QUOTA_BYTES + "\n"))
+    stage.wait(COALESCE_S)
+    assert "left out 2 bytes" in left_out(stage, identity)
+    save(stage)
+    stage.kernel_says(Stream(identity, "stdout", "x\n"), Stream(identity, "stderr", "x" * 99))
+    deadline_s = stage.room.next_deadline()
+    assert deadline_s == pytest.approx(stage.now_s + LEFT_OUT_S)
+    stage.wait(LEFT_OUT_S)
+    assert "left out 103 bytes" in left_out(stage, identity)
+    assert stage.room.summary().saved, "nothing of it is shown in the file but the number"
+    stage.kernel_says(ExecuteReply(identity, "ok", 1), Idle(identity))
+    assert not stage.room.summary().saved
+    assert "left out 103 bytes" in str(save(stage).notebook["cells"][0]["outputs"][-1])
+
+
+def save(stage: Stage) -> WriteFile:
+    stage.ask(rpc.Save(document=DOCUMENT))
+    for autosave in stage.of(WriteFile):
+        written(stage, autosave)
+    ours: WriteFile = stage.of(WriteFile)[-1]
+    written(stage, ours)
+    assert stage.room.summary().saved
+    return ours
+
+
+def written(stage: Stage, write: WriteFile) -> None:
+    stage.feed(FileWritten(write.token, write.path, "0" * 64, changed=True, content=b""))
+
+
+def left_out(stage: Stage, identity: str) -> str:
+    record = stage.room.runtime_reader.execution(identity)
+    assert record is not None
+    return str(record.outputs[-1]["text"])
 
 
 def test_a_peer_that_joins_meanwhile_is_shown_outputs_only_once_they_are_durable() -> None:

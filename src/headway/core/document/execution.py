@@ -64,6 +64,12 @@ class Execution:
         """Characters of finished streams that stand in the document, at most."""
         self._marker: Marker | None = None
 
+    @property
+    def is_full(self) -> bool:
+        """Whether text and displays that come next are left out, and only counted."""
+        is_open = self._stream is not None and not self._stream.hidden
+        return self._marker is not None and not (self._clear_waits or is_open)
+
     def go_on_from(self, shown: Sequence[dict[str, Any]]) -> Iterator[Bundle]:
         """The document shows these outputs already; gives those that can be updated."""
         for output in shown:

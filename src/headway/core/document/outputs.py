@@ -94,6 +94,11 @@ class OutputAssembler:
         """Whether `take` may have something to give."""
         return bool(self._dirty)
 
+    def is_full(self, execution_id: ExecutionId) -> bool:
+        """Whether text and displays that come next are only counted; never once it finished."""
+        execution = self._executions.get(execution_id)
+        return execution is not None and execution.is_full
+
     def go_on_from(self, execution_id: ExecutionId, shown: Sequence[dict[str, Any]]) -> None:
         """An execution's record holds outputs already, which another assembler wrote.
 

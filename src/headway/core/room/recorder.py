@@ -11,7 +11,7 @@ flushed it, and a terminal status never waits.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from headway.core.document.comms import Comms
 from headway.core.document.crdt import Imported, Replica, Version
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from headway.core.wire.rpc import KernelState
     from headway.moments import Moment
 
-__all__ = ["COALESCE_S", "FIRST_OUTPUT_S", "MAX_RUNTIME_COMMITS", "Recorder"]
+__all__ = ["COALESCE_S", "FIRST_OUTPUT_S", "LEFT_OUT_S", "MAX_RUNTIME_COMMITS", "Recorder"]
 
 COALESCE_S = 0.020
 """Outputs of an execution are committed at most once in this time, its end apart."""
@@ -60,6 +60,10 @@ COALESCE_S = 0.020
 FIRST_OUTPUT_S = 0.002
 """A first output is committed this much later: a small cell has ended by then, and is one commit
 with it."""
+
+LEFT_OUT_S = 1.0
+"""How often it is said anew how much of an execution was left out. The file is told at its end: a
+loop that prints for ever would have all that it shows written again and again."""
 
 MAX_RUNTIME_COMMITS = 10_000
 """After this many commits the runtime document is replaced by a fresh one."""
@@ -199,22 +203,35 @@ class Recorder:
             self._assembler.update_display(event.display_id, event.data, event.metadata)
         elif execution_id is None or self.reader.status(execution_id) is None:
             return
-        elif isinstance(event, Stream):
-            self._assembler.stream(execution_id, event.name, event.text)
-        elif isinstance(event, DisplayData):
-            self._assembler.display(execution_id, event.data, event.metadata, event.display_id)
-        elif isinstance(event, ExecuteResult):
-            self._assembler.result(
-                execution_id, event.data, event.metadata, event.execution_count, event.display_id
-            )
-        elif isinstance(event, ErrorOutput):
-            self._assembler.error(execution_id, event.name, event.value, event.traceback)
         else:
-            assert isinstance(event, ClearOutput), event
-            self._assembler.clear(execution_id, wait=event.wait)
+            is_left_out = self._assembler.is_full(execution_id)
+            self._assemble(execution_id, event)
+            if is_left_out and isinstance(event, Stream | DisplayData | ExecuteResult):
+                self._touch(now, LEFT_OUT_S)
+                return
         self._outputs_changed = True
         goes_on = isinstance(event, Stream) and event.is_flushed
         self._touch_outputs(now, 0.0 if goes_on else FIRST_OUTPUT_S)
+
+    def _assemble(
+        self,
+        execution_id: ExecutionId,
+        event: Stream | DisplayData | ExecuteResult | ErrorOutput | ClearOutput,
+    ) -> None:
+        assembler = self._assembler
+        match event:
+            case Stream():
+                assembler.stream(execution_id, event.name, event.text)
+            case DisplayData():
+                assembler.display(execution_id, event.data, event.metadata, event.display_id)
+            case ExecuteResult(execution_count=count):
+                assembler.result(execution_id, event.data, event.metadata, count, event.display_id)
+            case ErrorOutput():
+                assembler.error(execution_id, event.name, event.value, event.traceback)
+            case ClearOutput(wait=wait):
+                assembler.clear(execution_id, wait=wait)
+            case _:
+                assert_never(event)
 
     def comms_changed(self, now: Moment) -> None:
         """`comms` has news."""
