@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 
@@ -11,12 +12,16 @@ from command_line import LIMIT_S, Shell, write_notebook
 from headway.cli import main as command_line
 from headway.errors import BadRequest, ConfirmTimeout
 
+NO_NAMES = (".", "..", "x" * 300, "~nobody-of-this-name/a")
 HEAVY = {"asyncio", "rich", "loro", "websockets", "jupyter_client", "nbformat", "msgspec"}
 
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(BadRequest("Say it\nbetter."), 2), (ConfirmTimeout("Too late."), 124)],
+    [
+        (BadRequest("Say it\nbetter."), 2),
+        (ConfirmTimeout("Too late."), 124),
+    ],
 )
 def test_an_error_is_one_line_and_its_exit_status(
     error: Exception,
@@ -34,6 +39,26 @@ def test_an_error_is_one_line_and_its_exit_status(
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == f"headway: {str(error).replace(chr(10), ' ')}\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *itertools.product(("run", "open", "watch", "cell list", "run a.ipynb -o"), NO_NAMES),
+        ("run", "circle"),
+        ("open", "circle"),
+    ],
+)
+def test_a_name_that_is_no_notebooks_is_one_line_and_no_traceback(
+    shell: Shell, command: tuple[str, str]
+) -> None:
+    write_notebook(shell.folder / "a.ipynb", "1")
+    (shell.folder / "circle.ipynb").symlink_to("circle.ipynb")
+    words, name = command
+    done = shell.run(*words.split(), name)
+    assert done.returncode in {1, 2}
+    assert done.stderr.startswith("headway: ")
+    assert done.stderr.count("\n") == 1, done.stderr
 
 
 def test_the_version_is_printed(shell: Shell) -> None:

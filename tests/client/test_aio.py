@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 import headway
+from headway.client import fetching
 from headway.client.opening import notebook_path
 from headway.core.wire.messages import UpdateStatus
 from headway.core.wire.rpc import Status
 from headway.edges.paths import Paths, prepare
+from headway.errors import BadRequest
 from mini_daemon import MiniDaemon, Relay, daemon_at
 
 LIMIT_S = 30
@@ -374,3 +376,28 @@ def test_no_task_is_left_behind(tmp_path: Path) -> None:
 def test_a_path_gets_its_suffix_and_becomes_absolute() -> None:
     assert notebook_path("a") == str(Path("a.ipynb").resolve())
     assert notebook_path("/x/b.ipynb") == "/x/b.ipynb"
+    assert notebook_path("~/c") == str(Path.home().resolve() / "c.ipynb")
+    assert notebook_path("~nobody-of-this-name/d") == str(
+        Path("~nobody-of-this-name/d.ipynb").resolve()
+    )
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "/", "a/..", "a\0b"])
+def test_what_can_be_no_file_is_refused_before_anything_is_asked(name: str) -> None:
+    with pytest.raises(BadRequest):
+        headway.open(name)
+
+
+def test_values_that_do_not_come_in_time_are_a_typed_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    async def scenario() -> None:
+        async with daemon_at(tmp_path), headway.open_async("a", home=tmp_path) as nb:
+            monkeypatch.setattr(fetching, "resolve_outputs", never)
+            with pytest.raises(headway.DeadlineExceeded):
+                await nb.fetch_output({}, timeout=0.01)
+
+    run(scenario())

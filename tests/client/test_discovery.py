@@ -80,6 +80,16 @@ def test_a_daemon_that_cannot_start_says_why(home: Path) -> None:
     run(scenario())
 
 
+def test_a_home_whose_log_cannot_be_written_is_told_at_once(home: Path) -> None:
+    prepare(home).log.mkdir()
+
+    async def scenario() -> None:
+        with pytest.raises(headway.DaemonUnavailable, match=r"daemon\.log"):
+            await headway.open_async(home.parent / "a", home=home)
+
+    run(scenario())
+
+
 def test_after_the_daemon_is_killed_unsent_edits_arrive_once_at_the_next_one(home: Path) -> None:
     async def scenario() -> None:
         async with headway.open_async(home.parent / "a", home=home) as nb:

@@ -9,6 +9,7 @@ import pytest
 
 from headway.daemon import log
 from headway.daemon.log import level_from, open_log
+from headway.errors import StoreError
 
 LOGGER = logging.getLogger("headway.test")
 
@@ -23,6 +24,11 @@ def opened(tmp_path: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
 
 def lines(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_log_that_cannot_be_written_is_a_typed_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be written"):
+        open_log(tmp_path, "info")
 
 
 def test_a_record_is_one_line_of_json_whatever_is_in_it(

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from headway.edges.paths import MAX_SOCKET_PATH_BYTES, Paths, home, prepare, socket_path
+from headway.edges.paths import (
+    MAX_SOCKET_PATH_BYTES,
+    Paths,
+    home,
+    named_path,
+    prepare,
+    socket_path,
+)
 from headway.errors import StoreError
 
 
@@ -27,6 +34,13 @@ def test_one_home_by_two_names_is_one_home(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     assert home({"HEADWAY_HOME": str(tmp_path / "link")}) == (tmp_path / "real").resolve()
+
+
+def test_whatever_a_person_types_is_a_path(tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    assert named_path(tmp_path / "circle" / "a").is_absolute()
+    assert named_path("~") == Path.home().resolve()
+    assert named_path("~nobody-of-this-name") == Path("~nobody-of-this-name").absolute()
 
 
 def test_asking_for_paths_makes_nothing(tmp_path: Path) -> None:

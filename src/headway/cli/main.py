@@ -159,3 +159,8 @@ def main(arguments: list[str] | None = None) -> None:
         # Whoever read the output has gone; the interpreter must not try to write the rest to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        # What the system refuses where nothing better was said: a name too long, a full disk.
+        named = "" if error.filename is None else f" ({error.filename})"
+        complain(f"The system refused: {error.strerror or error}{named}.")
+        sys.exit(1)

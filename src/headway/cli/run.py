@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["EXAMPLES", "Outputs", "RunCommand", "existing_notebook", "is_interactive", "run"]
 
-_SUFFIX = ".ipynb"
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 """Ctrl-C, and what a scheduler sends: both keep what ran."""
 
@@ -131,7 +130,7 @@ def run(
     if timeout is not None and timeout <= 0:
         raise BadRequest("--timeout must be more than 0 seconds.")
     source = existing_notebook(notebook)
-    target = source if output is None else _copied(source, Path(output))
+    target = source if output is None else _copied(source, output)
     start_ahead(paths.home())
 
     import asyncio
@@ -148,11 +147,12 @@ def run(
 
 
 def _parameters_in(file: str) -> list[Parameter]:
+    from headway.edges.paths import named_path
     from headway.errors import BadRequest
 
     try:
-        text = Path(file).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = named_path(file).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
         raise BadRequest(f"The parameters in {file} cannot be read: {error}.") from error
     return read_object(text, file)
 
@@ -178,27 +178,26 @@ async def _run(path: Path, options: Options, report: Report) -> Summary:
 
 def existing_notebook(named: str) -> Path:
     """The notebook file that is meant; `.ipynb` may be left out. Raises BadRequest."""
+    from headway.client.opening import SUFFIX, notebook_path
+    from headway.edges.paths import named_path
     from headway.errors import BadRequest
 
-    path = Path(named).expanduser()
-    for candidate in (path, path.with_name(path.name + _SUFFIX)):
-        if candidate.is_file() and candidate.suffix == _SUFFIX:
-            return candidate.resolve()
+    path = Path(notebook_path(named))
     if path.is_file():
-        raise BadRequest(f"{named} is no notebook: its name does not end in {_SUFFIX}.")
+        return path
+    if named_path(named).is_file():
+        raise BadRequest(f"{named} is no notebook: its name does not end in {SUFFIX}.")
     raise BadRequest(
         f"There is no notebook {named}. An empty one is made by: headway open {named}", path=named
     )
 
 
-def _copied(source: Path, target: Path) -> Path:
-    """Put a copy of `source` at `target`, whole or not at all, and give its path."""
+def _copied(source: Path, named: str) -> Path:
+    """Put a copy of `source` at the path `named`, whole or not at all, and give that path."""
+    from headway.client.opening import notebook_path
     from headway.errors import BadRequest, FileNotWritable
 
-    target = target.expanduser()
-    if target.suffix != _SUFFIX:
-        target = target.with_name(target.name + _SUFFIX)
-    target = target.resolve()
+    target = Path(notebook_path(named))
     if target == source:
         return target
     if not target.parent.is_dir():
@@ -207,7 +206,7 @@ def _copied(source: Path, target: Path) -> Path:
     _let_go(target)
     try:
         with tempfile.NamedTemporaryFile(
-            dir=target.parent, prefix=f".{target.stem}-", suffix=_SUFFIX, delete=False
+            dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix, delete=False
         ) as copy:
             unfinished = Path(copy.name)
         try:

@@ -14,7 +14,6 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -149,7 +148,7 @@ def open_async(
     `kernel` names a kernel to start; `name` is what others see of you. A file that would take
     most of the notebook away raises FileWouldEmpty, unless you `accept_file`.
     """
-    chosen = Path(home).expanduser().resolve() if home is not None else paths.home()
+    chosen = paths.named_path(home) if home is not None else paths.home()
     author = name or f"python {os.getpid()}"
 
     async def begin() -> AsyncNotebook:

@@ -26,9 +26,15 @@ class AsyncFetching(LocalNotebook):
     async def fetch_output(
         self, output: dict[str, Any], *, timeout: float = BLOB_TIMEOUT_S
     ) -> dict[str, Any]:
-        """An output of a cell or event as nbformat writes it, with its large values."""
-        async with asyncio.timeout(timeout):
-            return (await resolve_outputs(self._home, [output]))[0]
+        """An output of a cell or event as nbformat writes it, with its large values.
+
+        What cannot be had stays a reference. Raises DeadlineExceeded.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                return (await resolve_outputs(self._home, [output]))[0]
+        except TimeoutError as error:
+            raise DeadlineExceeded("The values of an output did not arrive in time.") from error
 
     async def fetch_blob(self, sha256: str, *, timeout: float = BLOB_TIMEOUT_S) -> bytes:
         """The bytes that a reference `{"blob": sha256, ...}` stands for."""

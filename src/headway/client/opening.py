@@ -11,10 +11,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from headway.edges.paths import named_path
+from headway.errors import BadRequest
+
 if TYPE_CHECKING:
     from headway.client.aio import AsyncNotebook
 
-__all__ = ["AsyncOpening", "notebook_path"]
+__all__ = ["SUFFIX", "AsyncOpening", "notebook_path"]
+
+SUFFIX = ".ipynb"
+"""How the name of a notebook's file ends."""
 
 
 class AsyncOpening:
@@ -44,8 +50,13 @@ class AsyncOpening:
 
 
 def notebook_path(path: str | os.PathLike[str]) -> str:
-    """The absolute path of a notebook's file; `.ipynb` is added where it is missing."""
-    chosen = Path(path).expanduser()
-    if chosen.suffix != ".ipynb":
-        chosen = chosen.with_name(chosen.name + ".ipynb")
-    return str(chosen.resolve())
+    """The absolute path of a notebook's file; `.ipynb` is added where it is missing.
+
+    Raises BadRequest for what can be no file.
+    """
+    chosen = Path(path)
+    if chosen.name in {"", ".."} or "\0" in str(chosen):
+        raise BadRequest(f"{os.fspath(path)!r} can be no notebook's file.", path=os.fspath(path))
+    if not chosen.name.endswith(SUFFIX):
+        chosen = chosen.with_name(chosen.name + SUFFIX)
+    return str(named_path(chosen))

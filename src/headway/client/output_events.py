@@ -23,7 +23,7 @@ class OutputEvents:
     """The outputs of one execution as far as events have told of them.
 
     Args:
-        socket: Where blobs are fetched; None if they cannot be.
+        home: Where blobs are fetched; None if they cannot be.
         resolve: Whether outputs are given as nbformat writes them. If not, they stay in the
             document's form and nothing is fetched.
     """

@@ -302,7 +302,10 @@ class Notebook(Comms):
     def fetch_output(
         self, output: dict[str, Any], *, timeout: float = BLOB_TIMEOUT_S
     ) -> dict[str, Any]:
-        """An output of a cell or event as nbformat writes it, with its large values."""
+        """An output of a cell or event as nbformat writes it, with its large values.
+
+        What cannot be had stays a reference. Raises DeadlineExceeded.
+        """
         return self._call(self._twin.fetch_output(output, timeout=timeout))
 
     def fetch_blob(self, sha256: str, *, timeout: float = BLOB_TIMEOUT_S) -> bytes:

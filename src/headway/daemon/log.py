@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from headway.errors import StoreError
+
 __all__ = [
     "LEVELS",
     "LOG_FILES_KEPT",
@@ -86,15 +88,24 @@ def open_log(path: Path, level: str) -> Callable[[], None]:
     Args:
         path: The file; its folder is made (mode 0700) if absent.
         level: One of `LEVELS`.
+
+    Raises StoreError when the file cannot be written.
     """
-    path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
-    handler = _PrivateFile(
-        path,
-        maxBytes=LOG_FILE_BYTES,
-        backupCount=LOG_FILES_KEPT,
-        encoding="utf-8",
-        errors="backslashreplace",
-    )
+    try:
+        path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        handler = _PrivateFile(
+            path,
+            maxBytes=LOG_FILE_BYTES,
+            backupCount=LOG_FILES_KEPT,
+            encoding="utf-8",
+            errors="backslashreplace",
+        )
+    except OSError as error:
+        raise StoreError(
+            f"The log {path} cannot be written: {error.strerror}. Remove it, or set HEADWAY_HOME "
+            "to another folder.",
+            path=str(path),
+        ) from error
     handler.setFormatter(JsonLines())
     root = logging.getLogger()
     root.addHandler(handler)

@@ -16,7 +16,6 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from pathlib import Path
 
 from headway.daemon.guard import load_token
 from headway.daemon.log import LEVELS, level_from, open_log
@@ -56,7 +55,7 @@ _LOG = logging.getLogger("headway.daemon")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a daemon until it is told to end; gives the exit status."""
     options = _parser().parse_args(arguments)
-    home = Path(options.home).expanduser().resolve() if options.home else paths.home()
+    home = paths.named_path(options.home) if options.home else paths.home()
     try:
         places = paths.prepare(home)
         with HomeLock.acquire(places.lock):

@@ -18,7 +18,15 @@ import platformdirs
 
 from headway.errors import StoreError
 
-__all__ = ["HOME_VARIABLE", "MAX_SOCKET_PATH_BYTES", "Paths", "home", "prepare", "socket_path"]
+__all__ = [
+    "HOME_VARIABLE",
+    "MAX_SOCKET_PATH_BYTES",
+    "Paths",
+    "home",
+    "named_path",
+    "prepare",
+    "socket_path",
+]
 
 HOME_VARIABLE = "HEADWAY_HOME"
 """The environment variable that names the home."""
@@ -69,8 +77,16 @@ def home(environment: Mapping[str, str] | None = None) -> Path:
     It need not exist.
     """
     named = (os.environ if environment is None else environment).get(HOME_VARIABLE)
-    chosen = Path(named).expanduser() if named else platformdirs.user_data_path("headway", False)
-    return chosen.resolve()
+    return named_path(named or platformdirs.user_data_path("headway", False))
+
+
+def named_path(name: str | os.PathLike[str]) -> Path:
+    """The path that a person means by a name: absolute, with their folder for `~`, links resolved.
+
+    Whatever they type there is a path: pathlib raises for a user that is not known, and for links
+    in a circle.
+    """
+    return Path(os.path.realpath(os.path.expanduser(name)))  # noqa: PTH111
 
 
 def socket_path(home: Path) -> Path:
