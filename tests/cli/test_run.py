@@ -62,6 +62,14 @@ def test_a_cell_that_fails_ends_the_run_with_1_and_keeps_what_ran(shell: Shell) 
     assert after == []
 
 
+def test_a_cell_that_ends_the_kernel_leaves_the_run_unfinished(shell: Shell) -> None:
+    write_notebook(shell.folder / "exits.ipynb", "print('before')", "exit()", "print('after')")
+    done = shell.run("run", "exits.ipynb")
+    assert done.returncode == 1
+    assert "Not every cell ran: the kernel was ended by a cell. 2 of 3 cells" in done.stdout
+    assert "after" not in "".join(map(str, read_outputs(shell.folder / "exits.ipynb")))
+
+
 def test_outputs_of_an_earlier_run_do_not_survive_in_cells_that_did_not_run(shell: Shell) -> None:
     write_notebook(shell.folder / "in.ipynb", "ok = True", "assert ok", "print('the end')")
     assert shell.run("run", "in.ipynb", "-o", "out.ipynb").returncode == 0

@@ -50,6 +50,19 @@ def test_a_shutdown_returns_when_the_kernel_and_all_it_started_are_gone(
         assert not any(map(is_alive, pids))
 
 
+def test_cells_after_one_that_ends_the_kernel_do_not_run_in_what_is_left_of_it(
+    daemon: HeadwayDaemon, name: str
+) -> None:
+    """An ipykernel ends 0.1 s after `exit()`, and runs what it is given until then."""
+    with daemon.open(name) as notebook:
+        cells = [notebook.add_cell(source) for source in ("x = 1\nexit()", "x", "x")]
+        results = notebook.run_all(cells=cells, timeout=RUN_S)
+        assert [each.status for each in results] == ["ok", "cancelled", "cancelled"]
+        assert results[1].reason == "the kernel was ended by a cell"
+        again = notebook.run("'x' in dir()", timeout=RUN_S)
+        assert again.raise_for_error().text == "False"
+
+
 def test_a_kernel_that_heeds_neither_the_request_nor_the_signal_is_killed(
     daemon: HeadwayDaemon, name: str
 ) -> None:

@@ -230,6 +230,8 @@ class Run:
         status = self._status
         if status == "ok" and failed:
             status = failed[0].status
+        elif status == "ok" and len(ran) < total:
+            status = "cancelled"
         elapsed_s = time.monotonic() - self._began_s
         return Summary(
             path=path,
@@ -257,6 +259,10 @@ class Run:
                 return f"Stopped: a cell ran longer than {self._options.timeout_s:g} s; {of_all}"
             case "interrupted":
                 return f"Interrupted; {of_all}"
+            case "cancelled":
+                left = [each for each in self._results if each.status == status]
+                why = left[0].reason if left and left[0].reason else "somebody took them back"
+                return f"Not every cell ran: {why}. {of_all}"
             case _ if failed[0].error is not None and failed[0].error.ename == _NO_INPUT:
                 return (
                     "A cell asked for input, and nobody answers in a run. Set what it needs with "

@@ -87,7 +87,7 @@ def restart(
 ) -> None:
     """Put a fresh kernel in place of the notebook's; what ran or waited ends.
 
-    With --run-all the exit status is 1 if a cell failed.
+    With --run-all the exit status is 1 if a cell failed, or did not run.
     """
     from headway.errors import BadRequest
 
@@ -114,7 +114,7 @@ def restart(
         say(f"{sum(each.success for each in results)} of {len(results)} cells ran well.")
         for each in failed:
             say(f"{each.cell_id} {each.status}: {plain(str(each.error or each.reason))}")
-    if failed:
+    if not all(each.success for each in results):
         raise typer.Exit(_EXIT_FAILED)
 
 

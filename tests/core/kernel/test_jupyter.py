@@ -225,6 +225,23 @@ def test_a_page_in_a_reply_is_shown_before_the_reply() -> None:
     assert reply == kernel_events.ExecuteReply(E, "ok", 1)
 
 
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"source": "ask_exit", "keepkernel": False}, True),
+        ({"source": "ask_exit"}, True),
+        ({"source": "ask_exit", "keepkernel": True}, False),
+        ({"source": "set_next_input"}, False),
+    ],
+)
+def test_a_reply_says_whether_the_code_asked_for_the_kernels_end(
+    asked: Any, expected: bool
+) -> None:
+    content = {"status": "ok", "execution_count": 1, "payload": [None, asked]}
+    (reply,) = read_message(message("execute_reply", content))
+    assert reply == kernel_events.ExecuteReply(E, "ok", 1, ends_kernel=expected)
+
+
 def test_a_lone_surrogate_is_replaced_and_a_pair_becomes_its_character() -> None:
     text = json.loads(r'"a\ud83d b\ud83d"') + "\ud83d\ude00"
     (event,) = read_message(message("stream", {"name": "stdout", "text": text}))

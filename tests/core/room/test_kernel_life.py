@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from headway.core.document.edits import AddCell, SetNotebookMetadata
-from headway.core.kernel.events import Busy, CompleteReply, KernelInfo, Stream
+from headway.core.kernel.events import (
+    Busy,
+    CompleteReply,
+    ExecuteReply,
+    Idle,
+    KernelInfo,
+    Stream,
+)
 from headway.core.room.effects import AskKernel, InterruptKernel, StartKernel, StopKernel
 from headway.core.room.inputs import KernelEnded, KernelFailed, KernelReady
 from headway.core.room.opening import Opening
@@ -82,6 +89,28 @@ def test_what_is_asked_while_a_kernel_stops_gets_a_new_one_after_it() -> None:
     assert starts(stage) == [1, 2]
     stage.kernel_ready()
     assert [code for _, code in stage.ran()] == ["1"]
+
+
+def test_a_kernel_whose_end_a_cell_asked_for_is_given_nothing_more() -> None:
+    stage = started(holds_stops=True)
+    for cell_id, source in ("a", "exit()"), ("b", "1"), ("c", "2"):
+        stage.peer().add_cell(cell_id, source)
+    token = stage.ask(rpc.ExecuteAll(document=DOCUMENT, batch_id=stage.new_id()))
+    batch = [each.execution_id for each in stage.answer(token).executions]
+    stage.kernel_says(Busy(batch[0]), ExecuteReply(batch[0], "ok", 1, ends_kernel=True))
+    assert state(stage)[0] == "busy", "what it printed is still on its way"
+    stage.kernel_says(Idle(batch[0]))
+    assert state(stage) == ("stopping", "the kernel was ended by a cell")
+    records = [stage.room.runtime_reader.execution(each) for each in batch]
+    assert [(each.status, each.reason) for each in records if each is not None] == [
+        ("ok", None),
+        ("cancelled", "the kernel was ended by a cell"),
+        ("cancelled", "the kernel was ended by a cell"),
+    ]
+    run(stage, "b")
+    stage.kernel_stopped()
+    stage.kernel_ready()
+    assert [code for _, code in stage.ran()] == ["exit()", "1"]
 
 
 def test_a_shutdown_while_the_old_process_still_ends_takes_the_restart_back() -> None:

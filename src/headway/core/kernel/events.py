@@ -132,6 +132,8 @@ class ExecuteReply:
     execution_count: int | None
     error_name: str | None = None
     error_value: str | None = None
+    ends_kernel: bool = False
+    """Whether the code asked for the kernel's end, as `exit()` does. It comes a moment later."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ the infinities become None), so that it fits a document and JSON.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from headway.core.kernel.clean import clean_text as _text
@@ -143,18 +143,27 @@ def _execute_reply(parent: str | None, content: Message) -> tuple[KernelEvent, .
         count if _is_count(count) else None,
         _text(content["ename"]) if isinstance(content.get("ename"), str) else None,
         _text(content["evalue"]) if isinstance(content.get("evalue"), str) else None,
+        any(map(_asks_for_the_end, _payload(content, "ask_exit"))),
     )
-    return (*_pages(parent, content.get("payload")), reply)
+    return (*_pages(parent, content), reply)
 
 
-def _pages(parent: str, payload: Any) -> tuple[KernelEvent, ...]:
+def _pages(parent: str, content: Message) -> tuple[KernelEvent, ...]:
     """What `name?` answers comes with the reply instead of as an output; a cell shows it."""
-    found: list[KernelEvent] = []
+    bundles = map(_bundle, _payload(content, "page"))
+    return tuple(DisplayData(parent, data, metadata) for data, metadata in bundles)
+
+
+def _asks_for_the_end(item: Message) -> bool:
+    return not item.get("keepkernel", False)
+
+
+def _payload(content: Message, source: str) -> Iterator[Message]:
+    """What comes with a reply for whoever shows the cell, as far as it is from there."""
+    payload = content.get("payload")
     for item in payload if isinstance(payload, list) else ():
-        if isinstance(item, dict) and item.get("source") == "page":
-            data, metadata = _bundle(item)
-            found.append(DisplayData(parent, data, metadata))
-    return tuple(found)
+        if isinstance(item, dict) and item.get("source") == source:
+            yield item
 
 
 def input_request_of(parent: str | None, content: Message) -> tuple[InputRequest, ...]:

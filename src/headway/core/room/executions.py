@@ -95,6 +95,7 @@ class Executions:
         self._taken = taken
         self._outcomes = outcomes
         self._comms = comms
+        self._has_ended_kernel = False
 
     # Admission
 
@@ -270,6 +271,7 @@ class Executions:
                     if self._is_running(execution_id):
                         assert self.queue.running is not None
                         self.queue.running.replied = event.status
+                        self.queue.running.ends_kernel = event.ends_kernel
                         self._recorder.replied()
                         self._finish_if_complete(now)
                 case ReplyLost(execution_id=execution_id, reason=reason):
@@ -303,9 +305,17 @@ class Executions:
             case other:
                 self._finish(running, "cancelled", f"the kernel answered {other!r}", now)
         self._kernel.idle(now)
-        self.advance(now)
+        if running.ends_kernel:
+            self._has_ended_kernel = True  # what it would be given now might run or not
+        else:
+            self.advance(now)
 
     # Ending
+
+    def take_end_of_kernel(self) -> bool:
+        """Whether one that has ended since the last call asked for the kernel's end."""
+        ended, self._has_ended_kernel = self._has_ended_kernel, False
+        return ended
 
     def _finish(self, execution: Execution, status: str, reason: str | None, now: Moment) -> None:
         assert status in TERMINAL, status

@@ -43,6 +43,7 @@ _Starting = rpc.Execute | rpc.ExecuteAll | rpc.StartKernel | rpc.RestartKernel
 
 RESTARTED: Final = "the kernel was restarted"
 SHUT_DOWN: Final = "the kernel was shut down"
+EXITED: Final = "the kernel was ended by a cell"
 IDLE: Final = "the kernel was idle for {seconds:g} s"
 
 
@@ -217,9 +218,16 @@ class KernelLife:
         """Nobody has wanted anything of the kernel for so long: end it."""
         self._end(IDLE.format(seconds=seconds), now)
 
+    def exited(self, now: Moment) -> None:
+        """A cell asked for the kernel's end, as `exit()` does: nothing more is given to it."""
+        self._stop(EXITED, now)
+
     def _end(self, reason: str, now: Moment) -> None:
-        self._executions.end_all(("cancelled", reason), ("cancelled", reason), now)
         self._asked = self._proven = _Asked()
+        self._stop(reason, now)
+
+    def _stop(self, reason: str, now: Moment) -> None:
+        self._executions.end_all(("cancelled", reason), ("cancelled", reason), now)
         self._kernel.stop(reason, now)
 
     def changed(self, event: _News, now: Moment) -> None:

@@ -44,6 +44,8 @@ class Execution:
     """Why that is not known, when it never will be."""
     idle: bool = False
     """Whether the kernel has said that everything of this execution was sent."""
+    ends_kernel: bool = False
+    """Whether it asked for the kernel's end."""
 
 
 class Queue:

@@ -246,6 +246,8 @@ class Room:
                 if incarnation == self._kernel.incarnation:
                     self._idleness.touched()
                     self._executions.kernel_said(events, now)
+                    if self._executions.take_end_of_kernel():
+                        self._life.exited(now)
             case Tick():
                 self._tick(now)
             case PeerArrived():
