@@ -11,10 +11,13 @@ import pytest
 import headway
 from headway.client import fetching
 from headway.client.opening import notebook_path
+from headway.core.session import inputs
+from headway.core.session.effects import Effect
 from headway.core.wire.messages import UpdateStatus
 from headway.core.wire.rpc import Status
 from headway.edges.paths import Paths, prepare
 from headway.errors import BadRequest
+from headway.moments import Moment
 from mini_daemon import MiniDaemon, Relay, daemon_at
 
 LIMIT_S = 30
@@ -356,6 +359,43 @@ def test_a_daemon_that_never_answers_ends_the_opening_in_time(tmp_path: Path) ->
         async with daemon_at(tmp_path, daemon):
             with pytest.raises(headway.DeadlineExceeded):
                 await headway.open_async("a", home=tmp_path, timeout=0.2)
+
+    run(scenario())
+
+
+def test_what_cannot_be_shown_is_refused_where_it_is_asked_for(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path), headway.open_async("a", home=tmp_path) as nb:
+            for value in {"cursor": object()}, {"name": "x" * 1_000_000}:
+                with pytest.raises(headway.InvalidEdit):
+                    nb.set_presence(value)
+            nb.add_cell("1")
+            await nb.confirm_sync()
+
+    run(scenario())
+
+
+def test_a_failure_inside_where_nobody_waits_ends_whoever_waits_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        reported: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: reported.append(what))
+        async with daemon_at(tmp_path):
+            nb = await headway.open_async("a", home=tmp_path)
+            handle = nb._pump.session.handle
+
+            def failing(happened: inputs.Input, now: Moment) -> list[Effect]:
+                assert not isinstance(happened, inputs.Edited), "a mistake of ours"
+                return handle(happened, now)
+
+            monkeypatch.setattr(nb._pump.session, "handle", failing)
+            nb.add_cell("1")
+            await nb.wait_until(lambda: nb.status == "closed")
+            with pytest.raises(headway.ConnectionFailed, match="a mistake of ours"):
+                await nb.confirm_sync()
+            assert [type(what["exception"]) for what in reported] == [AssertionError]
+            await nb.close()
 
     run(scenario())
 

@@ -31,6 +31,7 @@ from headway.core.document.undo import Undo
 from headway.core.session import inputs
 from headway.core.session.effects import SessionStatus
 from headway.core.session.session import Session
+from headway.core.sync.presence import check_presence
 from headway.core.wire.rpc import Notice
 from headway.errors import NotPermitted
 from headway.ids import CellId, DocumentId, ExecutionId, Heads, cell_id
@@ -152,7 +153,12 @@ class LocalNotebook:
         return self._session.presence()
 
     def set_presence(self, value: dict[str, Any] | None) -> None:
-        """Show `value` to the others who have this notebook open; None takes it away."""
+        """Show `value` to the others who have this notebook open; None takes it away.
+
+        Raises InvalidEdit for what is no JSON, or too large to be passed on.
+        """
+        if value is not None:
+            check_presence(value)
         self._pump.post(inputs.PresenceSet(value))
 
     # Editing

@@ -76,7 +76,7 @@ class Pump:
     def post(self, happened: inputs.Input) -> None:
         """Feed the session from any thread, without waiting for what comes of it."""
         with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(self.feed, happened)
+            self.loop.call_soon_threadsafe(self._feed_alone, happened)
 
     async def confirm(self, timeout_s: float) -> Confirmation:
         """Wait until the other side holds every change of now; raises as `confirm_sync`."""
@@ -113,8 +113,18 @@ class Pump:
 
     def _woken(self) -> None:
         self._wake_pending = False
-        self.feed(inputs.Edited())
+        self._feed_alone(inputs.Edited())
         self.changed.beat()
+
+    def _feed_alone(self, happened: inputs.Input) -> None:
+        """`feed` where no caller hears of a failure: it ends the session, and all who wait."""
+        try:
+            self.feed(happened)
+        except HeadwayError as error:
+            self._fail(error)
+        except Exception as error:
+            self._fail(_own_failure(error))
+            raise
 
     async def _ask(self, token: int, asked: inputs.ConfirmAsked | inputs.Requested) -> Any:
         answer = self.loop.create_future()
@@ -169,7 +179,7 @@ class Pump:
 
     def _on_timer(self) -> None:
         self._timer = None
-        self.feed(inputs.Tick())
+        self._feed_alone(inputs.Tick())
 
     # One connection
 
@@ -196,7 +206,7 @@ class Pump:
             # Only what no later connection can mend comes here, an update too large to send.
             self._fail(error)
         except Exception as error:
-            self._fail(ConnectionFailed(f"The client failed inside: {error!r}. This is a bug."))
+            self._fail(_own_failure(error))
             raise
         finally:
             self._websocket = None
@@ -232,6 +242,10 @@ class Pump:
             self.loop.call_later(HANG_UP_S, self._websocket.transport.abort)
         elif self._task is not None and not self._task.done():
             self._task.cancel()
+
+
+def _own_failure(error: Exception) -> ConnectionFailed:
+    return ConnectionFailed(f"The client failed inside: {error!r}. This is a bug.")
 
 
 async def _send_all(websocket: ClientConnection, frames: Sequence[bytes | str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 
 from headway.core.document.crdt import Replica
@@ -125,6 +127,7 @@ def test_edits_of_one_list_build_on_each_other_and_make_one_commit() -> None:
     [
         (AddCell("a"), InvalidEdit),
         (AddCell("gone"), InvalidEdit),
+        (AddCell("c", metadata=cast("Any", ["tags"])), InvalidEdit),
         (AddCell("no spaces"), InvalidEdit),
         (AddCell("é"), InvalidEdit),
         (AddCell("n", index=3), InvalidEdit),

@@ -19,7 +19,7 @@ from headway.core.room.effects import AskKernel, ExecuteRequest, Question, Start
 from headway.core.room.inputs import KernelEnded, KernelReady, RequestAbandoned
 from headway.core.room.questions import MAX_HISTORY_CHARACTERS, MAX_QUESTIONS
 from headway.core.wire import rpc
-from headway.errors import Busy, DeadlineExceeded, KernelDied
+from headway.errors import BadRequest, Busy, DeadlineExceeded, KernelDied
 from room_stage import DOCUMENT, Stage
 
 COMPLETE = rpc.Complete(document=DOCUMENT, code="pri", cursor=3)
@@ -101,6 +101,18 @@ def test_an_answer_after_the_deadline_is_nobodys() -> None:
     assert stage.answer(other) is None
     say(stage, CompleteReply(second.request_id, ("right",), 0, 3))
     assert stage.answer(other).matches == ["right"]
+
+
+def test_a_cursor_beyond_the_code_is_refused_and_never_asked() -> None:
+    stage = started(answers_while_busy=True)
+    for params in (
+        rpc.Complete(document=DOCUMENT, code="ab", cursor=3),
+        rpc.Inspect(document=DOCUMENT, code="ab", cursor=3),
+    ):
+        assert isinstance(stage.answer(stage.ask(params)), BadRequest)
+    assert questions(stage) == []
+    stage.ask(rpc.Complete(document=DOCUMENT, code="ab", cursor=2))
+    assert len(questions(stage)) == 1
 
 
 def test_no_two_daemons_ask_under_the_same_id() -> None:

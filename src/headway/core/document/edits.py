@@ -222,8 +222,8 @@ def check_edit(edit: Edit) -> None:
             check_cell_id(edit.cell_id)
             _check_type(edit.cell_type)
             _check_source(edit.source)
-            for json in filter(None, (edit.metadata, edit.attachments)):
-                check_json(dict(json))
+            for values in filter(None, (edit.metadata, edit.attachments)):
+                _check_object(values)
             _check_place(edit, required=False)
         case MoveCell():
             _check_place(edit, required=True)
@@ -245,6 +245,12 @@ def check_edit(edit: Edit) -> None:
             _check_type(edit.cell_type)
         case _:
             assert_never(edit)
+
+
+def _check_object(values: Mapping[str, Any]) -> None:
+    if not isinstance(values, Mapping):
+        raise InvalidEdit(f"That takes names and values, not {type(values).__name__}.")
+    check_json(dict(values))
 
 
 def _check_type(cell_type: str) -> None:

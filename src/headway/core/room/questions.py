@@ -30,7 +30,7 @@ from headway.core.room.effects import (
     Question,
 )
 from headway.core.wire import rpc
-from headway.errors import Busy
+from headway.errors import BadRequest, Busy
 
 if TYPE_CHECKING:
     import msgspec
@@ -63,7 +63,13 @@ class Questions:
         self._asked: dict[str, tuple[int, Asking]] = {}
 
     def take(self, token: int, params: Asking) -> None:
-        """A peer has a question; it is asked when `ask` is called."""
+        """A peer has a question; it is asked when `ask` is called. Raises BadRequest."""
+        if isinstance(params, rpc.Complete | rpc.Inspect) and params.cursor > len(params.code):
+            raise BadRequest(  # an ipykernel fails at it, and never answers
+                f"The cursor, {params.cursor}, lies beyond the code's {len(params.code)} "
+                "characters.",
+                field="cursor",
+            )
         self._held = deque(each for each in self._held if self._requests.is_open(each[0]))
         if len(self._held) + len(self._asked) >= MAX_QUESTIONS:
             error = Busy(

@@ -6,20 +6,38 @@ a peer that joins later learns the present at once, and passes each on as it cam
 
 from __future__ import annotations
 
+from typing import Any
+
+from headway.core.document.json_values import check_json
 from headway.core.document.presence import PresenceStore
 from headway.core.sync.fanout import Frames
 from headway.core.wire.codec import encode
 from headway.core.wire.messages import Ack, Join, Joined, Kind, Update, UpdateStatus
-from headway.errors import InvalidUpdate
+from headway.errors import InvalidEdit, InvalidUpdate
 from headway.ids import DocumentId
 
-__all__ = ["MAX_PRESENCE_BYTES", "PRESENCE_TIMEOUT_S", "PresenceRoom"]
+__all__ = ["MAX_PRESENCE_BYTES", "PRESENCE_TIMEOUT_S", "PresenceRoom", "check_presence"]
 
 PRESENCE_TIMEOUT_S = 30.0
 """How long a peer's state lives that it does not send again."""
 
 MAX_PRESENCE_BYTES = 64 * 1024
 """The largest presence update that is passed on."""
+
+_ANY_KEY = "0" * 16
+"""As long as the key of a peer."""
+
+
+def check_presence(value: dict[str, Any]) -> None:
+    """Raise InvalidEdit unless `value` is JSON that a peer can show to the others."""
+    check_json(value)
+    size = len(PresenceStore(PRESENCE_TIMEOUT_S).set(_ANY_KEY, value))
+    if size > MAX_PRESENCE_BYTES:
+        raise InvalidEdit(
+            f"What is shown of a peer takes {size} bytes; at most {MAX_PRESENCE_BYTES} are passed "
+            "on.",
+            limit=MAX_PRESENCE_BYTES,
+        )
 
 
 class PresenceRoom:
