@@ -66,7 +66,7 @@ def test_saving_over_the_file_of_another_open_notebook_is_refused() -> None:
             await world.known("nb-2", "/b.ipynb")
             await world.service.rooms.load("nb-2")
             status, error = await post(world, "save", document="nb-1", path="/b")
-            assert (status, error["error"]["code"]) == (500, "FILE_ERROR")
+            assert (status, error["error"]["code"]) == (409, "FILE_ERROR")
             assert (await post(world, "save", document="nb-2", path="/b"))[0] == 200
 
     asyncio.run(scenario())

@@ -84,7 +84,7 @@ _STATUSES: dict[type[HeadwayError], int] = {
     InstallationNeeded: 409,
     EnvironmentNotFound: 404,
     EnvironmentNotMade: 502,
-    FileError: 500,
+    FileError: 409,
     NotebookUnreadable: 422,
     FileNotWritable: 403,
     FileChanged: 409,
