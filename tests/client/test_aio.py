@@ -10,7 +10,6 @@ import pytest
 
 import headway
 from headway.client import fetching
-from headway.client.opening import notebook_path
 from headway.core.session import inputs
 from headway.core.session.effects import Effect
 from headway.core.wire.messages import UpdateStatus
@@ -411,15 +410,6 @@ def test_no_task_is_left_behind(tmp_path: Path) -> None:
             assert nb._pump._timer is None
 
     run(scenario())
-
-
-def test_a_path_gets_its_suffix_and_becomes_absolute() -> None:
-    assert notebook_path("a") == str(Path("a.ipynb").resolve())
-    assert notebook_path("/x/b.ipynb") == "/x/b.ipynb"
-    assert notebook_path("~/c") == str(Path.home().resolve() / "c.ipynb")
-    assert notebook_path("~nobody-of-this-name/d") == str(
-        Path("~nobody-of-this-name/d.ipynb").resolve()
-    )
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "/", "a/..", "a\0b"])

@@ -178,7 +178,7 @@ async def _run(path: Path, options: Options, report: Report) -> Summary:
 
 def existing_notebook(named: str) -> Path:
     """The notebook file that is meant; `.ipynb` may be left out. Raises BadRequest."""
-    from headway.client.opening import SUFFIX, notebook_path
+    from headway.edges.notebook_path import NOTEBOOK_SUFFIX, notebook_path
     from headway.edges.paths import named_path
     from headway.errors import BadRequest
 
@@ -186,7 +186,7 @@ def existing_notebook(named: str) -> Path:
     if path.is_file():
         return path
     if named_path(named).is_file():
-        raise BadRequest(f"{named} is no notebook: its name does not end in {SUFFIX}.")
+        raise BadRequest(f"{named} is no notebook: its name does not end in {NOTEBOOK_SUFFIX}.")
     raise BadRequest(
         f"There is no notebook {named}. An empty one is made by: headway open {named}", path=named
     )
@@ -194,7 +194,7 @@ def existing_notebook(named: str) -> Path:
 
 def _copied(source: Path, named: str) -> Path:
     """Put a copy of `source` at the path `named`, whole or not at all, and give that path."""
-    from headway.client.opening import notebook_path
+    from headway.edges.notebook_path import notebook_path
     from headway.errors import BadRequest, FileNotWritable
 
     target = Path(notebook_path(named))

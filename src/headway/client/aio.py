@@ -21,7 +21,7 @@ from headway.client.connection import connect_url
 from headway.client.discovery import daemon_dial
 from headway.client.executions import time_left
 from headway.client.kernels import KERNEL_TIMEOUT_S
-from headway.client.opening import AsyncOpening, notebook_path
+from headway.client.opening import AsyncOpening
 from headway.client.pump import Pump
 from headway.client.running import RunningNotebook
 from headway.core.session.opening import Target
@@ -29,6 +29,7 @@ from headway.core.session.session import Session
 from headway.core.sync.confirm import CONFIRM_TIMEOUT_S, Confirmation
 from headway.core.wire import rpc
 from headway.edges import paths
+from headway.edges.notebook_path import notebook_path
 from headway.errors import (
     ConnectionLost,
     DeadlineExceeded,

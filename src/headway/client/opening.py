@@ -1,26 +1,18 @@
-"""A notebook that is being opened, and the name of its file.
+"""A notebook that is being opened.
 
 Floor 5. Awaited it gives the notebook; as an asynchronous context it also closes it.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Coroutine, Generator
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
-
-from headway.edges.paths import named_path
-from headway.errors import BadRequest
 
 if TYPE_CHECKING:
     from headway.client.aio import AsyncNotebook
 
-__all__ = ["SUFFIX", "AsyncOpening", "notebook_path"]
-
-SUFFIX = ".ipynb"
-"""How the name of a notebook's file ends."""
+__all__ = ["AsyncOpening"]
 
 
 class AsyncOpening:
@@ -47,16 +39,3 @@ class AsyncOpening:
     ) -> None:
         assert self._notebook is not None, "entered before it is left"
         await self._notebook.__aexit__(kind, error, traceback)
-
-
-def notebook_path(path: str | os.PathLike[str]) -> str:
-    """The absolute path of a notebook's file; `.ipynb` is added where it is missing.
-
-    Raises BadRequest for what can be no file.
-    """
-    chosen = Path(path)
-    if chosen.name in {"", ".."} or "\0" in str(chosen):
-        raise BadRequest(f"{os.fspath(path)!r} can be no notebook's file.", path=os.fspath(path))
-    if not chosen.name.endswith(SUFFIX):
-        chosen = chosen.with_name(chosen.name + SUFFIX)
-    return str(named_path(chosen))

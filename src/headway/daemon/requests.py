@@ -20,9 +20,9 @@ from headway.daemon.closing import close_room
 from headway.daemon.desk import Desk, Outcome, Reply
 from headway.daemon.host import RoomHost
 from headway.daemon.kernels import Spawn
-from headway.daemon.notebook_path import resolve_path
 from headway.daemon.ports import Outside
 from headway.daemon.rooms import Rooms
+from headway.edges.notebook_path import resolve_path
 from headway.errors import (
     BadRequest,
     DeadlineExceeded,

@@ -1,19 +1,36 @@
 """Where a notebook's file is: one path for one file, however it was named.
 
-Floor 5. Which notebook belongs to a path is the business of `rooms`.
+Floor 4. A client says which file a person means by a name; the daemon takes nobody's word for it.
+Which notebook belongs to a path is the business of the daemon's `rooms`.
 """
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+from headway.edges.paths import named_path
 from headway.errors import BadRequest
 
-__all__ = ["NOTEBOOK_SUFFIX", "resolve_path"]
+__all__ = ["NOTEBOOK_SUFFIX", "notebook_path", "resolve_path"]
 
 NOTEBOOK_SUFFIX = ".ipynb"
+"""How the name of a notebook's file ends."""
 
 _MAX_PATH_CHARACTERS = 4096
+
+
+def notebook_path(name: str | os.PathLike[str]) -> str:
+    """The path of the notebook file that a person means; `.ipynb` is added where it is missing.
+
+    Raises BadRequest for what can be no file.
+    """
+    chosen = Path(name)
+    if chosen.name in {"", ".."} or "\0" in str(chosen):
+        raise BadRequest(f"{os.fspath(name)!r} can be no notebook's file.", path=os.fspath(name))
+    if not chosen.name.endswith(NOTEBOOK_SUFFIX):
+        chosen = chosen.with_name(chosen.name + NOTEBOOK_SUFFIX)
+    return str(named_path(chosen))
 
 
 def resolve_path(path: str) -> str:

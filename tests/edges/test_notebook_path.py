@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headway.daemon.notebook_path import resolve_path
+from headway.edges.notebook_path import notebook_path, resolve_path
 from headway.errors import BadRequest
 
 
@@ -19,6 +19,15 @@ def test_a_path_is_made_real_and_ends_as_notebooks_do(tmp_path: Path) -> None:
     (tmp_path / "folder" / "a.ipynb").touch()
     (tmp_path / "b.ipynb").symlink_to(real)
     assert resolve_path(str(tmp_path / "b.ipynb")) == real
+
+
+def test_a_path_gets_its_suffix_and_becomes_absolute() -> None:
+    assert notebook_path("a") == str(Path("a.ipynb").resolve())
+    assert notebook_path("/x/b.ipynb") == "/x/b.ipynb"
+    assert notebook_path("~/c") == str(Path.home().resolve() / "c.ipynb")
+    assert notebook_path("~nobody-of-this-name/d") == str(
+        Path("~nobody-of-this-name/d.ipynb").resolve()
+    )
 
 
 @pytest.mark.parametrize("path", ["", "a.ipynb", "./a", "~/a", "/a\0b", "/" + "a" * 5000])
