@@ -399,6 +399,11 @@ def test_a_failure_inside_where_nobody_waits_ends_whoever_waits_elsewhere(
     run(scenario())
 
 
+def test_an_error_reads_as_python_prints_it() -> None:
+    assert str(headway.CellError("KeyError", "'a'", ())) == "KeyError: 'a'"
+    assert str(headway.CellError("MemoryError", "", ())) == "MemoryError"
+
+
 def test_no_task_is_left_behind(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with daemon_at(tmp_path):

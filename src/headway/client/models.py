@@ -62,7 +62,7 @@ class CellError:
     traceback: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.ename}: {self.evalue}"
+        return f"{self.ename}: {self.evalue}" if self.evalue else self.ename
 
 
 @dataclass(frozen=True, slots=True)
