@@ -81,12 +81,14 @@ def test_a_shutdown_of_no_kernel_is_answered_at_once_and_invents_no_reason() -> 
 def test_what_is_asked_while_a_kernel_stops_gets_a_new_one_after_it() -> None:
     stage = started(holds_stops=True)
     stage.peer().add_cell("a", "1")
-    stage.ask(rpc.ShutdownKernel(document=DOCUMENT))
+    shutdown = stage.ask(rpc.ShutdownKernel(document=DOCUMENT))
     run(stage, "a")
     assert state(stage)[0] == "restarting"
     assert starts(stage) == [1]
+    assert stage.answer(shutdown) is None
     stage.kernel_stopped()
     assert starts(stage) == [1, 2]
+    assert stage.answer(shutdown).status == "restarting", "its kernel is gone; this is another"
     stage.kernel_ready()
     assert [code for _, code in stage.ran()] == ["1"]
 

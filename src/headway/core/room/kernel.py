@@ -137,8 +137,8 @@ class RoomKernel:
         self._ending = None
         if self._next is not None:
             self._launch(self._next)
-            return
-        self._happened(LifecycleEvent.STOPPED, self.reason, now)
+        else:
+            self._happened(LifecycleEvent.STOPPED, self.reason, now)
         waiters, self._stop_waiters = self._stop_waiters, []
         for token in waiters:
             self._requests.answer(token, self.state())
