@@ -44,6 +44,7 @@ _EXPECTED: dict[str, tuple[type[HeadwayError], ...]] = {
     "execute_all": (),
     "get_execution": (ExecutionNotFound,),
     "restart_kernel": (KernelDied, KernelStartFailed),
+    "shutdown_kernel": (),
     "save": (FileError,),
     "cancel": (ExecutionNotFound,),
     "complete": (KernelDied, KernelStartFailed),

@@ -13,7 +13,7 @@ ACTIONS = (
     "execute_markdown", "execute_for_another", "execute_all", "result", "interrupt",
     "cancel", "restart_kernel", "save", "present", "leave", "complete",
 )  # fmt: skip
-"""Everything a client may do by itself."""
+"""What a client may do by itself, next to `shutdown_kernel`."""
 
 _ALWAYS = ("add", "append", "confirm", "run_now")
 
@@ -67,6 +67,9 @@ class Options:
         for rare in ("leave", "restart_kernel", "interrupt"):
             if rare in actions:
                 actions[rare] *= 0.3
+        # By dice of its own, so that worlds without it are as they were before anybody did it.
+        if random.Random(f"shutting down {seed}").random() < 0.3:
+            actions["shutdown_kernel"] = 0.2
         return cls(
             seed=seed,
             clients=dice.choice((1, 2, 2, 3, 3, 4)),

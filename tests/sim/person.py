@@ -296,6 +296,10 @@ class Person:
             params = rpc.RestartKernel(document=document_id, required_heads=self._heads())
             self.client.request(params, 60.0)
 
+    def _shutdown_kernel(self) -> None:
+        if document_id := self.client.session.document_id:
+            self.client.request(rpc.ShutdownKernel(document=document_id), 60.0)
+
     def _save(self) -> None:
         document_id = self.client.session.document_id
         if document_id is not None and self.client.world.disk.path is not None:

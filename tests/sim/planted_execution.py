@@ -10,6 +10,7 @@ from headway.core.document.runtime_writing import RuntimeDocument
 from headway.core.room import admission, recorder, room
 from headway.core.room.executions import Executions
 from headway.core.room.inputs import KernelSaid
+from headway.core.room.kernel import RoomKernel
 from headway.core.room.kernel_life import KernelLife
 from headway.core.room.prompts import Prompts
 from headway.core.room.recorder import Recorder
@@ -18,6 +19,29 @@ from sim.planting import instead, planted
 __all__: list[str] = []
 
 # Executing
+
+
+@planted(1, 225)
+def a_shutdown_is_forgotten_when_another_kernel_follows() -> AbstractContextManager[object]:
+    stopped = RoomKernel.stopped
+
+    def forgetful(self: RoomKernel, incarnation: int, now: Any) -> None:
+        if incarnation == self._ending and self._next is not None:
+            self._stop_waiters, waiters = [], self._stop_waiters
+            stopped(self, incarnation, now)
+            self._stop_waiters = waiters
+        else:
+            stopped(self, incarnation, now)
+
+    return instead(RoomKernel, "stopped", forgetful)
+
+
+@planted(315, 404)
+def a_kernel_is_listened_to_after_its_end() -> AbstractContextManager[object]:
+    def hears(self: RoomKernel, incarnation: int) -> bool:
+        return incarnation == self.incarnation
+
+    return instead(RoomKernel, "hears", hears)
 
 
 @planted(0, 4)

@@ -36,7 +36,7 @@ def what_the_kernel_runs_is_given_up() -> AbstractContextManager[object]:
     return instead(room.Room, "open", careless)
 
 
-@planted(261)
+@planted(974, 1550)
 def what_waited_before_the_one_that_runs_waits_again() -> AbstractContextManager[object]:
     return instead(inheritance, "_has_ended", lambda _asked, _opening: True)
 
@@ -49,6 +49,6 @@ def a_gap_is_not_told() -> AbstractContextManager[object]:
     return instead(Recorder, "gap", silent)
 
 
-@planted(164)
+@planted(514, 597)
 def outputs_before_a_gap_are_forgotten() -> AbstractContextManager[object]:
     return instead(OutputAssembler, "go_on_from", lambda *_: None)

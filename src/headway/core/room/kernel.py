@@ -98,6 +98,10 @@ class RoomKernel:
         """Whether there is, or soon will be, a process to end."""
         return has_process(self._state)
 
+    def hears(self, incarnation: int) -> bool:
+        """Whether what this incarnation says is taken: that of the kernel that is there."""
+        return incarnation == self.incarnation and self.is_alive
+
     def state(self) -> rpc.KernelState:
         """The state as peers see it."""
         return rpc.KernelState(

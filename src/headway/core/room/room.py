@@ -243,7 +243,7 @@ class Room:
             case Requested():
                 self._requested(event, now)
             case KernelSaid(incarnation=incarnation, events=events):
-                if incarnation == self._kernel.incarnation:
+                if self._kernel.hears(incarnation):
                     self._idleness.touched()
                     self._executions.kernel_said(events, now)
                     if self._executions.take_end_of_kernel():
