@@ -52,9 +52,11 @@ def test_however_often_it_is_asked_for_the_loop_waits_for_one_slice_at_a_time() 
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("loops", ["asyncio", "uvloop"])
 def test_what_waits_at_the_peer_is_taken_at_leisure_until_there_is_hurry(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, loops: str
 ) -> None:
+    make_loop = pytest.importorskip(loops).new_event_loop
     monkeypatch.setattr(kernel_wire, "EAGER_BYTES", SLICE_MESSAGES)
     monkeypatch.setattr(kernel_wire, "REST_S", 3600.0)
 
@@ -74,7 +76,8 @@ def test_what_waits_at_the_peer_is_taken_at_leisure_until_there_is_hurry(
             while len(taken) < 10:
                 await asyncio.sleep(0)
 
-    asyncio.run(scenario())
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        runner.run(scenario())
 
 
 def test_what_rests_goes_on_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:

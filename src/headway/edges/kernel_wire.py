@@ -84,6 +84,8 @@ class _Channel:
         self._held = False
         self._is_bounded = False
         self._eager_bytes = EAGER_BYTES
+        self._rests = False
+        """Whether the next slice waits for `REST_S`."""
         self._due: asyncio.Handle | None = None
         """The one next slice that is asked for: two would let the loop wait for twice as long."""
         self._descriptor = socket.fileno()
@@ -108,9 +110,10 @@ class _Channel:
     def hurry(self) -> None:
         """Take the next `EAGER_BYTES` without a rest."""
         self._eager_bytes = EAGER_BYTES
-        if isinstance(self._due, asyncio.TimerHandle):
+        if self._due is not None and self._rests:
             self._due.cancel()
-            self._due = self._loop.call_soon(self.read)
+            self._due = None
+            self._read_soon()
 
     def _on_readable(self) -> None:
         if self._due is None:
@@ -145,7 +148,8 @@ class _Channel:
     def _read_on(self, size: int) -> None:
         """There may be more than this slice."""
         self._eager_bytes -= size
-        if self._is_bounded and self._eager_bytes < 0:
+        self._rests = self._is_bounded and self._eager_bytes < 0
+        if self._rests:
             self._due = self._loop.call_later(REST_S, self.read)
         else:
             self._read_soon()
