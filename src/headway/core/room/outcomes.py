@@ -53,7 +53,9 @@ class Outcomes:
         if status is None:
             raise not_found(params.execution_id)
         if params.wait and status not in TERMINAL:
-            self._waiters.setdefault(execution_id, []).append(request.token)
+            # Who asks again and again, each time for a while, is on the list once.
+            waiting = filter(self._requests.is_open, self._waiters.get(execution_id, ()))
+            self._waiters[execution_id] = [*waiting, request.token]
             return
 
         def answer(_: Moment) -> None:
