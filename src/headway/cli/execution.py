@@ -260,8 +260,7 @@ class Run:
             case "interrupted":
                 return f"Interrupted; {of_all}"
             case "cancelled":
-                left = [each for each in self._results if each.status == status]
-                why = left[0].reason if left and left[0].reason else "somebody took them back"
+                why = next(each.reason for each in self._results if each.status == status)
                 return f"Not every cell ran: {why}. {of_all}"
             case _ if failed[0].error is not None and failed[0].error.ename == _NO_INPUT:
                 return (

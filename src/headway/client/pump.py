@@ -12,7 +12,7 @@ import contextlib
 import itertools
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, assert_never
 
 from websockets.asyncio.client import ClientConnection
@@ -117,13 +117,20 @@ class Pump:
         self.changed.beat()
 
     def _feed_alone(self, happened: inputs.Input) -> None:
-        """`feed` where no caller hears of a failure: it ends the session, and all who wait."""
-        try:
+        """`feed` where no caller hears of a failure."""
+        with self._failure_ends_it():
             self.feed(happened)
+
+    @contextlib.contextmanager
+    def _failure_ends_it(self) -> Iterator[None]:
+        """Whatever goes wrong ends the session, and whoever waits for something is told."""
+        try:
+            yield
         except HeadwayError as error:
+            # Only what no later connection can mend comes here, an update too large to send.
             self._fail(error)
         except Exception as error:
-            self._fail(_own_failure(error))
+            self._fail(ConnectionFailed(f"The client failed inside: {error!r}. This is a bug."))
             raise
 
     async def _ask(self, token: int, asked: inputs.ConfirmAsked | inputs.Requested) -> Any:
@@ -195,24 +202,25 @@ class Pump:
         self._hanging_up = False
         self._websocket = websocket
         writer = self.loop.create_task(self._write(websocket))
-        reason = "the connection was closed"
+        reason = "the client failed"
         try:
-            self.feed(inputs.Connected())
-            async for frame in websocket:
-                self.feed(inputs.Received(frame))
-        except ConnectionClosed as closed:
-            reason = f"the connection broke: {closed}"
-        except HeadwayError as error:
-            # Only what no later connection can mend comes here, an update too large to send.
-            self._fail(error)
-        except Exception as error:
-            self._fail(_own_failure(error))
-            raise
+            with self._failure_ends_it():
+                reason = await self._receive(websocket)
         finally:
             self._websocket = None
             writer.cancel()
             websocket.transport.abort()
         self.feed(inputs.Disconnected(reason))
+
+    async def _receive(self, websocket: ClientConnection) -> str:
+        """Take what comes until the connection ends; gives why it did."""
+        try:
+            self.feed(inputs.Connected())
+            async for frame in websocket:
+                self.feed(inputs.Received(frame))
+        except ConnectionClosed as closed:
+            return f"the connection broke: {closed}"
+        return "the connection was closed"
 
     def _fail(self, error: HeadwayError) -> None:
         self.feed(inputs.CloseAsked(error))
@@ -242,10 +250,6 @@ class Pump:
             self.loop.call_later(HANG_UP_S, self._websocket.transport.abort)
         elif self._task is not None and not self._task.done():
             self._task.cancel()
-
-
-def _own_failure(error: Exception) -> ConnectionFailed:
-    return ConnectionFailed(f"The client failed inside: {error!r}. This is a bug.")
 
 
 async def _send_all(websocket: ClientConnection, frames: Sequence[bytes | str]) -> None:
