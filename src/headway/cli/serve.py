@@ -6,8 +6,6 @@ starts a daemon by itself. This one does not end when idle.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +14,8 @@ import typer
 from headway.cli.terminal import say
 
 if TYPE_CHECKING:
+    import subprocess
+
     from headway.core.wire.rpc import DaemonStatus
     from headway.edges.paths import Paths
 
@@ -51,35 +51,28 @@ def serve(
             "Use it, or end it first with: headway stop",
             pid=pid,
         )
-    arguments = ["--home", str(found.home), *(["--http", http] if http else [])]
+    options = ["--http", http] if http else []
     if foreground:
-        raise typer.Exit(_here(found, arguments))
-    for line in _where(found, _start(found, arguments)):
+        raise typer.Exit(_here(found, options))
+    for line in _where(found, _start(found, options)):
         say(line)
 
 
-def _here(found: Paths, arguments: list[str]) -> int:
+def _here(found: Paths, options: list[str]) -> int:
     from headway.daemon.main import main
 
     say(f"Serving {found.home}; Ctrl-C ends it, `headway logs -f` shows its log.")
-    return main(arguments)
+    return main(["--home", str(found.home), *options])
 
 
-def _start(found: Paths, arguments: list[str]) -> DaemonStatus:
+def _start(found: Paths, options: list[str]) -> DaemonStatus:
     from headway.cli.ask import ask
+    from headway.client.starting import launch
     from headway.core.wire.rpc import Status
     from headway.errors import DaemonUnavailable
 
-    with found.log.open("ab") as log:
-        begun_at = log.tell()
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "headway.daemon.main", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=found.home,
-            start_new_session=True,
-        )
+    begun_at = found.log.stat().st_size if found.log.exists() else 0
+    process = launch(found, *options)
     give_up_s = time.monotonic() + START_TIMEOUT_S
     while True:
         try:

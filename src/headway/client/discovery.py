@@ -49,12 +49,7 @@ def daemon_dial(home: Path, name: str) -> Dial:
 
 async def _start_and_connect(home: Path, name: str) -> ClientConnection:
     found = paths.prepare(home)
-    try:
-        process = starting.start(found)
-    except OSError as error:
-        raise DaemonUnavailable(
-            f"The daemon could not be started: {error}.", log=str(found.log)
-        ) from error
+    process = starting.start(found)
     give_up_s = time.monotonic() + START_TIMEOUT_S
     while True:
         ended = process.poll()

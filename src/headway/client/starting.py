@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 
 from headway.edges import paths
-from headway.errors import HeadwayError
+from headway.errors import DaemonUnavailable, HeadwayError
 
-__all__ = ["IDLE_EXIT_S", "start", "start_ahead"]
+__all__ = ["IDLE_EXIT_S", "launch", "start", "start_ahead"]
 
 IDLE_EXIT_S = 600
 """A daemon that was started by a client ends after so long without work or clients."""
@@ -29,33 +29,35 @@ _ahead: dict[Path, subprocess.Popen[bytes]] = {}
 
 
 def start(found: paths.Paths) -> subprocess.Popen[bytes]:
-    """Start a daemon, or take the one that was started ahead. Raises OSError."""
+    """Start a daemon, or take the one that was started ahead. Raises DaemonUnavailable."""
     ahead = _ahead.pop(found.home, None)
     if ahead is not None and ahead.poll() is None:
         return ahead
     _started[:] = [process for process in _started if process.poll() is None]
-    command = [
-        sys.executable,
-        "-m",
-        "headway.daemon.main",
-        "--home",
-        str(found.home),
-        "--idle-exit",
-        str(IDLE_EXIT_S),
-    ]
-    with found.log.open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=found.home,
-            start_new_session=True,
-        )
+    process = launch(found, "--idle-exit", str(IDLE_EXIT_S))
     if not _started:
         atexit.register(_let_go)
     _started.append(process)
     return process
+
+
+def launch(found: paths.Paths, *options: str) -> subprocess.Popen[bytes]:
+    """A daemon of this home as a process of its own. Raises DaemonUnavailable."""
+    command = [sys.executable, "-m", "headway.daemon.main", "--home", str(found.home), *options]
+    try:
+        with found.log.open("ab") as log:
+            return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=found.home,
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise DaemonUnavailable(
+            f"The daemon could not be started: {error}.", log=str(found.log)
+        ) from error
 
 
 def start_ahead(home: Path) -> None:
@@ -67,7 +69,7 @@ def start_ahead(home: Path) -> None:
         with socket.socket(socket.AF_UNIX) as listens:
             listens.connect(str(paths.socket_path(home)))
     except OSError:
-        with contextlib.suppress(HeadwayError, OSError):
+        with contextlib.suppress(HeadwayError):
             _ahead[home] = start(paths.prepare(home))
 
 
