@@ -268,6 +268,36 @@ def test_an_interrupt_right_after_asking_ends_that_execution_and_no_other() -> N
     play(scenario)
 
 
+@pytest.mark.parametrize(
+    "elsewhere", ["", "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})"]
+)
+@pytest.mark.parametrize(
+    ("wait", "error"),
+    [
+        ("import time; time.sleep(600)", "KeyboardInterrupt"),
+        ("import asyncio; await asyncio.sleep(600)", "CancelledError"),
+    ],
+)
+def test_an_interrupt_ends_a_wait_even_if_it_comes_too_early_for_it(
+    elsewhere: str, wait: str, error: str
+) -> None:
+    """As when another thread takes the signal: it is noted, and cuts nothing short."""
+
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        kernel.ask(ExecuteRequest("e1", f'{elsewhere}\nprint("begun", flush=True)\n{wait}'))
+        await heard.until(lambda: any(isinstance(event, Stream) for event in heard.events))
+        await kernel.interrupt()
+        await heard.finished("e1")
+        (reply,) = [event for event in heard.events if isinstance(event, ExecuteReply)]
+        assert (reply.status, reply.error_name) == ("error", error)
+        kernel.ask(ExecuteRequest("e2", "7"))
+        await heard.finished("e2")
+        assert ExecuteResult("e2", {"text/plain": "7"}, {}, 2) in heard.events
+
+    play(scenario)
+
+
 def test_an_interrupt_of_an_idle_kernel_spares_what_is_asked_next() -> None:
     async def scenario(kernels: JupyterKernels) -> None:
         kernel, heard = await started(kernels)

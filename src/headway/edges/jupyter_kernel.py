@@ -60,6 +60,7 @@ from headway.edges.kernelspecs import Kernelspec
 from headway.edges.ports import KernelOwner, KernelSink
 from headway.errors import KernelDied, KernelStartFailed
 from headway.ids import ExecutionId
+from headway.in_kernel import waking
 
 __all__ = ["SHUTDOWN_GRACE_S", "TERMINATE_GRACE_S", "JupyterKernel"]
 
@@ -150,6 +151,8 @@ class JupyterKernel:
             self._ask_own("control", "interrupt_request", {})
         else:
             await self._process.signal_group(signal.SIGINT)
+        if self._meeting.is_prepared:
+            self._ask_own("control", waking.REQUEST, {})
 
     async def stop(self) -> None:
         """Ask it to end, then TERM, then KILL; its process is gone on return. Idempotent."""
