@@ -276,6 +276,7 @@ def test_an_interrupt_right_after_asking_ends_that_execution_and_no_other() -> N
     [
         ("import time; time.sleep(600)", "KeyboardInterrupt"),
         ("import asyncio; await asyncio.sleep(600)", "CancelledError"),
+        ("import asyncio, time; await asyncio.sleep(0); time.sleep(600)", "KeyboardInterrupt"),
     ],
 )
 def test_an_interrupt_ends_a_wait_even_if_it_comes_too_early_for_it(
@@ -291,6 +292,8 @@ def test_an_interrupt_ends_a_wait_even_if_it_comes_too_early_for_it(
         await heard.finished("e1")
         (reply,) = [event for event in heard.events if isinstance(event, ExecuteReply)]
         assert (reply.status, reply.error_name) == ("error", error)
+        (shown,) = [event for event in heard.events if isinstance(event, ErrorOutput)]
+        assert "__call__" not in "".join(shown.traceback), "how we interrupt is not their concern"
         kernel.ask(ExecuteRequest("e2", "7"))
         await heard.finished("e2")
         assert ExecuteResult("e2", {"text/plain": "7"}, {}, 2) in heard.events
