@@ -292,6 +292,32 @@ print("after")
     play(scenario)
 
 
+def test_what_is_written_past_python_belongs_to_the_cell_that_wrote_it() -> None:
+    """Each cell's last text was now and then shown with the next one: about 5 of 100."""
+    writers = [
+        "os.write(1, b'{}\\n');",
+        "os.write(2, b'{}\\n');",
+        "subprocess.run(['echo', '{}']);",
+        "print('{}', end=''); os.system('echo'); 7",
+    ]
+
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        kernel.ask(ExecuteRequest("begin", "import os, subprocess"))
+        for number in range(200):
+            code = writers[number % len(writers)].format(number)
+            kernel.ask(ExecuteRequest(f"e{number}", code))
+        await heard.finished("e199")
+        for number in range(200):
+            said = [event for event in heard.events if event.execution_id == f"e{number}"]
+            text = "".join(event.text for event in said if isinstance(event, Stream))
+            assert text == f"{number}\n"
+            kinds = [type(event) for event in said if isinstance(event, Stream | ExecuteResult)]
+            assert kinds == sorted(kinds, key=lambda kind: kind is ExecuteResult)
+
+    play(scenario)
+
+
 def test_outputs_of_all_kinds_keep_their_order() -> None:
     code = """
 import sys

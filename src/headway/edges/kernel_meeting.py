@@ -17,7 +17,15 @@ from headway.core.kernel.ipykernel import is_ipykernel, prepare_request
 from headway.core.kernel.jupyter import read_message
 from headway.edges.kernel_wire import ChannelName
 from headway.errors import HeadwayError
-from headway.in_kernel import asking, economies, interrupting, publishing, streams, waking
+from headway.in_kernel import (
+    asking,
+    descriptors,
+    economies,
+    interrupting,
+    publishing,
+    streams,
+    waking,
+)
 
 __all__ = ["LISTEN_TIMEOUT_S", "READY_RETRY_S", "Meeting"]
 
@@ -29,7 +37,9 @@ READY_RETRY_S: Final = 0.05
 
 _LOG = logging.getLogger("headway.kernels")
 
-_PREPARATION: Final = prepare_request(economies, publishing, streams, asking, interrupting, waking)
+_PREPARATION: Final = prepare_request(
+    economies, publishing, descriptors, streams, asking, interrupting, waking
+)
 """Read once: the files may be those of another version when a kernel starts."""
 
 

@@ -18,10 +18,23 @@ from jupyter_client.kernelspec import KernelSpecManager
 
 from headway.errors import KernelNotFound
 
-__all__ = ["DEFAULT_KERNEL", "Kernelspec", "choose", "find_in", "find_installed", "python_in"]
+__all__ = [
+    "DEFAULT_KERNEL",
+    "NOT_INHERITED",
+    "Kernelspec",
+    "choose",
+    "find_in",
+    "find_installed",
+    "python_in",
+]
 
 DEFAULT_KERNEL: Final = "python3"
 """What runs when neither a name nor a language is known."""
+
+NOT_INHERITED: Final = frozenset({"PYTEST_CURRENT_TEST"})
+"""By this ipykernel knows that it works inside pytest, and leaves to it what is written to its
+descriptors. A kernel whose daemon a test has started does not, and its subprocesses had no output.
+"""
 
 _PYTHON: Final = re.compile(r"python[\d.]*")
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
@@ -81,13 +94,14 @@ class Kernelspec:
         return filled
 
     def full_environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
-        """What the process gets: `inherited` and the spec's own variables.
+        """What the process gets: `inherited` and the spec's own variables, but `NOT_INHERITED`.
 
         The warden adds JPY_PARENT_PID: ipykernel ends by itself, within a second, when that is
         no longer its parent.
         """
         own = {name: Template(text).safe_substitute(inherited) for name, text in self._own()}
-        return {**inherited, **own}
+        kept = {name: text for name, text in inherited.items() if name not in NOT_INHERITED}
+        return {**kept, **own}
 
     def _own(self) -> list[tuple[str, str]]:
         return [(name, str(text)) for name, text in self.environment.items()]

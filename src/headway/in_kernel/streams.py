@@ -52,6 +52,8 @@ class Stream:
     def __init__(self, stream: Any, publisher: Any) -> None:
         self._stream = stream
         self._publisher = publisher
+        descriptor = getattr(stream, "headway_descriptor", None)
+        self._wait_for_descriptor = (lambda: None) if descriptor is None else descriptor.wait
         self._pieces: deque[tuple[dict[str, Any], str]] = deque()
         self._by_program: deque[bool] = deque(maxlen=1)
         self._sending = threading.RLock()
@@ -84,7 +86,9 @@ class Stream:
         __tracebackhide__ = True
         if not self._stream._is_master_process():
             self._flush_as_it_comes()
-        elif self._stream._buffers or self._pieces:
+            return
+        self._wait_for_descriptor()
+        if self._stream._buffers or self._pieces:
             asked_by = sys._getframe(1).f_globals.get("__name__", "")
             if not asked_by.startswith(("ipykernel.", "IPython.")):
                 self._by_program.append(True)
