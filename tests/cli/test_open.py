@@ -36,6 +36,19 @@ def test_a_file_that_would_empty_the_notebook_is_taken_only_when_asked_to(
     assert (again.returncode, again.stderr) == (0, "")
 
 
+def test_a_file_that_was_replaced_is_run_only_when_asked_to(lonely_shell: Shell) -> None:
+    path = known(lonely_shell, "c.ipynb")
+    write_notebook(path, "print('replaced')")
+    refused = lonely_shell.run("run", "c.ipynb")
+    assert refused.returncode == FileWouldEmpty.exit_status
+    assert "--accept-file" in refused.stderr
+    ran = lonely_shell.run("run", "c.ipynb", "--accept-file")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "    replaced\n" in ran.stdout
+    (cell,) = json.loads(path.read_bytes())["cells"]
+    assert cell["outputs"][0]["text"] == ["replaced\n"]
+
+
 def test_what_is_not_as_it_should_be_is_said_once_on_standard_error(lonely_shell: Shell) -> None:
     path = known(lonely_shell, "b.ipynb")
     path.write_text("{ half of a note")

@@ -340,6 +340,27 @@ def test_a_reply_that_the_kernels_own_failure_swallowed_is_made_up_for() -> None
     play(scenario)
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        'print("<\\ud800>")',
+        'import sys; print("<\\udcff>", file=sys.stderr, flush=True)',
+        'print("<\\ud800>"); raise ValueError("<\\udcff\\ud800>")',
+        'from IPython.display import HTML; HTML("<\\ud800>")',
+        'get_ipython().set_next_input("<\\ud800>"); print("<?>")',
+    ],
+)
+def test_half_a_character_does_not_end_the_kernels_answers(code: str) -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        for number in range(2):
+            kernel.ask(ExecuteRequest(f"e{number}", code))
+            await heard.finished(f"e{number}")
+        assert "<\N{REPLACEMENT CHARACTER}" in repr(heard.events) or "<?>" in heard.text()
+
+    play(scenario)
+
+
 def test_a_cell_that_awaits_lets_others_wait_their_turn() -> None:
     async def scenario(kernels: JupyterKernels) -> None:
         kernel, heard = await started(kernels)

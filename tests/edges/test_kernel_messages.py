@@ -57,12 +57,19 @@ def test_what_jupyter_client_writes_is_read_as_it_reads_it_itself(content: dict[
     assert message["parent_header"]["msg_id"] == expected["parent_header"]["msg_id"]
 
 
-def test_what_is_no_strict_json_is_read_all_the_same() -> None:
-    parts = [b'{"msg_id":"a","msg_type":"b"}', b"{}", b"{}", b'{"n":NaN,"s":"\\ud800","t":"\xff"}']
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        (b"Infinity", math.inf),
+        (b'"\\ud800"', "\ud800"),
+        (b'"\xff"', "\N{REPLACEMENT CHARACTER}"),
+        (b'["\xff", -Infinity]', ["\N{REPLACEMENT CHARACTER}", -math.inf]),
+    ],
+)
+def test_what_is_no_strict_json_is_read_all_the_same(sent: bytes, read: object) -> None:
+    parts = [b'{"msg_id":"a","msg_type":"b"}', b"{}", b"{}", b'{"it":' + sent + b"}"]
     message = ours().read([DELIMITER, theirs().sign(parts), *parts])
-    assert math.isnan(message["content"]["n"])
-    assert message["content"]["s"] == "\ud800"
-    assert message["content"]["t"] == "\N{REPLACEMENT CHARACTER}"
+    assert message["content"]["it"] == read
 
 
 def test_a_message_with_another_key_is_refused() -> None:

@@ -12,7 +12,14 @@ import typer
 
 from headway.cli.terminal import complain_of, plain, say, say_json
 
-__all__ = ["open_notebook"]
+__all__ = ["AcceptFile", "open_notebook"]
+
+AcceptFile = Annotated[
+    bool,
+    typer.Option(
+        "--accept-file", help="Take the file's version, even if most of the notebook goes."
+    ),
+]
 
 
 def open_notebook(
@@ -22,12 +29,7 @@ def open_notebook(
     kernel: Annotated[
         str | None, typer.Option("--kernel", metavar="NAME", help="Start this kernel too.")
     ] = None,
-    accept_file: Annotated[
-        bool,
-        typer.Option(
-            "--accept-file", help="Take the file's version, even if most of the notebook goes."
-        ),
-    ] = False,
+    accept_file: AcceptFile = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Open a notebook in the daemon, which is started if needed, and print what it is."""

@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperCommand
 
 from headway.cli.consent import Environment, Install
+from headway.cli.open import AcceptFile
 from headway.cli.parameters import Parameter, read_object, read_pair, read_raw_pair
 from headway.cli.terminal import complain_of, short_path
 
@@ -111,6 +112,7 @@ def run(
     allow_errors: Annotated[
         bool, typer.Option("--allow-errors", help="Go on after a cell that fails.")
     ] = False,
+    accept_file: AcceptFile = False,
     outputs: Annotated[
         Outputs, typer.Option("--outputs", help="How much of the outputs to show.")
     ] = Outputs.compact,
@@ -142,7 +144,7 @@ def run(
     given += [*(parameters or ()), *(raw_parameters or ())]
     options = Options(tuple(given), kernel, timeout, allow_errors, environment, install)
     with _report(outputs, as_json=as_json) as report:
-        summary = asyncio.run(_run(target, options, report))
+        summary = asyncio.run(_run(target, options, report, accept_file=accept_file))
     raise typer.Exit(summary.exit_status)
 
 
@@ -157,13 +159,14 @@ def _parameters_in(file: str) -> list[Parameter]:
     return read_object(text, file)
 
 
-async def _run(path: Path, options: Options, report: Report) -> Summary:
+async def _run(path: Path, options: Options, report: Report, *, accept_file: bool) -> Summary:
     import asyncio
 
     from headway.cli.execution import Run
     from headway.client.aio import open_async
 
-    async with open_async(path, name=f"headway run {os.getpid()}") as notebook:
+    name = f"headway run {os.getpid()}"
+    async with open_async(path, name=name, accept_file=accept_file) as notebook:
         complain_of(notebook)
         running = Run(notebook, options, report, os.urandom)
         loop = asyncio.get_running_loop()

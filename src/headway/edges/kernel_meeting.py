@@ -22,6 +22,7 @@ from headway.in_kernel import (
     descriptors,
     economies,
     interrupting,
+    packing,
     publishing,
     streams,
     waking,
@@ -38,7 +39,7 @@ READY_RETRY_S: Final = 0.05
 _LOG = logging.getLogger("headway.kernels")
 
 _PREPARATION: Final = prepare_request(
-    economies, publishing, descriptors, streams, asking, interrupting, waking
+    packing, economies, publishing, descriptors, streams, asking, interrupting, waking
 )
 """Read once: the files may be those of another version when a kernel starts."""
 

@@ -111,6 +111,7 @@ class KernelMessages:
 def _read_json(part: bytes) -> Any:
     try:
         return _decode(part)
-    except msgspec.DecodeError:
-        # Strictly, NaN is no JSON and half a surrogate pair no text; kernels have sent both.
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # Strictly, NaN is no JSON, half a surrogate pair no text and not every byte UTF-8; kernels
+        # have sent all of it.
         return json.loads(part.decode("utf-8", "replace"))

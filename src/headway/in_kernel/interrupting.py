@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
-__all__ = ["prepare"]
+__all__ = ["Interrupt", "prepare"]
 
 
 def prepare(kernel: Any) -> None:

@@ -60,7 +60,7 @@ def check_merge(cells: Sequence[Weighed], edits: Iterable[Edit], *, leaves_nothi
             f"The file has changed so much that merging it would leave {len(left)} of the "
             f"notebook's {len(before)} cells{' without any text' if is_emptied else ''}, so it "
             "was not merged and the file was left as it is. Save to keep the notebook as it is "
-            "here, or open it with `accept_file` to take the file's version.",
+            "here, or open it with `accept_file` (`--accept-file`) to take the file's version.",
             cells=len(before),
             removed=len(before) - len(left),
         )
