@@ -37,7 +37,7 @@ from headway.core.room.effects import (
     InspectRequest,
     IsCompleteRequest,
 )
-from headway.edges import jupyter_kernel, kernel_wire
+from headway.edges import jupyter_kernel, kernel_replies, kernel_wire
 from headway.edges import kernels as kernels_module
 from headway.edges.kernel_folder import base_folder
 from headway.edges.kernels import ORPHAN_VARIABLE, JupyterKernels, orphan_s_from
@@ -336,6 +336,42 @@ def test_a_reply_that_the_kernels_own_failure_swallowed_is_made_up_for() -> None
         await heard.finished("e1")
         (reply,) = [e for e in heard.events if isinstance(e, ExecuteReply)]
         assert (reply.status, reply.error_name) == ("error", "NoReply")
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    "code", ["sys.stdout = object()", "sys.stdout = open('/dev/null', 'w'); sys.stdout.close()"]
+)
+def test_an_end_that_the_kernels_own_failure_swallowed_is_made_up_for(code: str) -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        kernel.ask(ExecuteRequest("e1", f"import sys; kept = sys.stdout; {code}; failed = True"))
+        await heard.finished("e1")
+        (reply,) = [e for e in heard.events if isinstance(e, ExecuteReply)]
+        assert (reply.status, reply.error_name) == ("error", "NoReply")
+        kernel.ask(ExecuteRequest("e2", "sys.stdout = kept; print(failed)"))
+        await heard.finished("e2")
+        assert heard.text() == "True\n"
+
+    play(scenario)
+
+
+def test_what_goes_on_for_long_is_left_in_peace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_replies, "LONG_S", 0.01)
+
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        sleeps = "import asyncio, time; {}asyncio.sleep(0.2); time.sleep(0.2); {}"
+        kernel.ask(ExecuteRequest("e1", sleeps.format("", 1)))
+        kernel.ask(ExecuteRequest("e2", sleeps.format("await ", 2)))
+        kernel.ask(ExecuteRequest("e3", 'print(input("?"))', allow_stdin=True))
+        await heard.until(lambda: any(isinstance(e, InputRequest) for e in heard.events))
+        kernel.ask(InputReply("e3", "answered"))
+        await heard.finished("e3")
+        replies = [e for e in heard.events if isinstance(e, ExecuteReply)]
+        assert replies == [ExecuteReply(f"e{number}", "ok", number) for number in (1, 2, 3)]
+        assert heard.text() == "answered\n"
 
     play(scenario)
 

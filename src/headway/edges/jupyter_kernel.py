@@ -130,7 +130,7 @@ class JupyterKernel:
             if self._note is not None:
                 asked = Asked.of(request.execution_id, request.code, self._count)
                 self._note.write(asked)
-            self._replies.outstanding.asked(request.execution_id)
+            self._replies.asked(request.execution_id, in_order=self._meeting.is_prepared)
         self._wire.send("shell", *message)
 
     def hold(self, *, holds: bool) -> None:

@@ -1,7 +1,8 @@
 """When one kernel's replies come, and what is done about those that do not. No sockets.
 
 The rules are `core.kernel.outstanding`'s; here are the waits: for code to begin, before an
-interrupt may reach it, and for a reply that should have come when the kernel said that it is idle.
+interrupt may reach it, for a reply that should have come when the kernel said that it is idle, and
+for one that may never come.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final
 from headway.core.kernel.events import ExecuteInput, Idle, KernelEvent
 from headway.core.kernel.outstanding import Outstanding
 
-__all__ = ["INTERRUPT_SETTLE_S", "INTERRUPT_WAIT_S", "REPLY_WAIT_S", "Replies"]
+__all__ = ["INTERRUPT_SETTLE_S", "INTERRUPT_WAIT_S", "LONG_S", "REPLY_WAIT_S", "Replies"]
 
 INTERRUPT_WAIT_S: Final = 1.0
 """How long an interrupt waits at most for the code that it is meant for to begin."""
@@ -24,6 +25,9 @@ INTERRUPT_SETTLE_S: Final = 0.02
 
 REPLY_WAIT_S: Final = 1.0
 """How long after a kernel said that it is idle the reply may come before it is asked for."""
+
+LONG_S: Final = 2.0
+"""After this long a kernel that answers in order is asked something behind an execution."""
 
 
 class Replies:
@@ -39,6 +43,12 @@ class Replies:
         self._probes: dict[str, str] = {}
         self._changed = asyncio.Event()
         self._begun_s = 0.0
+
+    def asked(self, execution_id: str, *, in_order: bool) -> None:
+        """The kernel is asked to run this; `in_order`: it surely answers one after the other."""
+        self.outstanding.asked(execution_id)
+        if in_order:
+            asyncio.get_running_loop().call_later(LONG_S, self._note_long, execution_id)
 
     def heard(self, events: Sequence[KernelEvent]) -> None:
         """The kernel said these, which `outstanding` knows already."""
@@ -60,9 +70,8 @@ class Replies:
         return request in self._probes
 
     def probe_answered(self, request: str) -> tuple[KernelEvent, ...]:
-        """The reply in place of the one that is lost, unless that has come meanwhile."""
-        reply = self.outstanding.give_up(self._probes.pop(request))
-        return () if reply is None else (reply,)
+        """What stands in for what is lost, unless that has come meanwhile."""
+        return self.outstanding.give_up(self._probes.pop(request))
 
     def wake(self) -> None:
         """The kernel has ended: whoever waits looks again."""
@@ -88,6 +97,10 @@ class Replies:
 
     def _note_overdue(self, execution_id: str) -> None:
         self.outstanding.overdue(execution_id)
+        self._probe_suspects()
+
+    def _note_long(self, execution_id: str) -> None:
+        self.outstanding.goes_on(execution_id)
         self._probe_suspects()
 
     def _probe_suspects(self) -> None:

@@ -53,9 +53,24 @@ def test_idle_without_reply_for_long_is_suspect_once() -> None:
     outstanding.overdue("a")
     assert outstanding.new_suspects() == ("a",)
     assert outstanding.new_suspects() == ()
-    reply = outstanding.give_up("a")
-    assert reply is not None
+    (reply,) = outstanding.give_up("a")
+    assert isinstance(reply, ExecuteReply)
     assert (reply.status, reply.error_name) == ("error", "NoReply")
+
+
+def test_what_goes_on_for_long_is_suspect_once_and_its_end_is_made_up_with_its_reply() -> None:
+    outstanding = asked("a", "b")
+    outstanding.goes_on("a")
+    outstanding.goes_on("over")
+    assert outstanding.new_suspects() == ("a",)
+    outstanding.heard(ExecuteInput("a", 1))
+    outstanding.interrupted()
+    assert outstanding.new_suspects() == ()
+    reply, end = outstanding.give_up("a")
+    assert isinstance(reply, ExecuteReply)
+    assert (reply.status, reply.execution_count) == ("error", 1)
+    assert end == Idle("a")
+    assert outstanding.first == "b"
 
 
 def test_a_reply_that_came_meanwhile_is_not_overdue() -> None:
@@ -88,11 +103,12 @@ def test_giving_up_makes_the_reply_that_was_lost() -> None:
     outstanding = asked("a")
     outstanding.heard(ExecuteInput("a", 5))
     outstanding.interrupted()
-    reply = outstanding.give_up("a")
-    assert reply is not None
+    outstanding.heard(Idle("a"))
+    (reply,) = outstanding.give_up("a")
+    assert isinstance(reply, ExecuteReply)
     assert (reply.execution_id, reply.status, reply.execution_count) == ("a", "error", 5)
     assert reply.error_name == "KeyboardInterrupt"
-    assert outstanding.give_up("a") is None
+    assert outstanding.give_up("a") == ()
 
 
 def test_a_reply_that_came_after_all_is_not_made_twice() -> None:
@@ -101,7 +117,7 @@ def test_a_reply_that_came_after_all_is_not_made_twice() -> None:
     outstanding.heard(Idle("a"))
     assert outstanding.new_suspects() == ("a",)
     outstanding.heard(ExecuteReply("a", "ok", 1))
-    assert outstanding.give_up("a") is None
+    assert outstanding.give_up("a") == ()
 
 
 def test_what_was_never_asked_is_ignored() -> None:

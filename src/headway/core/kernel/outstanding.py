@@ -7,7 +7,9 @@ reply (2 in 100). So an interrupt waits until the code it is meant for has begun
 interrupted execution that is idle without a reply is *suspect*: the kernel answers shell requests
 in order, so when it answers one that was sent later, the reply is lost for good. So is that of a
 kernel whose own code failed: an execution that is idle and stays without a reply becomes suspect
-as well, by `overdue`.
+as well, by `overdue`. Where that code fails early not even idle is published (an ipykernel's, when
+a cell has put something in the place of `sys.stdout` that cannot be flushed): of a kernel that
+surely answers in order, an execution becomes suspect by `goes_on`, which may be all in order.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ class _Execution:
     is_idle: bool = False
     is_interrupted: bool = False
     is_overdue: bool = False
+    goes_on: bool = False
     is_suspect: bool = False
 
 
@@ -84,25 +87,33 @@ class Outstanding:
         if (execution := self._executions.get(execution_id)) is not None:
             execution.is_overdue = True
 
+    def goes_on(self, execution_id: str) -> None:
+        """It has had no reply for so long that a later request to its kernel is worth while."""
+        if (execution := self._executions.get(execution_id)) is not None:
+            execution.goes_on = True
+
     def new_suspects(self) -> tuple[str, ...]:
         """Those that became suspect since the last call. Each is worth one later shell request."""
         if not self._executions:
             return ()
         found = []
         for execution_id, execution in self._executions.items():
-            may_be_lost = execution.is_interrupted or execution.is_overdue
-            if execution.is_idle and may_be_lost and not execution.is_suspect:
+            is_lacking = execution.is_idle and (execution.is_interrupted or execution.is_overdue)
+            if (is_lacking or execution.goes_on) and not execution.is_suspect:
                 execution.is_suspect = True
                 found.append(execution_id)
         return tuple(found)
 
-    def give_up(self, execution_id: str) -> ExecuteReply | None:
-        """A later request was answered: the reply in place of the lost one; None if it came."""
+    def give_up(self, execution_id: str) -> tuple[KernelEvent, ...]:
+        """A later request was answered: what stands in for what was lost; nothing if all came."""
         execution = self._executions.pop(execution_id, None)
         if execution is None:
-            return None
+            return ()
         if execution.is_interrupted:
             name, why = "KeyboardInterrupt", "the kernel was interrupted and sent no reply"
-        else:
+        elif execution.is_idle:
             name, why = "NoReply", "the kernel says that it is done and sent no reply"
-        return ExecuteReply(execution_id, "error", execution.count, name, why)
+        else:
+            name, why = "NoReply", "the kernel has gone on and sent no reply: its own code failed"
+        reply = ExecuteReply(execution_id, "error", execution.count, name, why)
+        return (reply,) if execution.is_idle else (reply, Idle(execution_id))
