@@ -59,8 +59,9 @@ def test_a_flood_that_is_taken_at_leisure_ends_soon_when_it_is_interrupted(
             await heard.until(lambda: sum(map(length_of, heard.events)) > 59_000_000)
             await kernel.interrupt()
             await heard.finished(execution_id)
-            lines = heard.text().splitlines()
+            *lines, last = heard.text().splitlines()
             assert lines == [f"{number} {line}" for number in range(1, len(lines) + 1)]
+            assert f"{len(lines) + 1} {line}".startswith(last), "interrupted within a print"
             heard.events.clear()
 
     play(scenario)
@@ -314,6 +315,36 @@ def test_what_is_written_past_python_belongs_to_the_cell_that_wrote_it() -> None
             assert text == f"{number}\n"
             kinds = [type(event) for event in said if isinstance(event, Stream | ExecuteResult)]
             assert kinds == sorted(kinds, key=lambda kind: kind is ExecuteResult)
+
+    play(scenario)
+
+
+def test_what_several_forks_print_is_mixed_by_lines_at_most() -> None:
+    code = """
+import multiprocessing
+import sys
+
+def say(number):
+    print("number", number, "and", number)
+    sys.stdout.write(f"part of {number}, ")
+    sys.stdout.flush()
+    sys.stdout.write(f"rest of {number}, ")
+
+with multiprocessing.get_context("fork").Pool(4) as pool:
+    pool.map(say, range(40))
+    pool.close()
+    pool.join()
+"""
+
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        kernel.ask(ExecuteRequest("e", code))
+        await heard.finished("e")
+        ends = [f"rest of {number}, " for number in range(40)]
+        await heard.until(lambda: all(end in heard.text() for end in ends))
+        for number in range(40):
+            assert f"number {number} and {number}\n" in heard.text()
+            assert f"part of {number}, " in heard.text()
 
     play(scenario)
 

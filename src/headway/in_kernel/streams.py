@@ -61,7 +61,6 @@ class Stream:
             send_multipart=partial(publisher.send, then=self._pieces.popleft)
         )
         self._schedule_as_it_comes = stream._schedule_flush
-        self._flush_as_it_comes = stream.flush
         self._send_as_it_comes = stream._flush
         stream._schedule_flush = self.schedule_flush
         stream.flush = self.flush
@@ -85,7 +84,7 @@ class Stream:
         """The program, or ipykernel, wants what was written to be sent."""
         __tracebackhide__ = True
         if not self._stream._is_master_process():
-            self._flush_as_it_comes()
+            self._send_as_it_comes()
             return
         self._wait_for_descriptor()
         if self._stream._buffers or self._pieces:
@@ -95,9 +94,14 @@ class Stream:
             self._send_and_wait()
 
     def flush_in_time(self) -> None:
-        """It was written `FLUSH_INTERVAL_S` ago, or this is a fork, which has its own way."""
+        """It was written `FLUSH_INTERVAL_S` ago, or just now in a fork, which has its own way.
+
+        A fork sends whole lines: those of several are mixed.
+        """
         if not self._stream._is_master_process():
-            self._send_as_it_comes()
+            self._stream._subprocess_flush_pending = False
+            if all(each.getvalue().endswith("\n") for each in self._stream._buffers.values()):
+                self._send_as_it_comes()
             return
         self._stream._flush_pending = False
         if not self._sending.acquire(blocking=False):
