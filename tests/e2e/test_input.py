@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,10 @@ async def asked(
     )
     assert job.prompt is not None
     return job.prompt
+
+
+def is_other(job: headway.AsyncExecution, prompt: headway.Prompt) -> bool:
+    return job.prompt != prompt
 
 
 async def seen_by(
@@ -147,6 +152,25 @@ def test_a_blocking_program_answers_the_events_of_its_own_run(
         assert asked_for == closed == [f"{number}? " for number in range(5)]
         assert result.text == "50"
         assert texts(result)[0] == ("stdin", "".join(f"{each}? 10\n" for each in range(5)))
+
+
+def test_a_breakpoint_asks_what_to_do_where_somebody_can_be_asked(
+    daemon: HeadwayDaemon, name: str
+) -> None:
+    async def scenario() -> None:
+        async with daemon.open_async(name) as notebook:
+            cell = notebook.add_cell("def f(it):\n    breakpoint()\n    return it\nf(7)")
+            job = await notebook.queue_cell(cell, allow_stdin=True)
+            for command in "p it + 1", "it = 40", "c":
+                prompt = await asked(notebook, job, "ipdb> ")
+                await job.answer(command)
+                await notebook.wait_until(partial(is_other, job, prompt), timeout=RUN_S)
+            result = await job.result(RUN_S)
+            assert "ipdb> p it + 1\n8\n" in "".join(text for _, text in texts(result))
+            assert result.outputs[-1]["data"] == {"text/plain": "40"}
+            assert (await notebook.execute_cell(cell, timeout=RUN_S)).text == "7"
+
+    bounded(scenario())
 
 
 @pytest.mark.parametrize("value", ["", "ß 漢 \U0001f600", "  two words  "])

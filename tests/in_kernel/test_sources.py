@@ -12,7 +12,7 @@ from headway import in_kernel
 
 SOURCES = sorted(Path(in_kernel.__path__[0]).glob("[!_]*.py"))
 OLDEST_PYTHON = (3, 9)
-OF_THE_KERNEL = {"jupyter_client", "zmq"}
+OF_THE_KERNEL = {"IPython", "jupyter_client", "zmq"}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)

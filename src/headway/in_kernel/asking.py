@@ -3,11 +3,16 @@
 It prints on one socket and asks on another, and ZeroMQ keeps no order between them. So it
 publishes a mark behind what it printed, before it asks; and it tells what it asks on its control
 channel, which it answers while it waits, until it has the answer.
+
+And `breakpoint()` asks what to do, as IPython's debugger does. As it comes it is for debuggers that
+attach to the process, and does nothing.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable
 from typing import Any, Final
 
 __all__ = ["MARK", "REPLY", "REQUEST", "prepare"]
@@ -38,5 +43,20 @@ def prepare(kernel: Any) -> None:
     def tell(stream: Any, ident: Any, parent: Any) -> None:
         kernel.session.send(stream, REPLY, {"asked": list(asked)}, parent, ident=ident)
 
+    sys.breakpointhook = _stopping(kernel, sys.breakpointhook)
     kernel._input_request = asking
     kernel.control_handlers[REQUEST] = tell
+
+
+def _stopping(kernel: Any, go_on: Callable[..., Any]) -> Callable[..., Any]:
+    def stop(*arguments: Any, **named: Any) -> Any:
+        from IPython.core import debugger  # noqa: PLC0415 - the kernel has it already
+
+        if "PYTHONBREAKPOINT" in os.environ:
+            return sys.__breakpointhook__(*arguments, **named)  # noqa: T100 - it says what is meant
+        if not kernel._allow_stdin:
+            return go_on(*arguments, **named)
+        set_trace: Any = debugger.set_trace
+        return set_trace(sys._getframe(1), *arguments, **named)
+
+    return stop
