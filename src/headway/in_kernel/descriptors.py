@@ -76,6 +76,9 @@ class Descriptor:
         return (bool(waiting[0]) or self._is_taking) and not self._has_ended
 
     def _watch(self) -> None:
+        # Version 6 takes what a thread writes for the words of the cell that began the thread.
+        for parents in "_thread_to_parent", "_thread_to_parent_header":
+            getattr(self._stream, parents, {}).pop(threading.get_ident(), None)
         something = select.poll()
         something.register(self._stream._fid, select.POLLIN)
         try:
