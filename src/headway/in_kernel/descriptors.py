@@ -22,7 +22,6 @@ import select
 import sys
 import termios
 import threading
-from array import array
 from codecs import getincrementaldecoder
 from fcntl import ioctl
 from typing import Any, Final
@@ -34,6 +33,9 @@ READ_BYTES: Final = 1024 * 1024
 
 PATIENCE_S: Final = 5.0
 """How long is waited at most; as for a message that is not taken."""
+
+_NONE: Final = bytes(4)
+"""The number 0 as C has it."""
 
 
 class Descriptor:
@@ -71,9 +73,8 @@ class Descriptor:
 
     def _has_more(self) -> bool:
         # In this order: what has left the pipe is being taken until it is written.
-        waiting = array("i", [0])
-        ioctl(self._stream._fid, termios.FIONREAD, waiting)
-        return (bool(waiting[0]) or self._is_taking) and not self._has_ended
+        waiting = ioctl(self._stream._fid, termios.FIONREAD, _NONE)
+        return (waiting != _NONE or self._is_taking) and not self._has_ended
 
     def _watch(self) -> None:
         # Version 6 takes what a thread writes for the words of the cell that began the thread.
