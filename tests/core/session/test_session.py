@@ -417,6 +417,46 @@ def test_a_refused_replica_is_kept_aside_and_a_fresh_one_goes_on() -> None:
     assert sources(world.server.notebook) == ["good", "after"]
 
 
+def test_a_refusal_that_nobody_waited_for_is_told_to_who_confirms_next() -> None:
+    world = World().live()
+    world.server.refuse_with = UpdateStatus.INVALID_UPDATE
+    world.edit("bad")
+    world.settle()
+    world.server.refuse_with = None
+    world.pass_time(1)
+    assert world.status() == "live"
+    assert isinstance(world.outcome(world.confirm()), UpdateRejected)
+    again = world.confirm()
+    world.settle()
+    assert world.outcome(again).confirmed
+
+
+def test_a_refusal_that_nobody_waited_for_is_told_to_who_runs_next() -> None:
+    world = World().live()
+    world.server.refuse_with = UpdateStatus.INVALID_UPDATE
+    world.edit("bad")
+    world.settle()
+    world.server.refuse_with = None
+    world.pass_time(1)
+    assert isinstance(world.outcome(world.request(execute(world, "e1"))), UpdateRejected)
+    assert world.outcome(world.request(execute(world, "e2"))) is None
+
+
+def test_a_refusal_that_somebody_waited_for_is_not_told_again() -> None:
+    world = World().live()
+    world.server.refuse_with = UpdateStatus.INVALID_UPDATE
+    world.edit("bad")
+    told = world.confirm()
+    world.settle()
+    assert isinstance(world.outcome(told), UpdateRejected)
+    world.server.refuse_with = None
+    world.pass_time(1)
+    world.edit("good")
+    confirmed = world.confirm()
+    world.settle()
+    assert world.outcome(confirmed).confirmed
+
+
 def test_a_reader_is_told_at_once_that_its_changes_are_refused() -> None:
     world = World(Server(permission="read")).live()
     assert world.session.is_read_only
@@ -647,6 +687,19 @@ def test_another_notebook_at_the_path_is_not_merged_and_editing_goes_on_in_it() 
     world.settle()
     assert world.outcome(confirmed).confirmed
     assert sources(other.notebook) == ["theirs", "more"]
+
+
+def test_another_notebook_that_was_found_before_anybody_waited_is_told_once() -> None:
+    world = World().live()
+    another_daemon(world)
+    world.edit("unsent")
+    world.pass_time(5)
+    world.settle()
+    assert world.status() == "live"
+    assert isinstance(world.outcome(world.confirm()), NotebookReplaced)
+    again = world.confirm()
+    world.settle()
+    assert world.outcome(again).confirmed
 
 
 def test_requests_to_the_lost_notebook_fail_and_later_ones_are_answered() -> None:

@@ -64,6 +64,8 @@ class Session:
         )
         self._requests = Requests()
         self._backoff = Backoff()
+        self._untold: HeadwayError | None = None
+        """Why edits were set aside, while nobody who confirms has been told."""
         self._was_live = False
         self._live_s = 0.0
         self._retry_s: float | None = None
@@ -195,6 +197,9 @@ class Session:
             error = self.error or ConnectionLost("This notebook is closed.")
             self._emit(effect.ConfirmSettled(asked.token, error))
             return
+        if (set_aside := self._take_untold()) is not None:
+            self._emit(effect.ConfirmSettled(asked.token, set_aside))
+            return
         if self.is_read_only and not held:
             error = rejection(UpdateStatus.PERMISSION_DENIED)
             self._emit(effect.ConfirmSettled(asked.token, error))
@@ -220,6 +225,10 @@ class Session:
             method = asked.params.method
             sentence = f"This server only synchronises documents; it has no `{method}`."
             self._emit(effect.RequestSettled(asked.token, UnknownMethod(sentence, method=method)))
+            return
+        reads = getattr(asked.params, "required_heads", None) is not None
+        if reads and (set_aside := self._take_untold()) is not None:
+            self._emit(effect.RequestSettled(asked.token, set_aside))
             return
         self._settle(self._requests.add(asked.token, asked.params, asked.deadline_s))
         self._hurry(now)
@@ -323,8 +332,7 @@ class Session:
         refused = self.document
         held = self.confirmations.remote
 
-        self._emit(*confirm_effects(self.confirmations.fail(error)))
-        self._settle(self._requests.fail_unless(held_by(held, refused.replica), error))
+        self._fail(self._requests.fail_unless(held_by(held, refused.replica), error), error)
         fresh = refused.replica.rebuilt(peer_id(self._entropy), held)
         self._set_aside(status.name.lower(), fresh)
         self._leave("an update was refused")
@@ -335,14 +343,27 @@ class Session:
     def _begin_anew(self, turn: Replaced, now: Moment) -> None:
         """Another notebook is in this one's place: keep this one for the person, go on with it."""
         opened, error = turn.opened, turn.error
-        self._emit(*confirm_effects(self.confirmations.fail(error)))
-        self._settle(self._requests.fail(error))
+        self._fail(self._requests.fail(error), error)
         self._set_aside("replaced", Replica(peer_id(self._entropy)))
         self.confirmations.replace(Version.EMPTY, now.monotonic_s)
         self._rooms.begin_anew()
         self._set_status("rejected", error)
         self._set_phase(Phase.JOINING)
         self._send(self._rooms.join(self.document, opened.document, opened.runtime))
+
+    def _fail(self, failed: list[Answered], error: HeadwayError) -> None:
+        """Tell those who wait that edits are set aside; if nobody does, the next who asks.
+
+        The replica that goes on without them has no heads of theirs that could be waited for.
+        """
+        unconfirmed = self.confirmations.fail(error)
+        self._emit(*confirm_effects(unconfirmed))
+        self._settle(failed)
+        self._untold = None if unconfirmed or failed else error
+
+    def _take_untold(self) -> HeadwayError | None:
+        untold, self._untold = self._untold, None
+        return untold
 
     def _set_aside(self, reason: str, fresh: Replica) -> None:
         self.rejected = [*self.rejected, (reason, self.document)][-MAX_REJECTED:]
