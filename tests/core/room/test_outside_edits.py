@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from file_content import written
-from headway.core.document.edits import UpdateSource
+from headway.core.document.edits import SetCellMetadata, UpdateSource
 from headway.core.kernel.events import CommOpened
 from headway.core.room.autosave import AUTOSAVE_QUIET_S
 from headway.core.room.effects import (
@@ -334,6 +336,28 @@ def test_a_wholly_other_notebook_in_the_file_takes_the_place_of_what_was_there()
     stage.outside(notebook(*others))
 
     assert stage.sources() == ["other 0", "other 1", "other 2"]
+
+
+@given(st.lists(st.lists(st.sampled_from("abcd"), min_size=4, max_size=4), max_size=6))
+def test_a_notebook_that_a_script_makes_anew_each_time_is_the_scripts(
+    versions: list[list[str]],
+) -> None:
+    """The cells keep their ids, and some of a version are by chance as they were in another."""
+    stage = FileStage()
+    for number, version in enumerate(versions, 1):
+        stage.outside(notebook(*version))
+        assert stage.sources() == version
+        peer = stage.peer(number)
+        peer.edit(SetCellMetadata("c0", "seen", number))
+        stage.settle()
+        assert stage.sources() == stage.in_file() == version
+
+
+def test_what_others_wrote_over_each_other_is_no_edit_of_ours() -> None:
+    stage = FileStage(opening=Opening(document=DOCUMENT, path=PATH, file=notebook("p = 1", "q")))
+    stage.outside(notebook("p = 2", "q"))
+    stage.outside(notebook("p = 1", "q + 1"))
+    assert stage.sources() == ["p = 1", "q + 1"]
 
 
 def saved_twice() -> tuple[FileStage, list[bytes]]:

@@ -16,13 +16,13 @@ A file that cannot be merged is left alone, and said to be so, until it changes:
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from headway.core.document.nbformat import render_notebook
 from headway.core.room.autosave import Autosave
+from headway.core.room.bases import Bases, Texts, texts_of
 from headway.core.room.effects import FileRecorded, ReadFile, WriteFile
 from headway.core.room.file_errors import exists_already, removed
 from headway.core.room.inputs import (
@@ -64,12 +64,6 @@ MAX_RACES = 20
 _RACE_FIRST_S, _RACE_LONGEST_S = 0.005, 0.5
 """Waits between a refused write and the look after it; doubled each time."""
 
-MAX_OLDER_BASES = 6
-"""Bases before the latest one that are remembered: what another program may have read last."""
-
-OLDER_BASE_BYTES = 1024 * 1024
-"""A larger one is not: each is read anew at a merge, and that must not take long."""
-
 LOOK_AGAIN_S = 5.0
 """A file that could not be read for a reason that passes is looked at again after this long."""
 
@@ -81,6 +75,7 @@ class _Write:
     heads: Heads
     waiters: tuple[int, ...]
     runs: dict[CellId, ExecutionId]
+    texts: Texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +102,9 @@ class NotebookFile:
         self._contents = contents
         self._intake = intake
         self.path = known.path
-        self._base = known.base
-        self._base_sha256 = known.base_sha256
+        self._bases = Bases(known.base, known.base_sha256)
         self._there = known.base_sha256 if known.is_there else None
         self._runs = known.runs
-        self._older: deque[bytes] = deque(maxlen=MAX_OLDER_BASES)
         self.autosave = Autosave()
         self._held = known.refused
         self._held_sha256: str | None = None
@@ -156,9 +149,18 @@ class NotebookFile:
         if self.path is not None:
             self.autosave.changed(now)
 
-    def found(self, runs: dict[CellId, ExecutionId]) -> None:
-        """What the file shows of these cells was recorded as these executions."""
+    def begin(self, runs: dict[CellId, ExecutionId], now: Moment, *, is_behind: bool) -> None:
+        """What the file shows of these cells was recorded as these executions.
+
+        `is_behind`: the document has what the file lacks.
+        """
         self._runs = {**self._runs, **runs}
+        if is_behind:
+            self.changed(now)
+        else:
+            self._bases.began(self._texts())
+            self.autosave.began()
+            self.autosave.succeeded()
 
     def save(self, token: int, path: str | None) -> None:
         """Write for this request; a write under way is followed by another."""
@@ -212,7 +214,7 @@ class NotebookFile:
         if self.path is not None and self._look_s is not None and self._look_s <= now.monotonic_s:
             self._look_s = None
             self._step = _Look(self._next_token())
-            self._ledger.emit(ReadFile(self._step.token, self.path, self._base_sha256))
+            self._ledger.emit(ReadFile(self._step.token, self.path, self._bases.sha256))
         elif self._savers:
             self._begin(self._savers.first_target)
         elif self.path is not None and self._held is None and self.autosave.is_due(now):
@@ -239,11 +241,11 @@ class NotebookFile:
         accepts, self._accepts = self._accepts, False
         if event.sha256 is None:
             self._there = None
-            if self._base is None:
+            if self._bases.content is None:
                 self._release()
             else:
                 self._hold(removed(self.path), None)
-        elif event.sha256 == self._base_sha256:
+        elif event.sha256 == self._bases.sha256:
             self._there = event.sha256
             self._release()
             if not self.autosave.is_behind:
@@ -263,13 +265,13 @@ class NotebookFile:
 
     def _take(self, content: bytes, sha256: str, now: Moment, *, accepts: bool) -> None:
         was_saved = not self.autosave.is_behind and not self._savers
+        before = self._texts()
         try:
-            taken = self._intake.take(
-                self._base, content, self._runs, now, older=tuple(self._older), accepts=accepts
-            )
+            taken = self._intake.take(self._bases, content, self._runs, now, accepts=accepts)
         except FileWouldEmpty as error:
             if self._keeps_ours == sha256:
-                self._know(content, sha256)
+                self._bases.took(content, sha256, before, before)
+                self._know(sha256)
                 return
             self._hold(error, sha256)
             self._savers.refuse(self.path, error)
@@ -279,21 +281,24 @@ class NotebookFile:
             self._savers.refuse(self.path, error)
         else:
             self._runs = taken.runs
-            self._know(content, sha256)
+            self._bases.took(content, sha256, before, self._texts())
+            self._know(sha256)
             if was_saved and taken.is_all:
                 self.autosave.began()
                 self.autosave.succeeded()
             else:
                 self.autosave.changed(now)
 
-    def _know(self, content: bytes, sha256: str) -> None:
-        """The file holds this, and we have dealt with it: the base of the next merge."""
+    def _know(self, sha256: str) -> None:
+        """The file holds the latest base, and we have dealt with it."""
         assert self.path is not None, "nobody looks at no file"
-        if self._base is not None and len(self._base) <= OLDER_BASE_BYTES:
-            self._older.append(self._base)
-        self._base, self._base_sha256, self._there = content, sha256, sha256
+        assert self._bases.content is not None, "a file without a base"
+        self._there = sha256
         self._release()
-        self._ledger.record(FileRecorded(self._document, self.path, sha256, content))
+        self._ledger.record(FileRecorded(self._document, self.path, sha256, self._bases.content))
+
+    def _texts(self) -> Texts:
+        return texts_of(self._contents()[0].cells())
 
     def _hold(self, error: HeadwayError, sha256: str | None) -> None:
         self._held, self._held_sha256 = error, sha256
@@ -318,14 +323,13 @@ class NotebookFile:
 
     def _begin(self, target: str) -> None:
         notebook, runtime = self._contents()
-        waiters = self._savers.take(target)
-        self._step = _Write(
-            self._next_token(), target, notebook.replica.heads(), waiters, self._intake.runs()
-        )
         content = render_notebook(notebook, runtime)
+        waiters, heads = self._savers.take(target), notebook.replica.heads()
+        texts = tuple((each["id"], each["cell_type"], each["source"]) for each in content["cells"])
+        self._step = _Write(self._next_token(), target, heads, waiters, self._intake.runs(), texts)
         self.autosave.began()
         expected = self._there if target == self.path else None
-        like = None if expected is None else self._base
+        like = None if expected is None else self._bases.content
         effect = WriteFile(self._step.token, target, content, expected, like, bool(waiters))
         self._ledger.when_durable(lambda _: self._ledger.emit(effect))
 
@@ -336,7 +340,8 @@ class NotebookFile:
             return
         self.path, self._runs, self._races = event.path, write.runs, 0
         self.autosave.succeeded(now, event.took_s)
-        self._know(event.content, event.sha256)
+        self._bases.wrote(event.content, event.sha256, write.texts)
+        self._know(event.sha256)
         saved = Saved(
             path=event.path,
             heads=heads_to_text(write.heads),

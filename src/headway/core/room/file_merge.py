@@ -5,8 +5,11 @@ What is written and when is `file`'s business.
 
 Which base? A program that read the file, and wrote it after we had written it anew, knows nothing
 of what we wrote in between: against the latest base that would be deleted. So the base is the one
-of the last few that the file differs from least, the latest in doubt; but a file that is exactly
-as one of them was put back on purpose, and counts against the latest.
+of the last few that the file differs from least, the latest in doubt. One before the latest counts
+only if edits of ours were written over it, or nothing but outputs, and if at least half of the
+file's cells are as they were in it: a file that is made anew each time (by a script, with the same
+ids) differs from all of them, and from an older one by chance in a cell less. And a file that is
+exactly as one of them was put back on purpose, and counts against the latest.
 
 A cell's outputs in the file count as the other program's when they differ from those in the
 base. They then take the place of what the document shows, unless the cell was run here since the
@@ -28,6 +31,7 @@ from headway.core.document.notebook import Cell, NotebookDocument
 from headway.core.document.reconcile import aligned, reconcile
 from headway.core.document.runtime import TERMINAL, RuntimeReader
 from headway.core.document.widget_state import WIDGETS_KEY
+from headway.core.room.bases import OlderBase, texts_of
 from headway.errors import NotebookUnreadable
 from headway.ids import CellId, Entropy, ExecutionId, cell_id
 
@@ -71,7 +75,7 @@ def plan_merge(
     content: bytes,
     entropy: Entropy,
     *,
-    older: Sequence[bytes] = (),
+    older: Sequence[OlderBase] = (),
     accepts: bool = False,
 ) -> FileMerge:
     """What `content` changed since `base`; nothing is changed yet.
@@ -95,10 +99,14 @@ def plan_merge(
     parsed = parse(content)
     known, theirs = aligned(None if base is None else parse(base), parsed, ours)
     latest = None if base is None else named_sha256(base)
-    older = [each for each in older if named_sha256(each) != latest]
+    older = [each for each in older if named_sha256(each.content) != latest]
     if known is not None and older:
-        pairs = [(known, theirs), *(aligned(parse(each), parsed, ours) for each in reversed(older))]
-        known, theirs = _closest([(one, other) for one, other in pairs if one is not None])
+        pairs = [(known, theirs)]
+        for each in reversed(older):
+            one, other = aligned(parse(each.content), parsed, ours)
+            if one is not None and (each.has_ours_since or _says_same(one, known)):
+                pairs.append((one, other))
+        known, theirs = _closest(pairs)
     edits = reconcile(
         known, theirs, ours, notebook.metadata(), notebook.deleted(), may_empty=accepts
     )
@@ -178,7 +186,19 @@ def _closest(pairs: Sequence[_Pair]) -> _Pair:
     distances = [_distance(*pair) for pair in pairs]
     if not all(distances):
         return pairs[0]
-    return pairs[distances.index(min(distances))]
+    able = [0, *(each for each in range(1, len(pairs)) if _is_mostly_as(*pairs[each]))]
+    return pairs[min(able, key=lambda each: distances[each])]
+
+
+def _says_same(base: ParsedNotebook, other: ParsedNotebook) -> bool:
+    return texts_of(base.cells) == texts_of(other.cells)
+
+
+def _is_mostly_as(base: ParsedNotebook, theirs: ParsedNotebook) -> bool:
+    """Whether at least half of the file's cells were in the base, with the same text."""
+    before = {cell.id: cell.source for cell in base.cells}
+    same = sum(before.get(cell.id) == cell.source for cell in theirs.cells)
+    return 2 * same >= len(theirs.cells)
 
 
 def _distance(base: ParsedNotebook, theirs: ParsedNotebook) -> int:

@@ -6,7 +6,7 @@ changed outputs as records `requested_by` "file". When to look at the file is `f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from headway.core.room.file_merge import check_readable, plan_merge, says_all
 from headway.errors import EditError, NotebookUnreadable
 
 if TYPE_CHECKING:
+    from headway.core.room.bases import Bases
     from headway.core.room.documents import Documents
     from headway.core.room.recorder import Recorder
     from headway.ids import CellId, Entropy, ExecutionId
@@ -44,22 +45,20 @@ class Intake:
 
     def take(
         self,
-        base: bytes | None,
+        bases: Bases,
         content: bytes,
         runs: Mapping[CellId, ExecutionId],
         now: Moment,
         *,
-        older: Sequence[bytes],
         accepts: bool,
     ) -> Taken:
-        """Merge what `content` changed since `base`; all of it or nothing.
+        """Merge what `content` changed since its base; all of it or nothing.
 
         Args:
-            base: The bytes last written or read.
+            bases: What was written or read before.
             content: The file's bytes now.
-            runs: The executions that the base shows.
+            runs: The executions that the latest base shows.
             now: This instant.
-            older: Bases before that, the oldest first.
             accepts: A person wants the file's version, whatever it takes away.
 
         Raises NotebookUnreadable for what is no notebook, or one that breaks our limits, and
@@ -67,7 +66,9 @@ class Intake:
         """
         notebook = self._documents.notebook
         check_readable(content)
-        plan = plan_merge(notebook, base, content, self._entropy, older=older, accepts=accepts)
+        plan = plan_merge(
+            notebook, bases.content, content, self._entropy, older=bases.older, accepts=accepts
+        )
         try:
             notebook.apply(plan.edits, now, "file")
         except EditError as error:

@@ -428,14 +428,9 @@ class Room:
         self._comms.begin(now)
         self._recorder.found_widgets(file.widgets, now, is_new=file.has_new_widgets)
         self._executions.advance(now)
-        self._file.found(self._recorder.found_in_file(beginning.from_file, now, file.runs))
+        runs = self._recorder.found_in_file(beginning.from_file, now, file.runs)
         self._recorder.flush(now)
-        if not file.is_behind:
-            # What came from the file is in the file.
-            self._file.autosave.began()
-            self._file.autosave.succeeded()
-        else:
-            self._file.changed(now)
+        self._file.begin(runs, now, is_behind=file.is_behind)
 
     def _fail(self, error: HeadwayError) -> None:
         """The store failed: confirm nothing, tell everybody, do no more. The kernel lives on."""
