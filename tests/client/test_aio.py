@@ -288,6 +288,22 @@ def test_cancelling_a_call_changes_nothing_but_that_call(tmp_path: Path) -> None
     run(scenario())
 
 
+def test_closing_tells_of_refused_edits_if_nobody_was_told(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path) as daemon:
+            nb = await headway.open_async("a", home=tmp_path)
+            daemon.refuse_with = UpdateStatus.INVALID_UPDATE
+            nb.add_cell("bad")
+            await nb.wait_until(lambda: bool(nb.rejected))
+            daemon.refuse_with = None
+            await nb.wait_until(lambda: nb.status == "live")
+            assert nb.is_synced
+            with pytest.raises(headway.UpdateRejected):
+                await nb.close()
+
+    run(scenario())
+
+
 def test_refused_edits_are_kept_for_the_person_and_work_goes_on(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with daemon_at(tmp_path) as daemon, headway.open_async("a", home=tmp_path) as nb:

@@ -125,11 +125,8 @@ class AsyncNotebook(RunningNotebook):
 
     async def _end(self, timeout_s: float, *, strict: bool) -> None:
         try:
-            if (
-                not self._session.is_closed
-                and not self.is_synced
-                and not self._session.is_read_only
-            ):
+            is_held = self.is_synced and not self._session.owes_an_error
+            if not (self._session.is_closed or is_held or self._session.is_read_only):
                 await self.confirm_sync(timeout_s, required=strict)
         finally:
             await self._pump.close()

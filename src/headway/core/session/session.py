@@ -104,6 +104,11 @@ class Session:
         return self._rooms.runtime.reader
 
     @property
+    def owes_an_error(self) -> bool:
+        """Whether edits were set aside and nobody has been told: who confirms next will be."""
+        return self._untold is not None
+
+    @property
     def document_id(self) -> DocumentId | None:
         """The notebook's document id; None until it is open."""
         return self.opened.document if self.opened is not None else self._target.document
