@@ -45,6 +45,8 @@ def test_moments_bytes_and_half_characters() -> None:
     header = {"date": datetime(2026, 11, 30, tzinfo=UTC), "msg_type": "status"}
     assert pack(header) == json_packer(header)
     assert pack({"png": b"\x89"}) == json_packer({"png": b"\x89"})
+    assert pack({"msg_type": 5}) == b'{"msg_type": 5}'
+    assert pack(None) == b"null"
     assert json.loads(pack({"text": "a\ud800b"})) == {"text": "a\ud800b"}
 
 

@@ -37,13 +37,13 @@ class Packer:
         """The part as JSON."""
         __tracebackhide__ = True
         request, packed = self._request
-        if part is request:
+        if part is request and part is not None:
             return packed
         try:
             packed = self._encode(part).encode() if self._is_plain else self._pack(part)
         except (TypeError, ValueError):
             packed = self._clean(part)
-        if isinstance(part, dict) and "_request" in part.get("msg_type", ""):
+        if isinstance(part, dict) and str(part.get("msg_type")).endswith("_request"):
             # Until the next one it is the parent of each message, and nobody changes it.
             self._request = part, packed
         return packed

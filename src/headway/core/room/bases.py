@@ -71,8 +71,11 @@ class Bases:
         self._push(content, sha256, is_ours=texts != self._texts)
         self._texts = texts
 
-    def took(self, content: bytes, sha256: str, before: Texts, after: Texts) -> None:
-        """The file holds this, and it was merged into a document with the cells `before`."""
+    def took(self, content: bytes, sha256: str, before: Texts, after: Texts | None) -> None:
+        """The file holds this, and the document had the cells `before` when it was seen.
+
+        `after` it was merged, or None if it was not: what is written over it next is ours.
+        """
         self._push(content, sha256, is_ours=False)
         self._texts = after if before == self._texts else None
 

@@ -270,7 +270,7 @@ class NotebookFile:
             taken = self._intake.take(self._bases, content, self._runs, now, accepts=accepts)
         except FileWouldEmpty as error:
             if self._keeps_ours == sha256:
-                self._bases.took(content, sha256, before, before)
+                self._bases.took(content, sha256, before, None)
                 self._know(sha256)
                 return
             self._hold(error, sha256)

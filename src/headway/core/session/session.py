@@ -231,8 +231,8 @@ class Session:
             sentence = f"This server only synchronises documents; it has no `{method}`."
             self._emit(effect.RequestSettled(asked.token, UnknownMethod(sentence, method=method)))
             return
-        reads = getattr(asked.params, "required_heads", None) is not None
-        if reads and (set_aside := self._take_untold()) is not None:
+        has_ticket = getattr(asked.params, "required_heads", None) is not None
+        if has_ticket and (set_aside := self._take_untold()) is not None:
             self._emit(effect.RequestSettled(asked.token, set_aside))
             return
         self._settle(self._requests.add(asked.token, asked.params, asked.deadline_s))
