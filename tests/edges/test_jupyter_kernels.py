@@ -280,9 +280,10 @@ def test_an_interrupt_right_after_asking_ends_that_execution_and_no_other() -> N
     ],
 )
 def test_an_interrupt_ends_a_wait_even_if_it_comes_too_early_for_it(
-    elsewhere: str, wait: str, error: str
+    monkeypatch: pytest.MonkeyPatch, elsewhere: str, wait: str, error: str
 ) -> None:
     """As when another thread takes the signal: it is noted, and cuts nothing short."""
+    monkeypatch.setattr(kernel_replies, "LONG_S", 3600.0)  # a request would wake the loop as well
 
     async def scenario(kernels: JupyterKernels) -> None:
         kernel, heard = await started(kernels)
