@@ -35,6 +35,7 @@ from headway.errors import (
     ConfirmTimeout,
     ConnectionLost,
     DeadlineExceeded,
+    HeadwayError,
     NotebookNotFound,
     NotebookReplaced,
     UnknownMethod,
@@ -417,27 +418,32 @@ def test_a_refused_replica_is_kept_aside_and_a_fresh_one_goes_on() -> None:
     assert sources(world.server.notebook) == ["good", "after"]
 
 
-def test_a_refusal_that_nobody_waited_for_is_told_to_who_confirms_next() -> None:
-    world = World().live()
+def be_refused(world: World) -> None:
+    """An edit is refused while nobody waits, and work goes on."""
     world.server.refuse_with = UpdateStatus.INVALID_UPDATE
     world.edit("bad")
     world.settle()
     world.server.refuse_with = None
     world.pass_time(1)
+
+
+def is_told_once(world: World, error: type[HeadwayError]) -> None:
     assert world.status() == "live"
-    assert isinstance(world.outcome(world.confirm()), UpdateRejected)
+    assert isinstance(world.outcome(world.confirm()), error)
     again = world.confirm()
     world.settle()
     assert world.outcome(again).confirmed
 
 
+def test_a_refusal_that_nobody_waited_for_is_told_to_who_confirms_next() -> None:
+    world = World().live()
+    be_refused(world)
+    is_told_once(world, UpdateRejected)
+
+
 def test_a_refusal_that_nobody_waited_for_is_told_to_who_runs_next() -> None:
     world = World().live()
-    world.server.refuse_with = UpdateStatus.INVALID_UPDATE
-    world.edit("bad")
-    world.settle()
-    world.server.refuse_with = None
-    world.pass_time(1)
+    be_refused(world)
     assert isinstance(world.outcome(world.request(execute(world, "e1"))), UpdateRejected)
     assert world.outcome(world.request(execute(world, "e2"))) is None
 
@@ -695,11 +701,7 @@ def test_another_notebook_that_was_found_before_anybody_waited_is_told_once() ->
     world.edit("unsent")
     world.pass_time(5)
     world.settle()
-    assert world.status() == "live"
-    assert isinstance(world.outcome(world.confirm()), NotebookReplaced)
-    again = world.confirm()
-    world.settle()
-    assert world.outcome(again).confirmed
+    is_told_once(world, NotebookReplaced)
 
 
 def test_requests_to_the_lost_notebook_fail_and_later_ones_are_answered() -> None:

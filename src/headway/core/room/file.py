@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from headway.core.document.nbformat import render_notebook
 from headway.core.room.autosave import Autosave
-from headway.core.room.bases import Bases, Texts, texts_of
+from headway.core.room.bases import Base, Bases
 from headway.core.room.effects import FileRecorded, ReadFile, WriteFile
 from headway.core.room.file_errors import exists_already, removed
 from headway.core.room.inputs import (
@@ -75,7 +75,6 @@ class _Write:
     heads: Heads
     waiters: tuple[int, ...]
     runs: dict[CellId, ExecutionId]
-    texts: Texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +157,6 @@ class NotebookFile:
         if is_behind:
             self.changed(now)
         else:
-            self._bases.began(self._texts())
             self.autosave.began()
             self.autosave.succeeded()
 
@@ -241,7 +239,7 @@ class NotebookFile:
         accepts, self._accepts = self._accepts, False
         if event.sha256 is None:
             self._there = None
-            if self._bases.content is None:
+            if self._bases.latest is None:
                 self._release()
             else:
                 self._hold(removed(self.path), None)
@@ -265,13 +263,11 @@ class NotebookFile:
 
     def _take(self, content: bytes, sha256: str, now: Moment, *, accepts: bool) -> None:
         was_saved = not self.autosave.is_behind and not self._savers
-        before = self._texts()
         try:
-            taken = self._intake.take(self._bases, content, self._runs, now, accepts=accepts)
+            taken = self._intake.take(self._bases.all, content, self._runs, now, accepts=accepts)
         except FileWouldEmpty as error:
             if self._keeps_ours == sha256:
-                self._bases.took(content, sha256, before, None)
-                self._know(sha256)
+                self._know(Base(content), sha256)
                 return
             self._hold(error, sha256)
             self._savers.refuse(self.path, error)
@@ -281,24 +277,20 @@ class NotebookFile:
             self._savers.refuse(self.path, error)
         else:
             self._runs = taken.runs
-            self._bases.took(content, sha256, before, self._texts())
-            self._know(sha256)
+            self._know(Base(content), sha256)
             if was_saved and taken.is_all:
                 self.autosave.began()
                 self.autosave.succeeded()
             else:
                 self.autosave.changed(now)
 
-    def _know(self, sha256: str) -> None:
-        """The file holds the latest base, and we have dealt with it."""
+    def _know(self, base: Base, sha256: str) -> None:
+        """The file holds this, and we have dealt with it: the base of the next merge."""
         assert self.path is not None, "nobody looks at no file"
-        assert self._bases.content is not None, "a file without a base"
+        self._bases.know(base, sha256)
         self._there = sha256
         self._release()
-        self._ledger.record(FileRecorded(self._document, self.path, sha256, self._bases.content))
-
-    def _texts(self) -> Texts:
-        return texts_of(self._contents()[0].cells())
+        self._ledger.record(FileRecorded(self._document, self.path, sha256, base.content))
 
     def _hold(self, error: HeadwayError, sha256: str | None) -> None:
         self._held, self._held_sha256 = error, sha256
@@ -323,13 +315,15 @@ class NotebookFile:
 
     def _begin(self, target: str) -> None:
         notebook, runtime = self._contents()
+        waiters = self._savers.take(target)
+        self._step = _Write(
+            self._next_token(), target, notebook.replica.heads(), waiters, self._intake.runs()
+        )
         content = render_notebook(notebook, runtime)
-        waiters, heads = self._savers.take(target), notebook.replica.heads()
-        texts = tuple((each["id"], each["cell_type"], each["source"]) for each in content["cells"])
-        self._step = _Write(self._next_token(), target, heads, waiters, self._intake.runs(), texts)
         self.autosave.began()
         expected = self._there if target == self.path else None
-        like = None if expected is None else self._bases.content
+        latest = self._bases.latest
+        like = None if expected is None or latest is None else latest.content
         effect = WriteFile(self._step.token, target, content, expected, like, bool(waiters))
         self._ledger.when_durable(lambda _: self._ledger.emit(effect))
 
@@ -340,8 +334,7 @@ class NotebookFile:
             return
         self.path, self._runs, self._races = event.path, write.runs, 0
         self.autosave.succeeded(now, event.took_s)
-        self._bases.wrote(event.content, event.sha256, write.texts)
-        self._know(event.sha256)
+        self._know(Base(event.content, is_ours=True), event.sha256)
         saved = Saved(
             path=event.path,
             heads=heads_to_text(write.heads),

@@ -18,20 +18,20 @@ base was written: a run is never put aside for a file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from headway.core.document.brake import check_merge
 from headway.core.document.edits import Edit
-from headway.core.document.file_image import is_blank, named_sha256
+from headway.core.document.file_image import is_blank
 from headway.core.document.json_values import identical
 from headway.core.document.nbformat import ParsedNotebook, ShownOutputs, parse_notebook
 from headway.core.document.notebook import Cell, NotebookDocument
 from headway.core.document.reconcile import aligned, reconcile
 from headway.core.document.runtime import TERMINAL, RuntimeReader
 from headway.core.document.widget_state import WIDGETS_KEY
-from headway.core.room.bases import OlderBase, texts_of
+from headway.core.room.bases import Base
 from headway.errors import NotebookUnreadable
 from headway.ids import CellId, Entropy, ExecutionId, cell_id
 
@@ -71,21 +71,19 @@ class FileMerge:
 
 def plan_merge(
     notebook: NotebookDocument,
-    base: bytes | None,
+    bases: Sequence[Base],
     content: bytes,
     entropy: Entropy,
     *,
-    older: Sequence[OlderBase] = (),
     accepts: bool = False,
 ) -> FileMerge:
-    """What `content` changed since `base`; nothing is changed yet.
+    """What `content` changed since its base; nothing is changed yet.
 
     Args:
         notebook: The document.
-        base: The image of what was last written to, or read from, the file; None if never.
+        bases: What was written to, or read from, the file, the latest last; none if never.
         content: The file's bytes now, or their image, outputs included.
         entropy: For the ids of cells that have none.
-        older: Bases before `base`, the oldest first.
         accepts: A person wants the file's version, whatever it takes away.
 
     Raises NotebookUnreadable when the bytes are no notebook, and FileWouldEmpty when the merge
@@ -97,16 +95,11 @@ def plan_merge(
         return parse_notebook(file, lambda: cell_id(entropy))
 
     parsed = parse(content)
-    known, theirs = aligned(None if base is None else parse(base), parsed, ours)
-    latest = None if base is None else named_sha256(base)
-    older = [each for each in older if named_sha256(each.content) != latest]
-    if known is not None and older:
-        pairs = [(known, theirs)]
-        for each in reversed(older):
-            one, other = aligned(parse(each.content), parsed, ours)
-            if one is not None and (each.has_ours_since or _says_same(one, known)):
-                pairs.append((one, other))
-        known, theirs = _closest(pairs)
+    read = [parse(each.content) for each in bases]
+    known, theirs = aligned(read[-1] if read else None, parsed, ours)
+    if known is not None:
+        older = [aligned(one, parsed, ours) for one in _that_count(bases, read)]
+        known, theirs = _closest([(known, theirs), *((one, them) for one, them in older if one)])
     edits = reconcile(
         known, theirs, ours, notebook.metadata(), notebook.deleted(), may_empty=accepts
     )
@@ -181,6 +174,20 @@ def runs_shown(
 _Pair = tuple[ParsedNotebook, ParsedNotebook]
 
 
+def _that_count(bases: Sequence[Base], read: Sequence[ParsedNotebook]) -> Iterator[ParsedNotebook]:
+    """Those before the latest that another program may have started from, latest first."""
+    texts = [_texts(each) for each in read]
+    has_ours_since = False
+    for older in reversed(range(len(bases) - 1)):
+        has_ours_since |= bases[older + 1].is_ours and texts[older] != texts[older + 1]
+        if has_ours_since or texts[older] == texts[-1]:
+            yield read[older]
+
+
+def _texts(parsed: ParsedNotebook) -> list[tuple[str, str]]:
+    return [(cell.cell_type, cell.source) for cell in parsed.cells]
+
+
 def _closest(pairs: Sequence[_Pair]) -> _Pair:
     """The base, with the file aligned to it, that the file differs from least; latest first."""
     distances = [_distance(*pair) for pair in pairs]
@@ -188,10 +195,6 @@ def _closest(pairs: Sequence[_Pair]) -> _Pair:
         return pairs[0]
     able = [0, *(each for each in range(1, len(pairs)) if _is_mostly_as(*pairs[each]))]
     return pairs[min(able, key=lambda each: distances[each])]
-
-
-def _says_same(base: ParsedNotebook, other: ParsedNotebook) -> bool:
-    return texts_of(base.cells) == texts_of(other.cells)
 
 
 def _is_mostly_as(base: ParsedNotebook, theirs: ParsedNotebook) -> bool:

@@ -6,7 +6,7 @@ changed outputs as records `requested_by` "file". When to look at the file is `f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from headway.core.room.file_merge import check_readable, plan_merge, says_all
 from headway.errors import EditError, NotebookUnreadable
 
 if TYPE_CHECKING:
-    from headway.core.room.bases import Bases
+    from headway.core.room.bases import Base
     from headway.core.room.documents import Documents
     from headway.core.room.recorder import Recorder
     from headway.ids import CellId, Entropy, ExecutionId
@@ -45,7 +45,7 @@ class Intake:
 
     def take(
         self,
-        bases: Bases,
+        bases: Sequence[Base],
         content: bytes,
         runs: Mapping[CellId, ExecutionId],
         now: Moment,
@@ -55,7 +55,7 @@ class Intake:
         """Merge what `content` changed since its base; all of it or nothing.
 
         Args:
-            bases: What was written or read before.
+            bases: What was written or read before, the latest last.
             content: The file's bytes now.
             runs: The executions that the latest base shows.
             now: This instant.
@@ -66,9 +66,7 @@ class Intake:
         """
         notebook = self._documents.notebook
         check_readable(content)
-        plan = plan_merge(
-            notebook, bases.content, content, self._entropy, older=bases.older, accepts=accepts
-        )
+        plan = plan_merge(notebook, bases, content, self._entropy, accepts=accepts)
         try:
             notebook.apply(plan.edits, now, "file")
         except EditError as error:

@@ -18,6 +18,7 @@ from headway.core.document.notebook import NotebookDocument
 from headway.core.document.reconcile import aligned
 from headway.core.document.runtime import RuntimeReader
 from headway.core.kernel.events import KernelInfo
+from headway.core.room.bases import Base
 from headway.core.room.effects import ExecutionAccepted
 from headway.core.room.file_merge import (
     FileMerge,
@@ -206,9 +207,8 @@ def _merged(
     """Another program wrote the file while the notebook was not open."""
     if notebook.order() and not opening.accept_file:
         check_readable(content)
-    plan: FileMerge = plan_merge(
-        notebook, opening.base, content, entropy, accepts=opening.accept_file
-    )
+    bases = () if opening.base is None else (Base(opening.base),)
+    plan: FileMerge = plan_merge(notebook, bases, content, entropy, accepts=opening.accept_file)
     notebook.apply(plan.edits, now, "file")
     runs = {} if runtime is None else runs_shown(runtime, plan.shown)
     replaced = {each.cell_id: runs[each.cell_id] for each in plan.outputs if each.cell_id in runs}
