@@ -95,7 +95,28 @@ def test_a_reader_that_goes_away_is_no_matter(shell: Shell) -> None:
     assert said == b""
 
 
-def test_no_arguments_show_the_commands(shell: Shell) -> None:
-    done = shell.run()
-    assert "Usage: headway" in done.stdout + done.stderr
+@pytest.mark.parametrize("group", [(), ("cell",), ("kernel",), ("deps",)])
+def test_no_command_shows_which_there_are(shell: Shell, group: tuple[str, ...]) -> None:
+    done = shell.run(*group)
+    assert done.stdout.startswith("Usage: " + " ".join(("headway", *group)))
+    assert done.stderr == ""
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("rum", "No such command 'rum'. Did you mean 'run'? `headway --help` says"),
+        ("run", "Missing argument 'NOTEBOOK'. `headway run --help` says"),
+        ("run a.ipynb --quick", "No such option: --quick. `headway run --help` says"),
+        ("run a.ipynb --timeout soon", "Invalid value for '--timeout': "),
+        ("cell move a.ipynb", "Missing argument 'CELL'. `headway cell move --help` says"),
+        ("ps now", "Got unexpected extra argument"),
+    ],
+)
+def test_a_mistyped_command_is_one_line(shell: Shell, command: str, said: str) -> None:
+    done = shell.run(*command.split())
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"headway: {said}"), done.stderr
+    assert done.stderr.count("\n") == 1
     assert done.returncode == 2

@@ -22,6 +22,7 @@ from headway.errors import HeadwayError
 __all__ = ["EXIT_INTERRUPTED", "app", "main"]
 
 EXIT_INTERRUPTED = 130
+_EXIT_MISTAKE = 2
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
@@ -32,12 +33,19 @@ def _examples(lines: Iterable[str]) -> str:
 def _new_app(**named: Any) -> typer.Typer:
     # Plain help: rich would take as long to import as everything else that --help needs.
     return typer.Typer(
-        no_args_is_help=True,
+        invoke_without_command=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings=_SETTINGS,
         **named,
     )
+
+
+def _show_commands(context: typer.Context) -> None:
+    """Without a command: which there are. It counts as a mistake all the same."""
+    if context.invoked_subcommand is None:
+        say(context.get_help())
+        raise typer.Exit(_EXIT_MISTAKE)
 
 
 app = _new_app(
@@ -46,17 +54,20 @@ app = _new_app(
 )
 
 _cells = _new_app(
+    callback=_show_commands,
     help="One cell at a time: list, show, add, edit, delete, move, run.",
     epilog=_examples(("headway cell list analysis.ipynb", "headway cell COMMAND --help")),
 )
 
 
 _kernels = _new_app(
+    callback=_show_commands,
     help="A notebook's kernel: list, start, change, restart, stop, interrupt.",
     epilog=_examples(("headway kernel list", "headway kernel COMMAND --help")),
 )
 
 _dependencies = _new_app(
+    callback=_show_commands,
     help="What a notebook declares that it needs: list, add, remove.",
     epilog=_examples(("headway deps list analysis.ipynb", "headway deps COMMAND --help")),
 )
@@ -72,12 +83,14 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", help="Print the version.", callback=_version, is_eager=True),
     ] = False,
 ) -> None:
     del version
+    _show_commands(context)
 
 
 def _add(into: typer.Typer, name: str, command: Any, *examples: str, **named: Any) -> None:
@@ -149,7 +162,16 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: What follows the program's name; this process's if None.
     """
     try:
-        app(arguments, prog_name="headway")
+        sys.exit(app(arguments, prog_name="headway", standalone_mode=False))
+    except typer.TyperException as mistake:
+        context = getattr(mistake, "ctx", None)
+        command = "headway" if context is None else context.command_path
+        said = mistake.format_message()
+        end = "" if said.endswith((".", "?")) else "."
+        complain(f"{said}{end} `{command} --help` says what it takes.")
+        sys.exit(mistake.exit_code)
+    except typer.Abort:
+        sys.exit(EXIT_INTERRUPTED)
     except HeadwayError as error:
         complain(str(error))
         sys.exit(error.exit_status)
