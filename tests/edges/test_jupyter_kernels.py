@@ -341,19 +341,63 @@ def test_a_reply_that_the_kernels_own_failure_swallowed_is_made_up_for() -> None
     play(scenario)
 
 
-@pytest.mark.parametrize(
-    "code", ["sys.stdout = object()", "sys.stdout = open('/dev/null', 'w'); sys.stdout.close()"]
-)
-def test_an_end_that_the_kernels_own_failure_swallowed_is_made_up_for(code: str) -> None:
+def test_an_end_that_the_kernels_own_failure_swallowed_is_made_up_for() -> None:
     async def scenario(kernels: JupyterKernels) -> None:
         kernel, heard = await started(kernels)
-        kernel.ask(ExecuteRequest("e1", f"import sys; kept = sys.stdout; {code}; failed = True"))
+        code = (
+            "class Broken:\n"
+            "    flush = lambda self: 1 / 0 if armed else None\n"
+            "import sys; armed, kept, sys.stdout = False, sys.stdout, Broken()\n"
+            "arm = lambda _: globals().update(armed=True)\n"
+            "get_ipython().events.register('post_run_cell', arm)\n"
+            "failed = True"
+        )
+        kernel.ask(ExecuteRequest("e1", code))
         await heard.finished("e1")
         (reply,) = [e for e in heard.events if isinstance(e, ExecuteReply)]
         assert (reply.status, reply.error_name) == ("error", "NoReply")
-        kernel.ask(ExecuteRequest("e2", "sys.stdout = kept; print(failed)"))
+        kernel.ask(ExecuteRequest("e2", "armed, sys.stdout = False, kept; print(failed)"))
         await heard.finished("e2")
         assert heard.text() == "True\n"
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "sys.stdout = object()",
+        "sys.stdout = open('/dev/null', 'w'); sys.stdout.close()",
+        "sys.stderr = open('/dev/null', 'w'); sys.stderr.close()",
+        "del sys.stdout, sys.stderr",
+        "del sys.stdout; 1 / 0",
+    ],
+)
+def test_a_stream_that_a_cell_leaves_broken_is_the_notebooks_again(code: str) -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        kernel.ask(ExecuteRequest("e1", f"import sys; {code}"))
+        await heard.finished("e1")
+        assert "is the notebook's again" in heard.text("stderr")
+        kernel.ask(ExecuteRequest("e2", "print('well'); print('so', file=sys.stderr)"))
+        await heard.finished("e2")
+        assert heard.text() == "well\n"
+        assert heard.text("stderr").endswith("so\n")
+
+    play(scenario)
+
+
+def test_a_stream_of_the_users_own_stays() -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        kernel.ask(
+            ExecuteRequest("e1", "import io, sys; kept, sys.stdout = sys.stdout, io.StringIO()")
+        )
+        kernel.ask(ExecuteRequest("e2", "print('hidden')"))
+        kernel.ask(ExecuteRequest("e3", "kept.write(sys.stdout.getvalue()); sys.stdout = None"))
+        kernel.ask(ExecuteRequest("e4", "print('nowhere'); sys.stdout = kept"))
+        await heard.finished("e4")
+        assert heard.text() == "hidden\n"
 
     play(scenario)
 

@@ -24,6 +24,7 @@ from headway.in_kernel import (
     interrupting,
     packing,
     publishing,
+    restoring,
     streams,
     waking,
 )
@@ -39,7 +40,7 @@ READY_RETRY_S: Final = 0.05
 _LOG = logging.getLogger("headway.kernels")
 
 _PREPARATION: Final = prepare_request(
-    packing, economies, publishing, descriptors, streams, asking, interrupting, waking
+    packing, economies, publishing, descriptors, streams, restoring, asking, interrupting, waking
 )
 """Read once: the files may be those of another version when a kernel starts."""
 

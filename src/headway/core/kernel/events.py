@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = [
+    "MAX_REASON_CHARACTERS",
     "Busy",
     "ClearOutput",
     "CommClosed",
@@ -39,6 +40,9 @@ __all__ = [
     "Stream",
     "UpdateDisplay",
 ]
+
+MAX_REASON_CHARACTERS = 500
+"""How much of what a kernel says of an error that it did not publish is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,13 @@ class ExecuteReply:
     error_value: str | None = None
     ends_kernel: bool = False
     """Whether the code asked for the kernel's end, as `exit()` does. It comes a moment later."""
+
+    @property
+    def said_of_error(self) -> str:
+        """What it says of its error, as a line of `MAX_REASON_CHARACTERS` at most."""
+        text = ": ".join(filter(None, (self.error_name, self.error_value)))
+        line = " ".join(text.encode(errors="replace").decode().split())
+        return line[:MAX_REASON_CHARACTERS] or "the kernel reported an error and did not say which"
 
 
 @dataclass(frozen=True, slots=True)

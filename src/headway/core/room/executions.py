@@ -18,6 +18,7 @@ from headway.core.kernel.events import (
     CommMessage,
     CommOpened,
     CompleteReply,
+    ErrorOutput,
     ExecuteInput,
     ExecuteReply,
     HistoryReply,
@@ -271,6 +272,8 @@ class Executions:
                     if self._is_running(execution_id):
                         assert self.queue.running is not None
                         self.queue.running.replied = event.status
+                        if event.status == "error":
+                            self.queue.running.reason = event.said_of_error
                         self.queue.running.ends_kernel = event.ends_kernel
                         self._recorder.replied()
                         self._finish_if_complete(now)
@@ -284,6 +287,9 @@ class Executions:
                 case CommOpened() | CommMessage() | CommClosed() | CommInfo():
                     pass
                 case _:
+                    if isinstance(event, ErrorOutput) and self._is_running(event.execution_id):
+                        assert self.queue.running is not None
+                        self.queue.running.shows_error = True
                     self._recorder.output(event, now)
 
     def _is_running(self, execution_id: ExecutionId | None) -> bool:
@@ -296,12 +302,9 @@ class Executions:
         if running.replied is None or not running.idle:
             return
         match running.replied:
-            case "ok":
-                self._finish(running, "ok", None, now)
-            case "error":
-                self._finish(running, "error", None, now)
-            case "lost":
-                self._finish(running, "lost", running.reason, now)
+            case "ok" | "error" | "lost" as status:
+                is_shown = status == "error" and running.shows_error
+                self._finish(running, status, None if is_shown else running.reason, now)
             case other:
                 self._finish(running, "cancelled", f"the kernel answered {other!r}", now)
         self._kernel.idle(now)

@@ -41,7 +41,9 @@ class Execution:
     replied: str | None = None
     """The status of the kernel's reply, once it came."""
     reason: str | None = None
-    """Why that is not known, when it never will be."""
+    """What is known of it beyond that, or why that will never be known."""
+    shows_error: bool = False
+    """Whether an error is among its outputs."""
     idle: bool = False
     """Whether the kernel has said that everything of this execution was sent."""
     ends_kernel: bool = False

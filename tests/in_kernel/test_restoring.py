@@ -1,0 +1,56 @@
+"""Streams that a cell leaves, and what becomes of them. In a kernel: test_jupyter_kernels."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from headway.in_kernel.restoring import restore
+
+
+class NoText(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text either")
+
+
+class Unflushable(io.StringIO):
+    def flush(self) -> None:
+        raise NoText
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch) -> tuple[io.StringIO, io.StringIO]:
+    streams = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+    return streams
+
+
+def test_a_stream_that_works_or_is_none_is_left_alone(
+    own: tuple[io.StringIO, io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", others)
+    monkeypatch.setattr(sys, "stderr", None)
+    restore(own)
+    assert sys.stdout is others
+    assert sys.stderr is None
+    assert own[1].getvalue() == ""
+
+
+def test_whatever_is_broken_is_restored_and_it_is_said(
+    own: tuple[io.StringIO, io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Unflushable())
+    monkeypatch.delattr(sys, "stderr")
+    restore(own)
+    assert (sys.stdout, sys.stderr) == own
+    assert own[0].getvalue() == ""
+    assert own[1].getvalue() == (
+        f"sys.stdout is the notebook's again: it could not be flushed ({NoText.__module__}.NoText: "
+        "<exception str() failed>).\n"
+        "sys.stderr is the notebook's again: it could not be flushed "
+        "(AttributeError: module 'sys' has no attribute 'stderr').\n"
+    )
