@@ -56,6 +56,27 @@ def test_the_effects_of_an_opening_are_performed_before_the_first_input() -> Non
     asyncio.run(scenario())
 
 
+def test_a_task_of_a_room_that_fails_ends_that_room_and_no_other() -> None:
+    async def scenario() -> None:
+        async with running(obliging) as world:
+            await world.known()
+            await world.known("nb-2")
+            host = await world.service.rooms.load("nb-1")
+            other = await world.service.rooms.load("nb-2")
+
+            def fails(more: int) -> None:
+                raise RuntimeError("a bug of ours")
+
+            host.storage._count = fails  # type: ignore[method-assign]
+            host.storage._queue.append(StoreBlob(BLOB, b"test"))
+            host.storage._wake.set()
+            await host.ended.wait()
+            assert other.is_open
+            assert (await world.post("status")).status == 200
+
+    asyncio.run(scenario())
+
+
 def test_a_tick_comes_at_the_deadline_and_not_before_it() -> None:
     ticked: list[float] = []
 

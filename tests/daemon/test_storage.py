@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from headway.core.room.effects import Compact, Persist, StoreBlob, UpdateStored
 from headway.core.room.inputs import Persisted, PersistFailed
 from headway.daemon.storage import BLOBS_AT_ONCE, LANE_MAX_BYTES, Backlog, StorageLane
@@ -55,6 +57,24 @@ class Lane:
     @property
     def tokens(self) -> list[int]:
         return [each.token for each in self.settled]
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("no space"), RuntimeError("can't start new thread"), MemoryError()]
+)
+def test_whatever_a_blob_fails_with_fails_the_records_behind_it(error: Exception) -> None:
+    async def scenario(lane: Lane) -> None:
+        lane.blobs.error = error
+        lane.blobs.may_finish.set()
+        lane.blob(b"one")
+        lane.persist(1)
+        await lane.lane.wait_until_empty()
+        (failed,) = lane.settled
+        assert isinstance(failed, PersistFailed)
+        assert isinstance(failed.error, StoreFailed)
+        assert type(error).__name__ in str(failed.error)
+
+    run(scenario)
 
 
 def run(scenario: Callable[[Lane], Awaitable[None]]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from daemon_world import LIMIT_S, FakeRoom, World, running
 from headway.core.kernel.events import ExecuteReply
 from headway.core.room.effects import AskKernel, Effect, ExecuteRequest, Persist
@@ -15,6 +17,7 @@ from headway.core.room.inputs import (
     PeerArrived,
     PersistFailed,
 )
+from headway.daemon import host as hosting
 from headway.edges.memory_kernels import MemoryKernel, MemoryKernels
 from headway.edges.ports import FileContent, KernelOwner, StoredNotebook
 from headway.errors import NotebookNotFound
@@ -113,6 +116,45 @@ def test_a_notebook_whose_store_failed_is_opened_again_with_its_kernel() -> None
         assert second.kernel is not None
         assert second.kernel.incarnation == first.kernel.incarnation == 3
         assert second.kernel.asked == "e1"
+
+    play(scenario)
+
+
+def failing_once(room: FakeRoom, event: Input) -> list[Effect]:
+    if not isinstance(event, PeerArrived):
+        return []
+    raise RuntimeError("a bug of ours")
+
+
+def test_a_notebook_whose_machine_failed_is_opened_again_with_its_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario(world: World, kernel: MemoryKernel) -> None:
+        world.script = failing_once
+        async with running(world=world):
+            host = await world.service.rooms.load("nb-1")
+            failed = world.rooms["nb-1"]
+            host.arrive(1, "ada", "test")
+            await host.ended.wait()
+            while world.rooms["nb-1"] is failed:
+                await asyncio.sleep(0)
+            assert not kernel.is_stopped
+            kernel.release()
+            await world.rooms["nb-1"].until(lambda room: bool(room.seen(KernelSaid)))
+
+    monkeypatch.setattr(hosting, "STEADY_S", 0.0)
+    play(scenario)
+
+
+def test_a_room_that_fails_as_soon_as_it_is_open_takes_its_kernel_with_it() -> None:
+    async def scenario(world: World, kernel: MemoryKernel) -> None:
+        world.script = failing_once
+        async with running(world=world):
+            host = await world.service.rooms.load("nb-1")
+            host.arrive(1, "ada", "test")
+            await host.ended.wait()
+            assert kernel.is_stopped
+            assert world.service.rooms.is_idle, "it does not come back by itself"
 
     play(scenario)
 

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,15 @@ from headway.core.room.effects import ExecutionFinished
 from headway.daemon import upkeep
 from headway.daemon.ports import Outside
 from headway.daemon.upkeep import BLOB_GRACE_S, Upkeep
+from headway.edges import store_references
 from headway.edges.blobs import FileBlobs
 from headway.edges.memory import FakeClock, MemoryFiles
 from headway.edges.memory_environments import MemoryEnvironments
 from headway.edges.memory_kernels import MemoryKernels
 from headway.edges.memory_watch import MemoryWatching
 from headway.edges.store import SqliteStore
+from headway.edges.store_references import find_referenced
+from headway.errors import StoreError, StoreFailed
 
 NOW_S = 1_800_000_000.0
 NB = "nb-" + "1" * 32
@@ -99,6 +103,54 @@ def test_while_anything_cannot_be_read_nothing_is_removed_and_the_log_says_so(
 
     asyncio.run(scenario())
     assert "upkeep was not done" in caplog.text
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("can't start new thread"), OSError("no")])
+def test_whatever_fails_in_a_round_is_logged_and_ends_nothing(
+    failure: Exception, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        keeper = await House(tmp_path).open()
+
+        async def tidy() -> int:
+            raise failure
+
+        keeper._outside.store.tidy = tidy  # type: ignore[method-assign]
+        await keeper.one_round()
+        await keeper._outside.store.close()
+
+    asyncio.run(scenario())
+    assert "the upkeep failed" in caplog.text
+    assert str(failure) in caplog.text
+
+
+def test_a_search_that_takes_too_long_or_cannot_start_is_not_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(store_references, "_SEARCH_TIMEOUT_S", 0.0)
+        with pytest.raises(StoreError, match="took longer"):
+            asyncio.run(find_referenced(tmp_path / "store.db", [name_of(b"x")]))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
+    with pytest.raises(StoreError, match="could not be started"):
+        asyncio.run(find_referenced(tmp_path / "store.db", [name_of(b"x")]))
+
+
+def test_a_blob_that_cannot_be_removed_is_an_error_of_the_store(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    name = house.put(b"unused", 2 * BLOB_GRACE_S)
+
+    async def scenario() -> None:
+        await house.open()
+        place = house.blobs._path(name)
+        place.unlink()
+        place.mkdir()  # unlink fails with EISDIR
+        os.utime(place, (0, 0))
+        with pytest.raises(StoreFailed, match="could not be removed"):
+            await house.blobs.remove([name], NOW_S)
+        await house.store.close()
+
+    asyncio.run(scenario())
 
 
 def test_a_blob_that_is_put_while_references_are_looked_for_stays(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import os
 import select
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -22,6 +24,7 @@ import pytest
 import headway
 from headway.client import starting
 from headway.edges.kernels import ORPHAN_VARIABLE
+from headway.edges.paths import Paths, prepare
 from headway_daemon import END_S, LIMIT_S, HeadwayDaemon, bounded
 
 IS_LONG = os.environ.get("HEADWAY_TORTURE") == "1"
@@ -470,5 +473,40 @@ def test_what_a_cell_asks_while_there_is_no_daemon_is_seen_when_there_is_one(
             ended = await result
             assert ended.status == "ok"
             assert ended.text.endswith("Ada\n")
+
+    bounded(scenario())
+
+
+FAILING = """\
+import sys
+from headway.daemon import main, service
+
+async def fails(*arguments):
+    raise RuntimeError("a bug of ours")
+
+service.Service._drain = fails
+main.main(["--home", sys.argv[1]])
+"""
+"""A daemon with a bug that shows when it is told to end."""
+
+
+def test_a_daemon_that_fails_leaves_its_kernels_to_the_next(lasting: HeadwayDaemon) -> None:
+    async def scenario() -> None:
+        prepare(lasting.home)
+        failing = subprocess.Popen(
+            [sys.executable, "-c", FAILING, str(lasting.home)], stderr=subprocess.PIPE
+        )
+        with failing:
+            while not Paths.of(lasting.home).socket.exists():
+                assert failing.poll() is None
+                await asyncio.sleep(0.01)
+            async with lasting.open_async("a") as notebook:
+                await notebook.run("x = 6", timeout=RUN_S)
+                failing.terminate()
+                await asyncio.to_thread(failing.wait, END_S)
+                result = await notebook.run("print(x * 7)", timeout=RUN_S)
+                assert result.text == "42\n"
+        assert failing.returncode == 1
+        assert "the daemon failed; its kernels wait" in Paths.of(lasting.home).log.read_text()
 
     bounded(scenario())

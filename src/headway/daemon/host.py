@@ -41,7 +41,7 @@ from headway.errors import EngineFailure, HeadwayError
 from headway.ids import DocumentId
 from headway.moments import Moment
 
-__all__ = ["FINISH_S", "IDLE_ROOM_S", "OpenedRoom", "RoomHost", "RoomMachine"]
+__all__ = ["FINISH_S", "IDLE_ROOM_S", "STEADY_S", "OpenedRoom", "RoomHost", "RoomMachine"]
 
 _LOG = logging.getLogger("headway.rooms")
 
@@ -50,6 +50,9 @@ IDLE_ROOM_S = 60.0
 
 FINISH_S = 4.0
 """How long an ended room may take to stop its kernels and finish its writes."""
+
+STEADY_S = 10.0
+"""A room that fails sooner after its opening would fail again: its kernel is not kept for it."""
 
 _SHORTEST_TIMER_S = 0.001
 
@@ -136,9 +139,10 @@ class RoomHost:
         self.notices: tuple[rpc.Notice, ...] = ()
         self.refused_file: HeadwayError | None = None
         self.orphaned: OrphanedKernel | None = None
-        """The kernel that lives on, once the store has failed this host."""
+        """The kernel that lives on, once this host has failed."""
         self.started = asyncio.Event()
         self.ended = asyncio.Event()
+        self._begun_s = outside.clock.now().monotonic_s
         self._first = first
         self._changed = changed
         self._idle_room_s = idle_room_s
@@ -218,10 +222,16 @@ class RoomHost:
         self._ending.set()
         self._changed()
 
-    def fail(self, error: HeadwayError) -> None:
-        """The machine or the store failed: end, refuse what waits, tell the peers to come back."""
+    def fail(self, error: HeadwayError, *, is_of_store: bool = False) -> None:
+        """The machine or the store failed: end, refuse what waits, tell the peers to come back.
+
+        It is not the kernel's failure, and hours of work may be in its memory: it lives on.
+        """
         if not self.is_open:
             return
+        now = self.outside.clock.now()
+        if is_of_store or now.monotonic_s - self._begun_s >= STEADY_S:
+            self.orphaned = self.kernels.orphan(now)
         fields = {"document": self.document, "code": error.code, "reason": str(error)}
         _LOG.error("a room failed", extra={"fields": fields})
         self.end()
@@ -258,6 +268,9 @@ class RoomHost:
                 await self._ending.wait()
                 await self._finish()
                 lane.cancel()
+        except* Exception as group:  # noqa: BLE001 - the room ends, and it is logged
+            _LOG.exception("a room's tasks failed", extra={"fields": {"document": self.document}})
+            self.fail(_as_failure(group.exceptions[0]))
         finally:
             self._cancel_timers()
             self._end_watch()
@@ -309,9 +322,7 @@ class RoomHost:
             return
         self._perform_all(effects)
         if isinstance(event, PersistFailed):
-            # Not the kernel's failure: hours of work may be in its memory.
-            self.orphaned = self.kernels.orphan(self.outside.clock.now())
-            self.fail(event.error)
+            self.fail(event.error, is_of_store=True)
 
     def _perform_all(self, effects: Sequence[Effect]) -> None:
         for effect in effects:

@@ -137,6 +137,7 @@ async def _outside(places: paths.Paths) -> AsyncIterator[Outside]:
     store = ReopeningStore(await SqliteStore.open(places.store, clock), SqliteStore.reopened)
     kernels = JupyterKernels(places.kernels, orphan_s=orphan_s_from(os.environ))
     watching = FolderWatching()
+    let_go = kernels.close
     try:
         yield Outside(
             store=store,
@@ -148,10 +149,16 @@ async def _outside(places: paths.Paths) -> AsyncIterator[Outside]:
             clock=clock,
             entropy=os.urandom,
         )
+    except Exception as error:
+        if not isinstance(error, HeadwayError):
+            _LOG.exception("the daemon failed; its kernels wait for the next one")
+        # As if this process had been killed: what runs in them is not to blame.
+        let_go = kernels.abandon
+        raise
     finally:
         try:
             async with asyncio.timeout(_KERNELS_END_S):
-                await kernels.close()
+                await let_go()
         except TimeoutError:
             _LOG.error("kernels did not end in time")
         await watching.close()

@@ -1,4 +1,4 @@
-"""Notebooks whose kernels live on though the store has failed: opened again once it works.
+"""Notebooks whose kernels live on though their rooms have failed: opened again once that works.
 
 Floor 5. What such a kernel runs must end, whether or not anybody asks for the notebook again.
 """
@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from headway.daemon.survivors import OrphanedKernel, Survivors
-from headway.errors import HeadwayError, StoreFailed
+from headway.errors import Busy, HeadwayError, StoreFailed
 from headway.ids import DocumentId
 
 __all__ = ["RETURN_RETRY_S", "Returning"]
@@ -19,7 +19,7 @@ __all__ = ["RETURN_RETRY_S", "Returning"]
 _LOG = logging.getLogger("headway.rooms")
 
 RETURN_RETRY_S: Final = 0.4
-"""Between two attempts to open a notebook again whose store failed."""
+"""Between two attempts to open a notebook again."""
 
 
 class Returning:
@@ -63,7 +63,7 @@ class Returning:
         while True:
             try:
                 await self._load(document)
-            except StoreFailed:
+            except (StoreFailed, Busy):
                 await asyncio.sleep(RETURN_RETRY_S)
                 continue
             except HeadwayError as error:

@@ -178,10 +178,8 @@ class StorageLane:
             async with asyncio.TaskGroup() as tasks:
                 for blob in blobs:
                     tasks.create_task(self._blobs.put(blob.sha256, blob.data))
-        except* HeadwayError as group:
-            self._error = _first(group)
-        except* OSError as group:
-            self._error = StoreFailed(f"A blob could not be stored: {group.exceptions[0]}.")
+        except* Exception as group:  # noqa: BLE001 - whatever it was, nothing was made durable
+            self._error = _as_store_error(_first(group), "A blob could not be stored")
         finally:
             self._count(-sum(len(blob.data) for blob in blobs))
 
@@ -237,7 +235,7 @@ class StorageLane:
             self._durable_token = token
         else:
             self._report_durable()
-            self._error = self._error or _as_store_error(error)
+            self._error = self._error or _as_store_error(error, "The store failed")
             self._settled(PersistFailed(token, self._error))
         self._check_empty()
 
@@ -260,15 +258,14 @@ def _size(effect: Persist | Compact) -> int:
     return sum(map(payload_bytes, effect.records))
 
 
-def _first(group: BaseExceptionGroup[HeadwayError]) -> HeadwayError:
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    assert isinstance(error, HeadwayError), error
     return error
 
 
-def _as_store_error(error: BaseException) -> HeadwayError:
+def _as_store_error(error: BaseException, what: str) -> HeadwayError:
     if isinstance(error, HeadwayError):
         return error
-    return StoreFailed(f"The store failed: {type(error).__name__}: {error}")
+    return StoreFailed(f"{what}: {type(error).__name__}: {error}")

@@ -60,6 +60,8 @@ class Upkeep:
         except HeadwayError as error:
             fields = {"code": error.code, "reason": str(error)}
             _LOG.warning("the upkeep was not done", extra={"fields": fields})
+        except Exception:  # noqa: BLE001 - nobody asked for it, and it is logged
+            _LOG.exception("the upkeep failed")
         else:
             fields = {"executions": str(forgotten), "blobs": str(removed)}
             _LOG.info("upkeep: forgotten and removed", extra={"fields": fields})

@@ -148,7 +148,10 @@ class FileBlobs:
             # Who puts the same blob now either comes before, and it stays, or finds it gone.
             with self._using:
                 if self._is_unused(sha256, before_s):
-                    self._path(sha256).unlink()
+                    try:
+                        self._path(sha256).unlink()
+                    except OSError as error:
+                        raise self._failure(error, "be removed") from error
                     removed += 1
         return removed
 

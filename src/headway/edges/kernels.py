@@ -200,7 +200,7 @@ class JupyterKernels:
         )
 
     async def abandon(self) -> None:
-        """Let go of every kernel without a word, as a daemon does that is killed. For tests."""
+        """Let go of every kernel without a word, as a daemon does that is killed."""
         await asyncio.gather(*(kernel.abandon() for kernel in self._kernels))
         self._kernels.clear()
         self._context.term()

@@ -43,6 +43,16 @@ _LOWEST_PRIORITY = 19
 
 async def find_referenced(store: Path, names: Collection[str]) -> frozenset[str]:
     """Those of `names` that the store may refer to. Raises StoreError if that is not known."""
+    try:
+        return await _searched(store, names)
+    except TimeoutError as error:
+        reason = f"The search took longer than {_SEARCH_TIMEOUT_S:.0f} s."
+        raise _unknown(store, reason) from error
+    except OSError as error:
+        raise _unknown(store, f"The search could not be started: {error}.") from error
+
+
+async def _searched(store: Path, names: Collection[str]) -> frozenset[str]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "headway.edges.store_references", str(store)),
         stdin=asyncio.subprocess.PIPE,
@@ -60,11 +70,15 @@ async def find_referenced(store: Path, names: Collection[str]) -> frozenset[str]
     lines = said.decode().split()
     if process.returncode != 0 or lines[-1:] != [COMPLETE]:
         reason = complaint.decode(errors="replace").strip().rpartition("\n")[2]
-        raise StoreError(
-            f"Which blobs are in use could not be found out, so none is removed. {reason}",
-            path=str(store),
-        )
+        raise _unknown(store, reason)
     return frozenset(lines[:-1])
+
+
+def _unknown(store: Path, reason: str) -> StoreError:
+    return StoreError(
+        f"Which blobs are in use could not be found out, so none is removed. {reason}",
+        path=str(store),
+    )
 
 
 def referenced_in(connection: sqlite3.Connection, names: Collection[str]) -> frozenset[str]:
