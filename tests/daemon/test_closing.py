@@ -7,9 +7,9 @@ import pytest
 from daemon_world import FakeRoom, World, running
 from headway.core.room.inputs import Requested
 from headway.core.wire import rpc
-from headway.daemon.closing import close_room, wind_down
+from headway.daemon.closing import ask, close_room, wind_down
 from headway.daemon.host import RoomHost
-from headway.errors import FileChanged, FileWouldEmpty
+from headway.errors import DaemonUnavailable, FileChanged, FileWouldEmpty
 
 
 class ReportingRoom(FakeRoom):
@@ -50,6 +50,31 @@ def test_closing_saves_but_does_not_bring_back_a_removed_file(
             await close_room(host, deadline_s(), required_heads=None)
             assert saves(room) == expected
             assert not host.is_open
+
+    asyncio.run(scenario())
+
+
+def test_closing_answers_everybody_who_waits() -> None:
+    async def scenario() -> None:
+        async with running() as world:
+            host, _ = await opened(world, None)
+            waits = rpc.Complete(document=host.document, code="", cursor=0)
+            waiting = asyncio.create_task(ask(host, waits, deadline_s()))
+            await asyncio.sleep(0)
+            await close_room(host, deadline_s(), required_heads=None)
+            assert isinstance(await waiting, DaemonUnavailable)
+            assert len(host.desk) == 0
+
+    asyncio.run(scenario())
+
+
+def test_what_is_closed_contains_what_the_caller_has_seen() -> None:
+    async def scenario() -> None:
+        async with running() as world:
+            host, room = await opened(world, FileChanged.code)
+            await close_room(host, deadline_s(), required_heads="aGVhZHM=")
+            asked = [each.params for each in room.seen(Requested)]
+            assert [each.required_heads for each in asked] == ["aGVhZHM="]
 
     asyncio.run(scenario())
 

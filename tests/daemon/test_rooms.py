@@ -133,6 +133,20 @@ def test_a_path_that_a_notebook_is_being_saved_to_is_nobody_elses() -> None:
     run(scenario)
 
 
+def test_a_room_that_has_ended_claims_no_path_and_is_not_kept() -> None:
+    async def scenario(world: World, rooms: Rooms) -> None:
+        host = await rooms.create(None)
+        world.rooms[host.document].is_idle = False
+        await rooms.claim("/a.ipynb", host)
+        host.end()
+        await host.ended.wait()
+        while rooms.all():
+            await asyncio.sleep(0)
+        assert rooms._claims == {}
+
+    run(scenario)
+
+
 def test_untitled_notebooks_have_no_path_and_are_found_by_id() -> None:
     async def scenario(world: World, rooms: Rooms) -> None:
         one, two = await rooms.create(None), await rooms.create(None)

@@ -12,8 +12,8 @@ from headway.core.wire import rpc
 from headway.core.wire.codec import encode
 from headway.core.wire.messages import Kind, RoomError, RoomErrorCode
 from headway.daemon.desk import Outcome
-from headway.daemon.host import RoomHost
-from headway.errors import DaemonUnavailable, FileChanged, FileWouldEmpty, HeadwayError
+from headway.daemon.host import RoomHost, closed
+from headway.errors import FileChanged, FileWouldEmpty, HeadwayError
 
 __all__ = ["ask", "close_room", "wind_down"]
 
@@ -23,7 +23,7 @@ _DAEMON = "daemon"
 async def ask(host: RoomHost, params: rpc.RoomParams, deadline_s: float) -> Outcome:
     """Put a request to a room on the daemon's own account; the outcome, error or not."""
     if not host.is_open:
-        return DaemonUnavailable("The notebook was closed meanwhile.")
+        return closed()
     future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
     def reply(outcome: Outcome) -> None:
@@ -52,7 +52,8 @@ async def close_room(host: RoomHost, deadline_s: float, *, required_heads: str |
         outcome = await ask(host, save, deadline_s)
         if isinstance(outcome, HeadwayError):
             raise outcome
-    outcome = await ask(host, rpc.ShutdownKernel(document=host.document), deadline_s)
+    shutdown = rpc.ShutdownKernel(document=host.document, required_heads=required_heads)
+    outcome = await ask(host, shutdown, deadline_s)
     if isinstance(outcome, HeadwayError):
         raise outcome
     _put_out(host)

@@ -37,11 +37,11 @@ from headway.daemon.survivors import OrphanedKernel
 from headway.daemon.trace import trace_effect, trace_input
 from headway.daemon.turns import Turns
 from headway.edges.ports import Watch
-from headway.errors import EngineFailure, HeadwayError
+from headway.errors import DaemonUnavailable, EngineFailure, HeadwayError
 from headway.ids import DocumentId
 from headway.moments import Moment
 
-__all__ = ["FINISH_S", "IDLE_ROOM_S", "STEADY_S", "OpenedRoom", "RoomHost", "RoomMachine"]
+__all__ = ["FINISH_S", "IDLE_ROOM_S", "STEADY_S", "OpenedRoom", "RoomHost", "RoomMachine", "closed"]
 
 _LOG = logging.getLogger("headway.rooms")
 
@@ -214,12 +214,16 @@ class RoomHost:
             self._feeding = False
         self._settle()
 
-    def end(self) -> None:
-        """Take no more inputs; what is under way is finished (`FINISH_S`)."""
+    def end(self, why: HeadwayError | None = None) -> None:
+        """Take no more inputs, and refuse what waits; what is under way is finished (`FINISH_S`).
+
+        `why` is what those who wait are told: that the notebook was closed, if None.
+        """
         self._inbox.clear()
         self._cancel_timers()
         self._end_watch()
         self._ending.set()
+        self.desk.refuse_room(self.document, why or closed())
         self._changed()
 
     def fail(self, error: HeadwayError, *, is_of_store: bool = False) -> None:
@@ -234,8 +238,7 @@ class RoomHost:
             self.orphaned = self.kernels.orphan(now)
         fields = {"document": self.document, "code": error.code, "reason": str(error)}
         _LOG.error("a room failed", extra={"fields": fields})
-        self.end()
-        self.desk.refuse_room(self.document, error)
+        self.end(error)
         for peer in list(self.peers):
             outlet = self.outlets.get(peer)
             if outlet is not None:
@@ -404,6 +407,11 @@ class RoomHost:
             if timer is not None:
                 timer.cancel()
         self._timer = self._idle_timer = None
+
+
+def closed() -> DaemonUnavailable:
+    """What somebody is told whose request came too late."""
+    return DaemonUnavailable("The notebook was closed meanwhile.")
 
 
 def _as_failure(error: Exception) -> HeadwayError:

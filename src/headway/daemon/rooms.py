@@ -323,6 +323,8 @@ class Rooms:
         finally:
             if self._hosts.get(host.document) is host:
                 del self._hosts[host.document]
+            for path in [path for path, owner in self._claims.items() if owner is host]:
+                del self._claims[path]
             if host.orphaned is not None and not self._closing:
                 # Before whoever waits for this host's end can load the notebook without it.
                 self._returning.begin(host.document, host.orphaned)

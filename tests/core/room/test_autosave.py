@@ -4,6 +4,7 @@ from headway.core.room.autosave import (
     AUTOSAVE_LATEST_S,
     AUTOSAVE_QUIET_S,
     AUTOSAVE_REST,
+    AUTOSAVE_REST_MOST_S,
     PERMANENT_S,
     RETRY_S,
     Autosave,
@@ -106,3 +107,11 @@ def test_a_file_that_takes_long_to_write_is_written_for_a_share_of_the_time() ->
     autosave.changed(at(60.0))
     autosave.succeeded(at(60.001), 0.001)
     assert autosave.next_deadline() == 61.0
+
+
+def test_after_a_disk_that_was_away_for_long_a_file_is_written_soon() -> None:
+    autosave = Autosave()
+    autosave.began()
+    autosave.changed(at(1.0))
+    autosave.succeeded(at(3600.0), 3600.0)
+    assert autosave.next_deadline() == 3600.0 + AUTOSAVE_REST_MOST_S

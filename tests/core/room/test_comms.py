@@ -254,6 +254,22 @@ def test_the_widget_that_began_last_catches_first(world: World) -> None:
     assert texts == {"one": "outer", "two": "inner"}
 
 
+def test_a_kernel_in_a_callback_is_not_idle_however_long_that_takes() -> None:
+    limit_s = 600.0
+    world = World(Stage(opening=Opening(document=DOCUMENT, path=None, kernel_idle_s=limit_s)))
+    world.open("s", SLIDER, world.run())
+    world.stage.kernel_finishes()
+    world.set("s", value=9)
+    (request,) = world.asked()
+    world.stage.wait(2 * limit_s)
+    assert world.stage.room.kernel_state.status == "idle"
+    world.stage.kernel_says(Idle(request.request_id))
+    world.stage.wait(limit_s - 1)
+    assert world.stage.room.kernel_state.status == "idle"
+    world.stage.wait(1)
+    assert world.stage.room.kernel_state.status == "absent"
+
+
 def test_a_closed_comm_is_gone_for_everybody(world: World) -> None:
     world.open("s", SLIDER, world.run())
     world.stage.kernel_says(CommClosed(None, "s"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -335,6 +336,24 @@ def test_a_rate_limited_batch_is_sent_again_after_a_delay() -> None:
     world.pass_time(1)
     assert isinstance(world.outcome(token), Confirmation)
     assert world.session.rejected == []
+
+
+@pytest.mark.parametrize("status", [UpdateStatus.RATE_LIMITED, UpdateStatus.FRAGMENT_TIMEOUT])
+def test_a_refusal_that_passes_puts_nothing_aside_however_often_it_comes(
+    status: UpdateStatus,
+) -> None:
+    world = World(Server(refuse_with=status)).live()
+    world.edit("x = 1")
+    token = world.confirm(timeout_s=60.0)
+    world.settle()
+    for _ in range(5):
+        world.pass_time(6)
+    assert world.outcome(token) is None
+    assert world.session.rejected == []
+    world.server.refuse_with = None
+    world.pass_time(6)
+    assert isinstance(world.outcome(token), Confirmation)
+    assert sources(world.server.notebook) == ["x = 1"]
 
 
 # Doubt

@@ -101,6 +101,23 @@ def of_struct(declared: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
     )
 
 
+def test_what_changes_something_each_time_is_not_repeatable() -> None:
+    """Whatever only looks, or names what it is about, may be asked again."""
+    once = {name for name, params in METHODS.items() if not params.is_repeatable}
+    assert once == {
+        "answer_input",
+        "close",
+        "comm_close",
+        "comm_message",
+        "comm_open",
+        "create",
+        "interrupt",
+        "restart_kernel",
+        "shutdown_kernel",
+        "stop",
+    }
+
+
 requests: st.SearchStrategy[Params] = st.sampled_from(list(METHODS.values())).flatmap(of_struct)
 
 

@@ -14,6 +14,7 @@ __all__ = [
     "AUTOSAVE_LATEST_S",
     "AUTOSAVE_QUIET_S",
     "AUTOSAVE_REST",
+    "AUTOSAVE_REST_MOST_S",
     "PERMANENT_S",
     "RETRY_S",
     "Autosave",
@@ -28,6 +29,9 @@ AUTOSAVE_LATEST_S = 5.0
 AUTOSAVE_REST = 9.0
 """After a write the next one rests so many times as long as it took: a large file that changes all
 the time is written for a tenth of the time, whatever its size."""
+
+AUTOSAVE_REST_MOST_S = 60.0
+"""But no longer than this: one write may have waited for a disk that was away."""
 
 RETRY_S = (2.0, 5.0, 15.0, 60.0)
 """Waits between attempts while the disk refuses; the last one repeats."""
@@ -80,7 +84,8 @@ class Autosave:
         self._failures = 0
         self.try_again()
         if now is not None:
-            self._rests_until_s = now.monotonic_s + AUTOSAVE_REST * took_s
+            rest_s = min(AUTOSAVE_REST * took_s, AUTOSAVE_REST_MOST_S)
+            self._rests_until_s = now.monotonic_s + rest_s
 
     def put_off(self, now: Moment) -> None:
         """The write was not done, for a reason that is being seen to."""

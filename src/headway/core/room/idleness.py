@@ -1,7 +1,8 @@
 """How long a kernel has had nothing to do, and when that is long enough to end it.
 
-Floor 3. Off unless a limit is set. A kernel is idle while it lives, nothing runs or waits, and no
-request of anybody is under way; whatever is asked of it, or said by it, begins the time anew.
+Floor 3. Off unless a limit is set. A kernel is idle while it lives, nothing runs or waits, it has
+handled what widgets sent it, and no request of anybody is under way; whatever is asked of it, or
+said by it, begins the time anew.
 """
 
 from __future__ import annotations

@@ -101,15 +101,15 @@ class Room:
         Raises NotebookUnreadable for a file that is no notebook, DocumentError for a damaged
         history.
         """
-        room = cls(opening, begin(opening, entropy, now), entropy)
-        room._begin(opening, now)
+        beginning = begin(opening, entropy, now)
+        room = cls(opening, beginning, entropy)
+        room._begin(opening, beginning, now)
         return room, room._settle(now)
 
     def __init__(self, opening: Opening, beginning: Beginning, entropy: Entropy) -> None:
         """Use `open`."""
         self.document: DocumentId = opening.document
         self.failure: HeadwayError | None = None
-        self._beginning = beginning
         self._peers: dict[int, PeerArrived] = {}
         self._ledger = Ledger()
         self._requests = Requests(self._ledger)
@@ -296,8 +296,8 @@ class Room:
             # What was durable already may have finished or begun something more.
             if not self._recorder.is_due(now):
                 break
-        quiet = not len(self._executions.queue) and not len(self._requests)
-        self._idleness.watch(now, is_idle=quiet and self._kernel.is_alive)
+        works = len(self._executions.queue) or len(self._requests) or self._comms.keeps_kernel_busy
+        self._idleness.watch(now, is_idle=self._kernel.is_alive and not works)
         return effects + self._compact(effects)
 
     def _compact(self, effects: list[Effect]) -> list[Effect]:
@@ -405,8 +405,8 @@ class Room:
 
     # Beginning and ending
 
-    def _begin(self, opening: Opening, now: Moment) -> None:
-        beginning, file = self._beginning, self._beginning.file
+    def _begin(self, opening: Opening, beginning: Beginning, now: Moment) -> None:
+        file = beginning.file
         if file.is_new:
             assert file.path is not None, "a file without a path"
             assert file.base is not None, "a file without bytes"

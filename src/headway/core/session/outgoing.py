@@ -30,7 +30,8 @@ MARK_EVERY_OPERATIONS = 50_000
 """Commit boundaries are remembered at this distance: a batch is cut only between commits, and
 stays far below what the other side takes in one import."""
 
-_RETRIED = frozenset({UpdateStatus.FRAGMENT_TIMEOUT, UpdateStatus.RATE_LIMITED})
+_PASSING = frozenset({UpdateStatus.FRAGMENT_TIMEOUT, UpdateStatus.RATE_LIMITED})
+"""Refusals that say nothing of what was sent: it is sent again, after longer and longer delays."""
 
 
 @dataclass(slots=True)
@@ -61,7 +62,6 @@ class Outgoing:
     _resend_s: float | None = field(default=None, init=False)
     _marks: list[Version] = field(default_factory=list, init=False)
     _edge: Version = field(default=Version.EMPTY, init=False)
-    _retried: bool = field(default=False, init=False)
     _backoff: Backoff = field(default_factory=Backoff, init=False)
 
     def begin(self, remote: Version) -> None:
@@ -110,8 +110,7 @@ class Outgoing:
         batch = self._in_flight.get(identity)
         if batch is None:
             return Acknowledged()
-        if status in _RETRIED and not self._retried:
-            self._retried = True
+        if status in _PASSING:
             self._in_flight.clear()
             self._resend_s = now_s + self._backoff.next_delay_s(self.entropy)
             return Acknowledged()
@@ -119,7 +118,6 @@ class Outgoing:
             self.stop()
             return Acknowledged(refused=status)
         batch.accepted = True
-        self._retried = False
         self._backoff.reset()
         return Acknowledged(held=self._pop_accepted())
 

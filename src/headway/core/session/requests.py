@@ -25,25 +25,10 @@ from headway.errors import (
     MalformedFrame,
 )
 
-__all__ = ["MAX_REQUESTS", "RESENT_METHODS", "Answered", "Requests"]
+__all__ = ["MAX_REQUESTS", "Answered", "Requests"]
 
 MAX_REQUESTS = 1024
 """Requests under way on one session."""
-
-RESENT_METHODS = frozenset(
-    {
-        "execute",
-        "execute_all",
-        "get_execution",
-        "save",
-        "status",
-        "open",
-        "complete",
-        "inspect",
-        "start_kernel",
-    }
-)
-"""Methods that may be asked twice: the second time changes nothing more."""
 
 _ANSWER_MARGIN_S = 2.0
 _ANSWER_MARGIN_FRACTION = 0.1
@@ -114,7 +99,7 @@ class Requests:
         lost = [
             token
             for token, pending in self._pending.items()
-            if pending.sent and pending.params.method not in RESENT_METHODS
+            if pending.sent and not pending.params.is_repeatable
         ]
         for pending in self._pending.values():
             pending.sent = False

@@ -30,6 +30,8 @@ class Params(
 
     method: ClassVar[str]
     result: ClassVar[type[Any]]
+    is_repeatable: ClassVar[bool] = False
+    """Whether it may be asked twice: the second time changes nothing more."""
 
     timeout_s: Annotated[float, msgspec.Meta(gt=0, le=MAX_REQUEST_TIMEOUT_S)] = REQUEST_TIMEOUT_S
     """Seconds until DEADLINE_EXCEEDED or HEADS_TIMEOUT."""

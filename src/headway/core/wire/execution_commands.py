@@ -45,6 +45,7 @@ class Execute(RoomParams, kw_only=True, frozen=True):
 
     method: ClassVar[str] = "execute"
     result: ClassVar[type[Any]] = Accepted
+    is_repeatable: ClassVar[bool] = True
 
     cell_id: str
     execution_id: str
@@ -71,6 +72,7 @@ class ExecuteAll(RoomParams, kw_only=True, frozen=True):
 
     method: ClassVar[str] = "execute_all"
     result: ClassVar[type[Any]] = AcceptedAll
+    is_repeatable: ClassVar[bool] = True
 
     batch_id: str
     cells: list[str] | None = None
@@ -100,6 +102,7 @@ class GetExecution(RoomParams, kw_only=True, frozen=True):
 
     method: ClassVar[str] = "get_execution"
     result: ClassVar[type[Any]] = ExecutionOutcome
+    is_repeatable: ClassVar[bool] = True
 
     document: str = ""
     execution_id: str
@@ -118,6 +121,7 @@ class Cancel(RoomParams, kw_only=True, frozen=True):
 
     method: ClassVar[str] = "cancel"
     result: ClassVar[type[Any]] = Cancelled
+    is_repeatable: ClassVar[bool] = True
 
     execution_id: str
 

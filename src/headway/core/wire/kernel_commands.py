@@ -65,6 +65,7 @@ class ListKernels(Params, kw_only=True, frozen=True):
 
     method: ClassVar[str] = "list_kernels"
     result: ClassVar[type[Any]] = InstalledKernels
+    is_repeatable: ClassVar[bool] = True
 
 
 class StartKernel(RoomParams, kw_only=True, frozen=True):
@@ -76,6 +77,7 @@ class StartKernel(RoomParams, kw_only=True, frozen=True):
 
     method: ClassVar[str] = "start_kernel"
     result: ClassVar[type[Any]] = KernelState
+    is_repeatable: ClassVar[bool] = True
 
     name: str | None = None
     environment: str | None = None

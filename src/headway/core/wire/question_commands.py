@@ -55,6 +55,7 @@ class Complete(RoomParams, kw_only=True, frozen=True):
 
     method: ClassVar[str] = "complete"
     result: ClassVar[type[Any]] = Completions
+    is_repeatable: ClassVar[bool] = True
 
     code: str
     cursor: Annotated[int, msgspec.Meta(ge=0)]
@@ -72,6 +73,7 @@ class Inspect(RoomParams, kw_only=True, frozen=True):
 
     method: ClassVar[str] = "inspect"
     result: ClassVar[type[Any]] = Inspection
+    is_repeatable: ClassVar[bool] = True
 
     code: str
     cursor: Annotated[int, msgspec.Meta(ge=0)]
@@ -92,6 +94,7 @@ class IsComplete(RoomParams, kw_only=True, frozen=True):
 
     method: ClassVar[str] = "is_complete"
     result: ClassVar[type[Any]] = Completeness
+    is_repeatable: ClassVar[bool] = True
 
     code: str
 
@@ -123,6 +126,7 @@ class KernelHistory(RoomParams, kw_only=True, frozen=True):
 
     method: ClassVar[str] = "kernel_history"
     result: ClassVar[type[Any]] = KernelInputs
+    is_repeatable: ClassVar[bool] = True
 
     n: Annotated[int, msgspec.Meta(ge=1, le=MAX_HISTORY_INPUTS)] = 100
     pattern: str | None = None

@@ -147,6 +147,7 @@ class Open(Params, kw_only=True, frozen=True):
 
     method: ClassVar[str] = "open"
     result: ClassVar[type[Any]] = Opened
+    is_repeatable: ClassVar[bool] = True
 
     path: str | None = None
     document: str | None = None
@@ -188,6 +189,7 @@ class List(Params, kw_only=True, frozen=True):
 
     method: ClassVar[str] = "list"
     result: ClassVar[type[Any]] = Notebooks
+    is_repeatable: ClassVar[bool] = True
 
 
 class Closed(msgspec.Struct, kw_only=True, frozen=True):
@@ -217,6 +219,7 @@ class Save(RoomParams, kw_only=True, frozen=True):
 
     method: ClassVar[str] = "save"
     result: ClassVar[type[Any]] = Saved
+    is_repeatable: ClassVar[bool] = True
 
     path: str | None = None
 
@@ -242,6 +245,7 @@ class Status(Params, kw_only=True, frozen=True):
 
     method: ClassVar[str] = "status"
     result: ClassVar[type[Any]] = DaemonStatus
+    is_repeatable: ClassVar[bool] = True
 
 
 class Stopping(msgspec.Struct, kw_only=True, frozen=True):
