@@ -6,18 +6,22 @@ from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import headway
-from headway.client import fetching
+from headway.client import executions, fetching
+from headway.core.document.runtime import ExecutionRecord
 from headway.core.session import inputs
 from headway.core.session.effects import Effect
+from headway.core.wire.commands import encode_result
 from headway.core.wire.messages import UpdateStatus
-from headway.core.wire.rpc import Status
+from headway.core.wire.rpc import ExecutionOutcome, GetExecution, Status
 from headway.edges.paths import Paths, prepare
 from headway.errors import BadRequest
 from headway.moments import Moment
 from mini_daemon import MiniDaemon, Relay, daemon_at
+from session_world import NOTEBOOK
 
 LIMIT_S = 30
 
@@ -160,6 +164,34 @@ async def output_and_end(
     assert isinstance(told, headway.Output)
     assert isinstance(end, headway.Finished)
     return told.output, end
+
+
+def test_the_events_of_an_execution_that_only_the_daemon_knows_end_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = "0191d0a0-0000-7000-8000-000000000001"
+    output = {"output_type": "stream", "name": "stdout", "text": "long ago"}
+    record = ExecutionRecord(
+        execution_id=old, cell_id="c", source_sha256="", status="ok", outputs=(output,)
+    )
+
+    class Remembering(MiniDaemon):
+        def find(self, identity: Any, asked: GetExecution) -> bytes:
+            outcome = ExecutionOutcome(
+                execution_id=old, document=NOTEBOOK, record=msgspec.to_builtins(record)
+            )
+            return encode_result(identity, outcome)
+
+    async def scenario() -> None:
+        monkeypatch.setattr(executions, "ASK_AFTER_S", 0.02)
+        async with daemon_at(tmp_path, Remembering()), headway.open_async("a", home=tmp_path) as nb:
+            job = await nb.get_execution(old)
+            found = [event async for event in job.events(timeout=10)]
+            assert [type(event).__name__ for event in found] == ["Started", "Output", "Finished"]
+            assert isinstance(found[-1], headway.Finished)
+            assert found[-1].result.text == "long ago"
+
+    run(scenario())
 
 
 def test_the_output_of_an_event_is_as_nbformat_writes_it_or_a_reference(tmp_path: Path) -> None:

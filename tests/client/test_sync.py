@@ -49,6 +49,34 @@ def test_create_then_execute_without_a_pause(tmp_path: Path, daemon: MiniDaemon)
     assert len(daemon.accepted) == 100
 
 
+FORKING = """\
+import os, sys
+import headway
+
+with headway.open("a", home=sys.argv[1]) as nb:
+    if (child := os.fork()) == 0:
+        try:
+            nb.confirm_sync(timeout=5)
+        except headway.ConnectionLost as error:
+            print(error, flush=True)
+        sys.exit(0)
+    print(os.waitpid(child, 0)[1], flush=True)
+    print(nb.confirm_sync().confirmed, flush=True)
+"""
+
+
+def test_a_fork_is_told_that_it_has_no_connection_and_closes_nothing(
+    tmp_path: Path, daemon: MiniDaemon
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORKING, tmp_path], capture_output=True, text=True, timeout=30
+    )
+    assert done.stderr == ""
+    told, status, confirmed = done.stdout.splitlines()
+    assert "did not come along into this fork" in told
+    assert (status, confirmed) == ("0", "True")
+
+
 def test_edits_from_many_threads_all_arrive(tmp_path: Path, daemon: MiniDaemon) -> None:
     with headway.open("a", home=tmp_path) as nb, ThreadPoolExecutor(8) as threads:
         results = list(threads.map(lambda n: nb.run(f"{n}", timeout=20), range(20)))

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError
 from typing import Any, Generic, TypeVar
 
-from headway.errors import WrongThread
+from headway.errors import ConnectionLost, WrongThread
 
 __all__ = ["EXIT_TIMEOUT_S", "Background", "background"]
 
@@ -82,12 +82,26 @@ class Background:
         """Starts the thread; it is there for good."""
         self.process = os.getpid()
         self._loop = _new_loop()
-        self._at_exit: dict[int, Callable[[], Awaitable[None]]] = {}
+        self._at_exit: dict[object, Callable[[], Awaitable[None]]] = {}
         self._thread = threading.Thread(target=self._run, name="headway", daemon=True)
         self._thread.start()
 
+    @property
+    def is_here(self) -> bool:
+        """Whether its thread is in this process: a fork has none."""
+        return self.process == os.getpid()
+
     def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run `work` on the loop and wait for it here; interrupting the wait cancels it."""
+        """Run `work` on the loop and wait for it here; interrupting the wait cancels it.
+
+        Raises WrongThread on the loop itself, and ConnectionLost in a fork of its process.
+        """
+        if not self.is_here:
+            work.close()
+            raise ConnectionLost(
+                f"This notebook was opened by the process {self.process}, and its connection did "
+                "not come along into this fork. Open the notebook here."
+            )
         if threading.current_thread() is self._thread:
             work.close()
             raise WrongThread(
@@ -96,17 +110,17 @@ class Background:
             )
         return _Call(self._loop, work).result()
 
-    def close_at_exit(self, owner: object, close: Callable[[], Awaitable[None]]) -> None:
-        """Run `close` when the interpreter ends, unless `forget` comes first."""
-        self._at_exit[id(owner)] = close
+    def close_at_exit(self, opened: object, close: Callable[[], Awaitable[None]]) -> None:
+        """Run `close` when the interpreter ends, unless `forget` comes first; keeps `opened`."""
+        self._at_exit[opened] = close
 
-    def forget(self, owner: object) -> None:
-        """`owner` closed in good time."""
-        self._at_exit.pop(id(owner), None)
+    def forget(self, opened: object) -> None:
+        """It was closed in good time."""
+        self._at_exit.pop(opened, None)
 
     def stop(self) -> None:
         """Close what is open, in a bounded time, and end the thread."""
-        if self.process != os.getpid() or not self._thread.is_alive():
+        if not self.is_here or not self._thread.is_alive():
             return
         # At exit there is nobody left to tell; what was not delivered was not confirmed either.
         with contextlib.suppress(Exception):
@@ -144,7 +158,7 @@ def background() -> Background:
     """The process's background loop, made when it is first needed, and anew after a fork."""
     global _current  # noqa: PLW0603 - one for the process is what it is
     with _lock:
-        if _current is None or _current.process != os.getpid():
+        if _current is None or not _current.is_here:
             _current = Background()
             atexit.register(_current.stop)
         return _current

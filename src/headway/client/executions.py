@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, Awaitable
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -55,6 +55,8 @@ UNKNOWN = "unknown"
 """The status of an execution that the runtime document does not show."""
 
 _ASK_TIMEOUT_S = 30.0
+
+T = TypeVar("T")
 
 
 class AsyncExecution:
@@ -120,8 +122,7 @@ class AsyncExecution:
 
     async def result(self, timeout: float | None = None) -> ExecutionResult:
         """Wait until it is terminal; gives how it ended, or raises DeadlineExceeded."""
-        record = await self._terminal_record(timeout)
-        return result_of(record, await resolve_outputs(self._home, record.outputs))
+        return await self._resolved(await self._terminal_record(timeout))
 
     async def cancel(self, timeout: float = _ASK_TIMEOUT_S) -> bool:
         """End it: queued, it never runs; running, it is interrupted. False: it had ended."""
@@ -142,8 +143,9 @@ class AsyncExecution:
         started = False
         outputs = OutputEvents(self._home, resolve=resolve)
         asked: Prompt | None = None
+        told: ExecutionRecord | None = None
         while True:
-            record = self._shown()
+            record = told or self._shown()
             terminal = record is not None and record.status in TERMINAL
             news = False
             if record is not None and not started and (terminal or record.status == "running"):
@@ -156,19 +158,19 @@ class AsyncExecution:
             async with contextlib.aclosing(
                 outputs.since(tuple(record.outputs) if record is not None else ())
             ) as found:
-                while (event := await self._next_event(found, deadline_s)) is not None:
+                while (event := await self._in_time(anext(found, None), deadline_s)) is not None:
                     news = True
                     yield event
             if prompt is not None and prompt != asked:
                 news = True
                 yield self._requested(prompt)
             asked = prompt
-            if terminal:
-                yield Finished(await self.result(time_left(deadline_s)))
+            if record is not None and terminal:
+                yield Finished(await self._in_time(self._resolved(record), deadline_s))
                 return
             # While the caller had an event, a change may have come and gone: look again first.
             if not news:
-                await self._next_change(deadline_s)
+                told = await self._in_time(self._change(wait=False), deadline_s)
 
     def _requested(self, prompt: Prompt) -> InputRequested:
         async def reply(value: str, timeout_s: float) -> None:
@@ -176,43 +178,38 @@ class AsyncExecution:
 
         return InputRequested(self.id, self.cell_id, prompt, reply)
 
-    async def _next_event(
-        self, found: AsyncGenerator[Event], deadline_s: float | None
-    ) -> Event | None:
+    async def _in_time(self, work: Awaitable[T], deadline_s: float | None) -> T:
         try:
             async with asyncio.timeout_at(deadline_s):
-                return await anext(found, None)
-        except TimeoutError as error:
-            raise self._late() from error
-
-    async def _next_change(self, deadline_s: float | None) -> None:
-        self._check_open()
-        try:
-            async with asyncio.timeout_at(deadline_s):
-                if self._is_live:
-                    await self._pump.changed.next()
-                else:
-                    await self._ask(wait=False)
+                return await work
         except TimeoutError as error:
             raise self._late() from error
 
     async def _terminal_record(self, timeout_s: float | None) -> ExecutionRecord:
-        try:
-            async with asyncio.timeout(timeout_s):
-                while True:
-                    status = self.status
-                    if status in TERMINAL and (shown := self._shown()) is not None:
-                        return shown
-                    self._check_open()
-                    if status != UNKNOWN and self._is_live:
-                        await self._pump.changed.next()
-                    elif not self._is_live or not await self._appears():
-                        # Asking also makes the session want its connection back.
-                        asked = await self._ask(wait=True)
-                        if asked is not None:
-                            return asked
-        except TimeoutError as error:
-            raise self._late() from error
+        return await self._in_time(self._terminal(), deadline_of(timeout_s))
+
+    async def _terminal(self) -> ExecutionRecord:
+        while True:
+            if self.status in TERMINAL and (shown := self._shown()) is not None:
+                return shown
+            if (told := await self._change(wait=True)) is not None:
+                return told
+
+    async def _change(self, *, wait: bool) -> ExecutionRecord | None:
+        """Wait for news; gives the record if the execution has ended and only the daemon says so.
+
+        With `wait` the daemon answers when it has ended, else at once.
+        """
+        self._check_open()
+        if self._is_live and self.status != UNKNOWN:
+            await self._pump.changed.next()
+        elif not self._is_live or not await self._appears():
+            # Asking also makes the session want its connection back.
+            return await self._ask(wait=wait)
+        return None
+
+    async def _resolved(self, record: ExecutionRecord) -> ExecutionResult:
+        return result_of(record, await resolve_outputs(self._home, record.outputs))
 
     async def _appears(self) -> bool:
         """Whether the runtime document shows it within a short time."""

@@ -39,7 +39,7 @@ class Notebook(Comms):
         super().__init__(twin._pump, twin._author)  # noqa: SLF001 - a twin
         self._loop = loop
         self._twin = self._comms = twin
-        loop.close_at_exit(self, twin.close)
+        loop.close_at_exit(twin, twin.close)
 
     def __enter__(self) -> Self:
         return self
@@ -50,8 +50,7 @@ class Notebook(Comms):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._loop.forget(self)
-        self._call(self._twin.__aexit__(kind, error, traceback))
+        self._close(self._twin.__aexit__(kind, error, traceback))
 
     def confirm_sync(
         self, timeout: float = CONFIRM_TIMEOUT_S, *, required: bool = True
@@ -323,8 +322,14 @@ class Notebook(Comms):
 
         Closes in any case; raises as `confirm_sync` if something was not acknowledged.
         """
-        self._loop.forget(self)
-        self._call(self._twin.close(timeout=timeout))
+        self._close(self._twin.close(timeout=timeout))
+
+    def _close(self, work: Coroutine[Any, Any, None]) -> None:
+        self._loop.forget(self._twin)
+        if self._loop.is_here:
+            self._call(work)
+        else:
+            work.close()  # a fork has nothing to let go of
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         return self._loop.call(work)
