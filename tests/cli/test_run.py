@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+import headway
 from command_line import LIMIT_S, Shell, read_outputs, write_notebook
 
 # Seen from the kernel: whether the notebook's file has the outputs of the cell before.
@@ -48,6 +49,27 @@ def test_a_copy_is_run_and_the_notebook_is_left_as_it_is(shell: Shell) -> None:
         assert output["text"] == "in the copy\n"
     assert source.read_bytes() == before
     assert sorted(path.name for path in shell.folder.iterdir()) == ["in.ipynb", "out.ipynb"]
+
+
+def test_a_copy_is_of_what_the_daemon_has_and_not_of_an_older_file(shell: Shell) -> None:
+    path = write_notebook(shell.folder / "in.ipynb", "print('old')")
+    with headway.open(path, home=shell.home) as notebook:
+        notebook.update_source(notebook.cells[0], "print('new')")
+        assert notebook.confirm_sync().durability == "durable"
+        assert shell.run("run", "in.ipynb", "-o", "out.ipynb").returncode == 0
+    ((output,),) = read_outputs(shell.folder / "out.ipynb")
+    assert output["text"] == "new\n"
+
+
+def test_a_notebook_that_has_no_file_yet_is_one_for_every_command(shell: Shell) -> None:
+    with headway.open(shell.folder / "new.ipynb", home=shell.home) as notebook:
+        cell = notebook.add_cell("print('here')")
+        notebook.confirm_sync()
+        listed = shell.json("cell", "list", "new.ipynb")
+        assert [each["id"] for each in listed] == [cell.id]
+    done = shell.run("run", "new.ipynb")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "    here\n" in done.stdout
 
 
 def test_a_cell_that_fails_ends_the_run_with_1_and_keeps_what_ran(shell: Shell) -> None:

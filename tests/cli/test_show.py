@@ -167,12 +167,13 @@ def test_a_window_that_hides_nothing_says_nothing() -> None:
 
 
 def test_sizes_are_for_people() -> None:
-    assert [human_size(size) for size in (0, 999, 1000, 34_210, 1_234_567)] == [
+    assert [human_size(size) for size in (0, 999, 1000, 34_210, 1_234_567, 72_800_000_000)] == [
         "0 B",
         "999 B",
         "1 kB",
         "34 kB",
         "1.2 MB",
+        "73 GB",
     ]
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from command_line import LIMIT_S, Shell, interrupt, write_notebook
+from headway.cli import ask, status
+from headway.core.wire.rpc import DaemonStatus
 from headway.edges.lock import owner_pid
 from headway.edges.paths import Paths
 
@@ -46,6 +50,28 @@ def test_ps_and_status_are_columns_for_people(shell: Shell) -> None:
     (row,) = (row for row in rows if row.startswith("shown.ipynb"))
     assert row.index("absent") == title.index("STATUS")
     assert "version" in shell.run("status").stdout
+
+
+def test_status_says_what_is_not_as_it_should_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = DaemonStatus(
+        pid=1,
+        version="0",
+        home="/h",
+        socket="/s",
+        http=None,
+        started_s=0.0,
+        notebooks=0,
+        peers=0,
+        kernels=0,
+        notices=["Nothing can be saved now.\x1b[2J"],
+    )
+    monkeypatch.setattr(ask, "ask", lambda *_: told)
+    status.status()
+    assert (
+        capsys.readouterr().out.splitlines()[-1] == "notice     Nothing can be saved now.\ufffd[2J"
+    )
 
 
 def test_serve_starts_a_daemon_that_stays_and_refuses_a_second(lonely_shell: Shell) -> None:

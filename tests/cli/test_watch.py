@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -15,6 +16,7 @@ from command_line import LIMIT_S, Shell, interrupt, write_notebook
 from headway.cli.stream_text import StreamText
 from headway.cli.watch_report import WatchLines, watch_live
 from headway.client.models import Cell
+from headway.core.wire.rpc import KernelState
 
 CELLS = (Cell("a", "code", "x = 1", status="ok"), Cell("b", "code", "\nprint('[x]')"))
 
@@ -98,7 +100,9 @@ def test_a_notebook_that_is_not_there_is_a_mistake(shell: Shell) -> None:
     ("state", "words"),
     [
         (
-            {"name": "python3", "status": "dead", "error": "exited\x1b[2J"},
+            msgspec.to_builtins(
+                KernelState(name="python3", status="dead", incarnation=1, reason="exited\x1b[2J")
+            ),
             "kernel python3 dead: exited�[2J",
         ),
         ({"name": "python3", "status": "idle"}, "kernel python3 idle"),

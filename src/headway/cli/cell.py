@@ -153,7 +153,7 @@ def run(
             result = opened.execute_cell(found, timeout=timeout)
     if person is not None:
         from headway.cli.interactive import run_interactively
-        from headway.cli.run import existing_notebook
+        from headway.cli.named_notebook import existing_notebook
 
         path = existing_notebook(notebook)
         result = run_interactively(path, _AUTHOR, found, person, timeout)
@@ -184,7 +184,7 @@ def find_cell(cells: Iterable[Cell], named: str) -> Cell:
 
 
 def _opened(path: str) -> Notebook:
-    from headway.cli.run import existing_notebook
+    from headway.cli.named_notebook import existing_notebook
     from headway.client.sync import open as open_sync
 
     notebook = open_sync(existing_notebook(path), name=_AUTHOR)

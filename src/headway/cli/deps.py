@@ -51,7 +51,7 @@ def remove(
 
 
 def _with(notebook: str, work: Callable[[Any], Any], *, as_json: bool) -> None:
-    from headway.cli.run import existing_notebook
+    from headway.cli.named_notebook import existing_notebook
     from headway.client.sync import open as open_sync
 
     with open_sync(existing_notebook(notebook), name=_AUTHOR) as opened:

@@ -149,7 +149,7 @@ def _ask(
 ) -> Any:
     import asyncio
 
-    from headway.cli.run import existing_notebook
+    from headway.cli.named_notebook import existing_notebook
     from headway.client.aio import open_async
 
     async def asked() -> Any:

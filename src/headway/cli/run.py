@@ -5,6 +5,7 @@ Floor 6. Arguments, the copy, signals and the choice of a report; what a run doe
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ import typer
 from typer.core import TyperCommand
 
 from headway.cli.consent import Environment, Install
+from headway.cli.named_notebook import bring_up_to_date, existing_notebook, opened_at
 from headway.cli.open import AcceptFile
 from headway.cli.parameters import Parameter, read_object, read_pair, read_raw_pair
 from headway.cli.terminal import complain_of, short_path
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from headway.cli.execution import Options
     from headway.cli.report import Report, Summary
 
-__all__ = ["EXAMPLES", "Outputs", "RunCommand", "existing_notebook", "is_interactive", "run"]
+__all__ = ["EXAMPLES", "Outputs", "RunCommand", "is_interactive", "run"]
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 """Ctrl-C, and what a scheduler sends: both keep what ran."""
@@ -179,22 +181,6 @@ async def _run(path: Path, options: Options, report: Report, *, accept_file: boo
                 loop.remove_signal_handler(number)
 
 
-def existing_notebook(named: str) -> Path:
-    """The notebook file that is meant; `.ipynb` may be left out. Raises BadRequest."""
-    from headway.edges.notebook_path import NOTEBOOK_SUFFIX, notebook_path
-    from headway.edges.paths import named_path
-    from headway.errors import BadRequest
-
-    path = Path(notebook_path(named))
-    if path.is_file():
-        return path
-    if named_path(named).is_file():
-        raise BadRequest(f"{named} is no notebook: its name does not end in {NOTEBOOK_SUFFIX}.")
-    raise BadRequest(
-        f"There is no notebook {named}. An empty one is made by: headway open {named}", path=named
-    )
-
-
 def _copied(source: Path, named: str) -> Path:
     """Put a copy of `source` at the path `named`, whole or not at all, and give that path."""
     from headway.edges.notebook_path import notebook_path
@@ -205,6 +191,7 @@ def _copied(source: Path, named: str) -> Path:
         return target
     if not target.parent.is_dir():
         raise BadRequest(f"There is no folder {target.parent} to put the copy in.")
+    bring_up_to_date(source)
     _check_readable(source)
     _let_go(target)
     try:
@@ -247,27 +234,20 @@ def _check_readable(source: Path) -> None:
 def _let_go(target: Path) -> None:
     """Have the daemon close the notebook at `target`, for another one takes its place."""
     from headway.cli.ask import ask
-    from headway.core.wire.rpc import Close, List
+    from headway.core.wire.rpc import Close
     from headway.edges import paths
-    from headway.errors import BadRequest, DaemonUnavailable, NotebookNotFound
+    from headway.errors import BadRequest, NotebookNotFound
 
-    daemon = paths.socket_path(paths.home())
-    try:
-        opened = ask(daemon, List()).notebooks
-    except DaemonUnavailable:
+    opened = opened_at(target)
+    if opened is None:
         return
-    for each in opened:
-        if each.path != str(target):
-            continue
-        if each.peers:
-            raise BadRequest(
-                f"{target} is open in another program, so a run cannot replace it. "
-                "Close it there, or choose another name for -o."
-            )
-        try:
-            ask(daemon, Close(document=each.document))
-        except NotebookNotFound:
-            return
+    if opened.peers:
+        raise BadRequest(
+            f"{target} is open in another program, so a run cannot replace it. "
+            "Close it there, or choose another name for -o."
+        )
+    with contextlib.suppress(NotebookNotFound):
+        ask(paths.socket_path(paths.home()), Close(document=opened.document))
 
 
 def _report(outputs: Outputs, *, as_json: bool) -> Report:

@@ -63,12 +63,14 @@ def join_text(value: Any) -> str:
 
 
 def human_size(size: int) -> str:
-    """A number of bytes for people: `812 B`, `34 kB`, `1.2 MB` (powers of ten)."""
+    """A number of bytes for people: `812 B`, `34 kB`, `1.2 MB`, `73 GB` (powers of ten)."""
     if size < _KILO:
         return f"{size} B"
     if size < _KILO * _KILO:
         return f"{size / _KILO:.0f} kB"
-    return f"{size / _KILO / _KILO:.1f} MB"
+    if size < _KILO**3:
+        return f"{size / _KILO**2:.1f} MB"
+    return f"{size / _KILO**3:.0f} GB"
 
 
 def output_lines(output: Mapping[str, Any]) -> list[str]:

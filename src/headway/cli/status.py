@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headway.cli.terminal import say, say_json, short_path, table
+from headway.cli.terminal import plain, say, say_json, short_path, table
 
 if TYPE_CHECKING:
     from headway.core.wire.rpc import NotebookSummary
@@ -81,6 +81,8 @@ def status(as_json: Json = False) -> None:
     }
     for name, value in shown.items():
         say(f"{name:<10} {value}")
+    for notice in found.notices:
+        say(f"{'notice':<10} {plain(notice)}")
 
 
 def stop(as_json: Json = False) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headway.cli.run import Outputs, existing_notebook, is_interactive
+from headway.cli.named_notebook import existing_notebook
+from headway.cli.run import Outputs, is_interactive
 from headway.cli.terminal import complain_of
 
 if TYPE_CHECKING:

@@ -81,4 +81,4 @@ def watch_live(head: int | None, console: Any = None) -> WatchReport:
 
 def _kernel_words(state: Mapping[str, Any]) -> str:
     words = f"kernel {plain(str(state.get('name') or '-'))} {state.get('status') or 'absent'}"
-    return f"{words}: {plain(str(state['error']))}" if state.get("error") else words
+    return f"{words}: {plain(str(state['reason']))}" if state.get("reason") else words

@@ -21,6 +21,7 @@ from headway.core.room.inputs import (
     KernelEnded,
     KernelFailed,
     KernelSaid,
+    PeerGone,
     PersistFailed,
     Received,
     Requested,
@@ -646,6 +647,16 @@ def test_a_changed_notebook_is_saved_by_itself_and_an_unchanged_one_is_not() -> 
     deadline = stage.room.next_deadline()
     assert deadline is not None
     stage.wait(deadline - stage.now_s)
+    assert len(stage.of(WriteFile)) == 1
+
+
+def test_a_changed_notebook_is_saved_as_soon_as_nobody_has_it_open() -> None:
+    stage = file_stage()
+    stage.peer(1).add_cell("a", "1")
+    stage.peer(2)
+    stage.feed(PeerGone(2))
+    assert stage.of(WriteFile) == []
+    stage.feed(PeerGone(1))
     assert len(stage.of(WriteFile)) == 1
 
 

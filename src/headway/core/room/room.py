@@ -255,6 +255,9 @@ class Room:
             case PeerGone(peer=peer):
                 self._peers.pop(peer, None)
                 self._documents.drop(peer)
+                if not self._peers:
+                    # What one program leaves behind is what the next one reads.
+                    self._file.autosave.hurry(now)
             case RequestAbandoned(token=token):
                 self._requests.abandon(token)
             case (
