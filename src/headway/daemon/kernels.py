@@ -125,7 +125,6 @@ class RoomKernels:
     def take_up(self, survivor: Survivor) -> None:
         """A kernel of an earlier daemon is this room's; heard from `listen` on."""
         slot = _Slot(kernel=survivor.kernel, ready=True)
-        survivor.kernel.hold(holds=self._holds)  # whatever it was told before
         self._slots[survivor.living.incarnation] = slot
 
     def listen(self, survivor: Survivor) -> None:
@@ -140,6 +139,7 @@ class RoomKernels:
                 self._feed(KernelSaid(incarnation, events))
 
         survivor.ear.listen(said, lambda reason: self._on_ended(incarnation, slot, reason))
+        survivor.kernel.hold(holds=self._holds)  # whatever it was told before
 
     def hold(self, holds: bool) -> None:
         """Let the kernels' events wait until told otherwise: the disk is slower than they are."""

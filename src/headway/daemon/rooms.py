@@ -232,6 +232,8 @@ class Rooms:
         # The file of a notebook we know was moved or deleted: that notebook loses its path.
         former = await self._outside.store.find_path(path)
         if former is not None:
+            if f"document {former}" in self._loads:
+                raise _exists(path)
             await self._outside.store.set_path(former, None)
         return await self._create(path), True
 
@@ -267,7 +269,7 @@ class Rooms:
         try:
             opened = await self._with_file(replace(stored, kernel=survivor.living))
             host = await self._host(opened, survivor)
-        except BaseException:
+        except Exception:
             await survivor.kernel.stop()
             raise
         host.kernels.listen(survivor)

@@ -36,7 +36,7 @@ __all__ = ["DRAIN_S", "SAVE_S", "Service"]
 _LOG = logging.getLogger("headway.daemon")
 
 DRAIN_S = 4.0
-"""How long the end of the daemon may take: saving, stopping kernels, ending rooms."""
+"""How long saving and stopping kernels may take; then rooms are ended as they are (`FINISH_S`)."""
 
 SAVE_S = 2.0
 """How much of it saving may take. What is not saved by then is in the store."""

@@ -1,7 +1,7 @@
 """Kernels that outlived an earlier daemon, or their room's store, until their rooms have them.
 
 Floor 5. A survivor is adopted when its room is about to open, so that the room begins with it.
-What it says in between is kept and given to the room once that runs.
+In between it is held; what it has said all the same is kept and given to the room once that runs.
 """
 
 from __future__ import annotations
@@ -116,6 +116,7 @@ class Survivors:
         except HeadwayError as error:
             _LOG.warning("a kernel was not found again", extra={"fields": fields | error.data})
             return None
+        adopted.kernel.hold(holds=True)
         _LOG.info("a kernel was taken up again", extra={"fields": fields})
         living = LivingKernel(
             found.owner.incarnation,
@@ -130,8 +131,13 @@ class Survivors:
     async def dismiss(self, document: DocumentId) -> None:
         """End the kernel of a notebook that cannot be opened."""
         survivor = await self.take(document)
-        if survivor is not None:
+        if survivor is None:
+            return
+        try:
             await survivor.kernel.stop()
+        except HeadwayError as error:
+            fields = {"document": document, "reason": str(error)}
+            _LOG.warning("a kernel did not stop cleanly", extra={"fields": fields})
 
 
 def _heard_anew(document: DocumentId, orphaned: OrphanedKernel) -> Survivor | None:
@@ -142,6 +148,7 @@ def _heard_anew(document: DocumentId, orphaned: OrphanedKernel) -> Survivor | No
     except HeadwayError as error:
         _LOG.warning("a kernel ended while nobody heard it", extra={"fields": fields | error.data})
         return None
+    kernel.hold(holds=True)
     _LOG.info("a kernel was taken up by its notebook again", extra={"fields": fields})
     living = LivingKernel(
         orphaned.incarnation,
