@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
 
 from headway.core.room.effects import Answer, Effect, Persist, Send, UpdateStored
-from headway.core.room.inputs import Input, Received, Requested
+from headway.core.room.inputs import Input, PersistFailed, Received, Requested
 from headway.core.wire import commands, rpc
 from headway.core.wire.codec import encode
 from headway.core.wire.messages import Ack, Join, Joined, Kind, Update, UpdateStatus
@@ -30,6 +30,7 @@ from headway.edges.memory_environments import MemoryEnvironments
 from headway.edges.memory_kernels import MemoryKernels
 from headway.edges.memory_watch import MemoryWatching
 from headway.edges.ports import FileContent, StoredNotebook
+from headway.errors import HeadwayError
 from headway.ids import Entropy
 from headway.moments import Moment
 
@@ -81,6 +82,7 @@ class FakeRoom:
     inputs: list[Input] = field(default_factory=list)
     heard: asyncio.Event = field(default_factory=asyncio.Event)
     tokens: int = 0
+    failure: HeadwayError | None = None
 
     @property
     def runtime(self) -> str:
@@ -89,6 +91,8 @@ class FakeRoom:
     def handle(self, event: Input, now: Moment) -> list[Effect]:
         self.inputs.append(event)
         self.heard.set()
+        if isinstance(event, PersistFailed):
+            self.failure = event.error
         return self.script(self, event)
 
     def next_deadline(self) -> float | None:

@@ -35,6 +35,7 @@ from headway.core.room.inputs import (
     Tick,
 )
 from headway.core.wire import rpc
+from headway.errors import EngineFailure
 
 EMPTY: dict[str, Any] = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
 BLOB = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"  # of b"test"
@@ -73,6 +74,23 @@ def test_a_task_of_a_room_that_fails_ends_that_room_and_no_other() -> None:
             await host.ended.wait()
             assert other.is_open
             assert (await world.post("status")).status == 200
+
+    asyncio.run(scenario())
+
+
+def test_a_room_that_says_it_has_failed_is_ended() -> None:
+    def failing(room: FakeRoom, event: Input) -> list[Effect]:
+        if isinstance(event, PeerArrived):
+            room.failure = EngineFailure("The document engine failed.")
+        return []
+
+    async def scenario() -> None:
+        async with running(failing) as world:
+            await world.known()
+            host = await world.service.rooms.load("nb-1")
+            host.arrive(1, "ada", "test")
+            await host.ended.wait()
+            assert not host.is_open
 
     asyncio.run(scenario())
 

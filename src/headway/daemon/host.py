@@ -73,6 +73,10 @@ class RoomMachine(Protocol):
         """The notebook's file."""
 
     @property
+    def failure(self) -> HeadwayError | None:
+        """Why it does nothing more; None as long as it works."""
+
+    @property
     def is_idle(self) -> bool:
         """No kernel busy, nothing queued, no unsaved or undurable work."""
 
@@ -324,8 +328,8 @@ class RoomHost:
             self.fail(_as_failure(error))
             return
         self._perform_all(effects)
-        if isinstance(event, PersistFailed):
-            self.fail(event.error, is_of_store=True)
+        if self.room.failure is not None:
+            self.fail(self.room.failure, is_of_store=isinstance(event, PersistFailed))
 
     def _perform_all(self, effects: Sequence[Effect]) -> None:
         for effect in effects:

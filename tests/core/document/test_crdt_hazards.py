@@ -15,6 +15,8 @@ from typing import Any
 
 import loro
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headway.core.document.crdt import Replica, Version
 from headway.core.document.edits import AddCell, AppendSource, DeleteCell
@@ -166,6 +168,50 @@ def test_heads_that_are_not_here_are_a_typed_error_in_every_call() -> None:
     for malformed in (b"", b"\xff" * 12, b"heads"):
         with pytest.raises(InvalidUpdate):
             replica.contains(Heads(malformed))
+
+
+def encoded(*heads: tuple[int, int]) -> Heads:
+    """Frontiers as the engine writes them, with counters that it would never write."""
+
+    def variable(number: int) -> bytes:
+        parts = bytearray()
+        while number > 0x7F:
+            parts.append(number & 0x7F | 0x80)
+            number >>= 7
+        return bytes([*parts, number])
+
+    def signed(number: int) -> int:
+        return 2 * number if number >= 0 else -2 * number - 1
+
+    numbers = [len(heads), *(each for peer, counter in heads for each in (peer, signed(counter)))]
+    return Heads(b"".join(map(variable, numbers)))
+
+
+def test_the_bare_engine_panics_on_a_negative_counter() -> None:
+    document = loro.LoroDoc()  # type: ignore[no-untyped-call]
+    foreign = loro.Frontiers.decode(encoded((7, -1)))
+    with pytest.raises(BaseException, match="Id:-1@7") as caught:
+        document.frontiers_to_vv(foreign)
+    assert not isinstance(caught.value, Exception)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from((1, 7, 2**64 - 1)), st.integers(-(2**31), 2**31 - 1)), max_size=4
+    )
+)
+def test_heads_with_whatever_counters_cost_no_replica(heads: list[tuple[int, int]]) -> None:
+    replica = Replica(1)
+    replica.map("meta").set("a", 1)
+    replica.commit(1, "")
+    asked = encoded(*heads)
+    if any(counter < 0 for _, counter in heads):
+        for call in (replica.contains, replica.version_at):
+            with pytest.raises(InvalidUpdate):
+                call(asked)
+    else:
+        assert replica.contains(asked) == all(head == (1, 0) for head in heads)
+    assert replica.contains(replica.heads())
 
 
 def test_after_a_panic_every_call_is_refused() -> None:

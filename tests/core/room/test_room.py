@@ -6,6 +6,7 @@ import pytest
 
 from headway.core.document.edits import AddCell, DeleteCell, UpdateSource
 from headway.core.kernel.events import ErrorOutput, Idle, Stream
+from headway.core.room.documents import CLOSE_UNSOUND
 from headway.core.room.effects import (
     Close,
     ExecutionAccepted,
@@ -41,6 +42,7 @@ from headway.core.wire.messages import (
 from headway.errors import (
     BadRequest,
     CellNotFound,
+    EngineFailure,
     ExecutionNotFound,
     HeadsTimeout,
     KernelNotFound,
@@ -186,6 +188,23 @@ def test_garbage_is_refused_and_the_notebook_is_as_it_was() -> None:
     assert stage.room.notebook.order() == ["a", "b"]
 
 
+def test_an_update_that_the_engine_fails_over_is_refused_before_the_room_ends() -> None:
+    stage = Stage()
+    peer = stage.peer()
+    peer.write(AddCell("a", source="1"))
+    error = EngineFailure("The document engine failed.")
+
+    def fails(*_: object) -> None:
+        stage.room.notebook.replica.condemn("a panic")
+        raise error
+
+    stage.room.notebook.replica.import_update = fails  # type: ignore[method-assign, assignment]
+    peer.send()
+    assert peer.acks[-1].status is UpdateStatus.INVALID_UPDATE
+    assert stage.of(Close)[0].code == CLOSE_UNSOUND
+    assert stage.room.failure is error
+
+
 def test_a_batch_with_garbage_in_it_leaves_nothing_behind() -> None:
     stage = Stage()
     peer, other = stage.peer(1), stage.peer(2)
@@ -278,9 +297,11 @@ def test_heads_that_never_arrive_are_a_typed_refusal_at_the_deadline() -> None:
 def test_malformed_heads_are_refused_at_once() -> None:
     stage = Stage()
     stage.peer().add_cell("a", "1")
-    for nonsense in ("!!", heads_to_text(Heads(b"\xff\xff\xff"))):
+    nobodys = Heads(b"\x01\x07\x01")  # the change -1 of peer 7
+    for nonsense in ("!!", heads_to_text(Heads(b"\xff\xff\xff")), heads_to_text(nobodys)):
         _, token = execute(stage, "a", nonsense)
         assert isinstance(stage.answer(token), BadRequest)
+        stage.peer(2).write(AddCell(stage.new_id(), source="1"))  # nothing has broken
 
 
 def test_what_somebody_else_types_later_does_not_change_what_runs() -> None:

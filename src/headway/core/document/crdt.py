@@ -10,7 +10,8 @@ A `Replica` is one live document. Closed here, each with a test in test_crdt_haz
   without time or message: each of these asserts that nothing is uncommitted;
 - a peer id used twice diverges in silence: `load` and imports refuse foreign changes under ours;
 - a checkout detaches, so there is none: the past is read by reverse diffs over bounded distances;
-- frontiers the replica does not have panic in half of the calls: they are looked up first;
+- frontiers the replica does not have panic in half of the calls: they are looked up first; and
+  those with a negative counter panic in that too: they are refused before;
 - imports are limited by size, operations and gaps before, and by what is pending after.
 """
 
@@ -24,6 +25,7 @@ import loro
 
 from headway.core.document.bulk import first_of, first_operation
 from headway.core.document.differences import Difference, Touched
+from headway.core.document.frontiers import has_negative_counter
 from headway.core.document.gate import EngineLock, Gate
 from headway.core.document.handles import (
     EngineTypes,
@@ -290,7 +292,7 @@ class Replica:
     def contains(self, heads: Heads) -> bool:
         """Whether every change up to `heads` is here; InvalidUpdate if `heads` are malformed."""
         with self._foreign:
-            return self._doc.frontiers_to_vv(loro.Frontiers.decode(heads)) is not None
+            return self._doc.frontiers_to_vv(_frontiers(heads)) is not None
 
     def version_at(self, heads: Heads) -> Version:
         """All changes up to `heads`; HeadsUnknown if some are missing here."""
@@ -429,7 +431,7 @@ class Replica:
         point = self._last_step.get(heads)
         if point is not None:
             return point
-        frontiers = loro.Frontiers.decode(heads)
+        frontiers = _frontiers(heads)
         vector = self._doc.frontiers_to_vv(frontiers)
         if vector is None:
             raise HeadsUnknown("This replica does not have every change of these heads yet.")
@@ -438,6 +440,12 @@ class Replica:
     def _settled(self) -> None:
         """An uncommitted operation here would be committed without its time and message."""
         assert not self._doc.get_pending_txn_len(), "commit before reading versions or exchanging"
+
+
+def _frontiers(heads: Heads) -> loro.Frontiers:
+    if has_negative_counter(heads):
+        raise InvalidUpdate("These heads name a change that nobody can have made.")
+    return loro.Frontiers.decode(heads)
 
 
 def _is_complete(status: loro.ImportStatus) -> bool:

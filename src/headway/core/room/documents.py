@@ -31,6 +31,7 @@ from headway.core.wire.messages import (
     Update,
     UpdateStatus,
 )
+from headway.errors import EngineFailure
 from headway.ids import DocumentId, Entropy, peer_id
 
 if TYPE_CHECKING:
@@ -212,7 +213,12 @@ class Documents:
             )
             self._ledger.emit(Send(peer, (frame,)))
             return
-        outcome = hosted.receive(peer, message, now)
+        try:
+            outcome = hosted.receive(peer, message, now)
+        except EngineFailure as failure:
+            # Told before the room ends over it, or the peer would come back with the same.
+            self._unsound(peer, message.batch_id, str(failure))
+            raise
         if self.hosted.replica is not self.notebook.replica:
             # Rebuilt without the batch, so everything read from it is read anew.
             self.notebook = NotebookDocument(self.hosted.replica, max_operations=None)

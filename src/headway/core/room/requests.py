@@ -14,7 +14,14 @@ from headway.core.document.crdt import Replica
 from headway.core.room.effects import Answer, Refuse
 from headway.core.room.inputs import Requested
 from headway.core.room.ledger import Ledger
-from headway.errors import BadRequest, Busy, DeadlineExceeded, HeadsTimeout, HeadwayError
+from headway.errors import (
+    BadRequest,
+    Busy,
+    DeadlineExceeded,
+    HeadsTimeout,
+    HeadwayError,
+    InvalidUpdate,
+)
 from headway.ids import Heads, heads_from_text, heads_to_text
 from headway.moments import Moment
 
@@ -59,7 +66,7 @@ class Requests:
         try:
             heads = heads_from_text(required)
             arrived = replica.contains(heads)
-        except (ValueError, HeadwayError):
+        except (ValueError, InvalidUpdate):
             error = BadRequest(
                 "required_heads must be a document's encoded heads in base64.",
                 field="required_heads",

@@ -81,7 +81,7 @@ from headway.core.room.recorder import Recorder
 from headway.core.room.requests import Requests
 from headway.core.room.taken import Taken
 from headway.core.wire import rpc
-from headway.errors import BadRequest, HeadwayError
+from headway.errors import BadRequest, EngineFailure, HeadwayError
 from headway.ids import DocumentId, Entropy
 from headway.moments import Moment, earliest
 
@@ -237,7 +237,11 @@ class Room:
             return self._handle_failed(event, now)
         match event:
             case Received(peer=peer, message=message):
-                self._documents.receive(peer, message, now)
+                try:
+                    self._documents.receive(peer, message, now)
+                except EngineFailure as error:
+                    self._fail(error)
+                    return self._ledger.settle(now)
             case Persisted(token=token):
                 self._ledger.persisted(token, now)
             case Requested():
@@ -436,12 +440,15 @@ class Room:
         self._file.begin(runs, now, is_behind=file.is_behind)
 
     def _fail(self, error: HeadwayError) -> None:
-        """The store failed: confirm nothing, tell everybody, do no more. The kernel lives on."""
+        """The store or the engine failed: confirm nothing, tell everybody, do no more.
+
+        The kernel lives on.
+        """
         self.failure = error
         self._requests.refuse_all(error)
         self._file.abandon()
         for peer in self._peers:
-            self._ledger.emit(Close(peer, CLOSE_TRY_AGAIN, "the daemon's store failed"))
+            self._ledger.emit(Close(peer, CLOSE_TRY_AGAIN, error.code.lower()))
 
     def _handle_failed(self, event: Input, now: Moment) -> list[Effect]:
         failure = self.failure

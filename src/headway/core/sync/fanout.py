@@ -35,7 +35,6 @@ from headway.core.wire.messages import (
 )
 from headway.errors import (
     DocumentError,
-    EngineFailure,
     InvalidUpdate,
     MissingChanges,
     UpdateTooLarge,
@@ -78,7 +77,7 @@ class OutOfStep:
 
 @dataclass(frozen=True, slots=True)
 class Unsound:
-    """The batch broke the document's rules or the engine; the replica was rebuilt without it."""
+    """The batch broke the document's rules; the replica was rebuilt without it."""
 
     batch_id: bytes
     reason: str
@@ -153,7 +152,10 @@ class HostedDocument:
     def receive(
         self, peer: int, message: Update | FragmentHeader | Fragment, now: Moment
     ) -> Merged | Refusal | OutOfStep | Unsound | None:
-        """Take a member's update, or a part of one (None while parts are missing)."""
+        """Take a member's update, or a part of one (None while parts are missing).
+
+        Raises EngineFailure when the engine failed over it: this document must be loaded anew.
+        """
         member = self.members.get(peer)
         if member is None:
             return Refusal(message.batch_id, UpdateStatus.PERMISSION_DENIED)
@@ -184,8 +186,6 @@ class HostedDocument:
             return OutOfStep(batch_id)
         except InvalidUpdate:
             return Refusal(batch_id, UpdateStatus.INVALID_UPDATE)
-        except EngineFailure as failure:
-            return Unsound(batch_id, str(failure))
         try:
             if step.changed:
                 self._check(self.replica, step)
