@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import headway
+from headway import errors
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 
@@ -88,6 +89,11 @@ def test_the_door_offers_what_its_readers_see_and_nothing_else() -> None:
     }
     assert set(headway.__all__) == set(seen)
     assert seen == headway._HOMES, "what type checkers see is what programs get"
+
+
+def test_every_error_can_be_caught_by_its_name_at_the_door() -> None:
+    assert set(errors.__all__) <= set(headway.__all__)
+    assert all(getattr(headway, name) is getattr(errors, name) for name in errors.__all__)
 
 
 def test_the_door_is_light() -> None:
