@@ -267,4 +267,4 @@ if not TYPE_CHECKING:  # with it in sight, type checkers would believe any name
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)
