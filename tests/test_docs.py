@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import shlex
@@ -16,10 +17,12 @@ from typing import Any
 import pytest
 import typer.main
 
+import headway as face
 from headway.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "reference" / "command-line.md"
+PYTHON_PAGE = ROOT / "docs" / "reference" / "python.md"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LIMIT_S = 120
 
@@ -168,3 +171,46 @@ def test_the_python_that_a_document_shows_runs(path: Path, home: Path, tmp_path:
         timeout=LIMIT_S,
     )
     assert done.returncode == 0, done.stderr
+
+
+def rows_of_the_python_page(heading: str = "") -> set[str]:
+    """The names in the first column of its tables, or of those under one heading."""
+    text = PYTHON_PAGE.read_text(encoding="utf-8")
+    if heading:
+        text = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    cells = [line.split("|")[1] for line in text.split("\n") if line.startswith("| `")]
+    return {name for cell in cells for name in re.findall(r"`(\w+)", cell)}
+
+
+def public(kind: type) -> set[str]:
+    return {name for name in dir(kind) if not name.startswith("_")}
+
+
+def test_every_public_method_of_a_notebook_is_on_the_python_page() -> None:
+    assert public(face.Notebook) == public(face.AsyncNotebook)
+    assert public(face.Notebook) - rows_of_the_python_page() == set()
+
+
+def test_every_public_method_of_an_execution_is_on_the_python_page() -> None:
+    # `id` and `cell_id` of an asynchronous one are no attributes of its class.
+    assert public(face.AsyncExecution) <= public(face.Execution)
+    assert public(face.Execution) == rows_of_the_python_page("Executions")
+
+
+def test_every_error_of_the_python_page_can_be_caught_by_that_name() -> None:
+    named = rows_of_the_python_page("Errors")
+    assert len(named) > 20
+    for name in named:
+        assert issubclass(getattr(face, name), face.HeadwayError)
+
+
+def test_the_python_page_says_which_methods_take_a_consent() -> None:
+    text = PYTHON_PAGE.read_text(encoding="utf-8")
+    (said,) = re.findall(r"^`install=True` is an argument of (.*?)\. ", text, re.MULTILINE)
+    takes = {
+        name
+        for name in public(face.Notebook)
+        if inspect.isfunction(method := getattr(face.Notebook, name))
+        and "install" in inspect.signature(method).parameters
+    }
+    assert set(re.findall(r"`(\w+)`", said)) == takes
