@@ -46,7 +46,7 @@ ExecutionId = str
 """A UUID version 7 in its usual text form, minted by the client that asks."""
 
 Heads = NewType("Heads", bytes)
-"""Opaque: the encoded frontiers of a document. The ticket of DESIGN section 1."""
+"""Opaque: the encoded frontiers of a document. The ticket of ARCHITECTURE.md."""
 
 
 def cell_id(entropy: Entropy) -> CellId:

@@ -3,8 +3,6 @@
 Floor 6. A pipe, for SSH, a proxy or a desktop shell: it forwards bytes as they come, in both
 directions, and knows nothing of what they mean. It holds no document and confirms nothing;
 confirmation comes from the daemon at the far end. Nothing of its own goes to standard output.
-
-Source: "headway relay" in DESIGN section 2.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Executions: admitted once, durable before the kernel sees them, terminal exactly once.
 
-Floor 3. The rules of DESIGN section 6. An execution is admitted with the source that the caller
-confirmed; its record is durable before it may run; the kernel gets that text and no other.
+Floor 3. "How a cell runs" in ARCHITECTURE.md. An execution is admitted with the source that the
+caller confirmed; its record is durable before it may run; the kernel gets that text and no other.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """How a room begins: from what is stored, and from the file as it is now.
 
 Floor 3. The history of a notebook is loaded, never rebuilt: what the file has to say that the
-history does not know comes in as ordinary edits (DESIGN section 7).
+history does not know comes in as ordinary edits. A history made anew would double every cell for
+a peer that holds the old one.
 """
 
 from __future__ import annotations

@@ -4,8 +4,9 @@ Floor 2. It merges what peers send, says what each must be sent, and knows which
 document is durable. It shows a peer nothing that is not durable: neither in a join's answer nor
 in a broadcast. Not here: when things become durable (`room.ledger`) and what a change means.
 
-The order for a batch is that of DESIGN section 5: check, import, check what it touched, export
-once. Storing, acknowledging and broadcasting follow when the room says so.
+A batch is checked and imported, what it touched is checked, and it is exported once: "How an edit
+becomes an acknowledgement" in ARCHITECTURE.md. Storing, acknowledging and broadcasting follow when
+the room says so.
 """
 
 from __future__ import annotations
