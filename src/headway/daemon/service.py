@@ -41,8 +41,6 @@ DRAIN_S = 4.0
 SAVE_S = 2.0
 """How much of it saving may take. What is not saved by then is in the store."""
 
-_LISTENERS_S = 1.0
-
 
 class Service:
     """A daemon in this process.

@@ -28,13 +28,11 @@ from headway.ids import CellId, ExecutionId
 __all__ = [
     "PROMPT",
     "SCALARS",
-    "STATUSES",
     "TERMINAL",
     "ExecutionRecord",
     "RuntimeReader",
 ]
 
-STATUSES: Final = ("queued", "running", "ok", "error", "cancelled", "lost")
 TERMINAL: Final = frozenset({"ok", "error", "cancelled", "lost"})
 
 PROMPT: Final = "prompt"

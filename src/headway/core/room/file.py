@@ -138,11 +138,6 @@ class NotebookFile:
         """Why the file is left alone, or could not be written; None when all is well."""
         return self._held or self.autosave.error
 
-    @property
-    def is_removed(self) -> bool:
-        """Whether somebody removed the file."""
-        return isinstance(self._held, FileChanged)
-
     def changed(self, now: Moment) -> None:
         """Something that the file contains is different now."""
         if self.path is not None:
