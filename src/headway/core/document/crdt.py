@@ -24,7 +24,7 @@ from typing import Any, ClassVar, Final
 import loro
 
 from headway.core.document.bulk import first_of, first_operation
-from headway.core.document.differences import Difference, Touched
+from headway.core.document.differences import TextDifference, Touched
 from headway.core.document.frontiers import has_negative_counter
 from headway.core.document.gate import EngineLock, Gate
 from headway.core.document.handles import (
@@ -387,8 +387,8 @@ class Replica:
                 self._last_touched = (asked, found)
             return self._last_touched[1]
 
-    def differences(self, before: Heads, after: Heads) -> tuple[Difference, ...]:
-        """How the containers reachable now differ between two versions.
+    def differences(self, before: Heads, after: Heads) -> tuple[TextDifference, ...]:
+        """How the texts reachable now differ between two versions.
 
         Raises HeadsUnknown, and HeadsTooOld beyond `MAX_DIFF_OPERATIONS`.
         """

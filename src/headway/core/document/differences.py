@@ -1,7 +1,7 @@
-"""What changed between two versions, as frozen values read off the engine's diffs.
+"""What changed in texts between two versions, as frozen values read off the engine's diffs.
 
-Not events (`changes` gives those names a notebook's reader knows) and not the diff itself: `crdt`
-asks the engine for it. Nothing here imports the engine; its objects are told by their attributes.
+Not the diff itself: `past` asks the engine for it. Nothing here imports the engine; its objects are
+told by their attributes.
 """
 
 from __future__ import annotations
@@ -9,15 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from headway.core.document.handles import MISSING
-
 __all__ = [
-    "CONTAINER",
-    "ContainerMarker",
-    "Difference",
-    "ListDifference",
-    "ListSplice",
-    "MapDifference",
     "Path",
     "TextDifference",
     "TextSplice",
@@ -30,18 +22,6 @@ Path = tuple[str | int, ...]
 """Keys and indices from a root container's name down; empty: not reachable in this version."""
 
 
-class ContainerMarker:
-    """The type of `CONTAINER`: a container stands here; its content has a difference of its own."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "CONTAINER"
-
-
-CONTAINER = ContainerMarker()
-
-
 @dataclass(frozen=True, slots=True)
 class TextSplice:
     """At `index` (code points, in the text as the splices before left it), delete then insert."""
@@ -49,17 +29,6 @@ class TextSplice:
     index: int
     delete: int
     insert: str
-
-
-@dataclass(frozen=True, slots=True)
-class ListSplice:
-    """At `index` (in the list as the splices before left it), delete then insert."""
-
-    index: int
-    delete: int
-    insert: tuple[Any, ...]
-    moved: bool
-    """Whether what is inserted was taken from elsewhere in the same list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +40,6 @@ class TextDifference:
 
 
 @dataclass(frozen=True, slots=True)
-class ListDifference:
-    """A list or movable list that changed. A move is a delete and an insert."""
-
-    path: Path
-    splices: tuple[ListSplice, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class MapDifference:
-    """A map that changed: key -> the new plain value, `CONTAINER`, or `MISSING` for removed."""
-
-    path: Path
-    changed: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
 class Touched:
     """A container that some operation wrote to. The path is empty if it is reachable no more."""
 
@@ -95,27 +48,11 @@ class Touched:
     """`Map`, `Text`, `List`, `MovableList`, or a kind that no document of ours has."""
 
 
-Difference = TextDifference | ListDifference | MapDifference
-
-
-def read_difference(path: Path, diff: Any) -> Difference | None:
-    """A difference from one of the engine's; None for containers that are none of ours."""
-    content = diff.diff
-    kind = type(diff).__name__
-    if kind == "Diff_Text":
-        return TextDifference(path, _text_splices(content))
-    if kind == "Diff_Map":
-        changed = {key: _item(value) for key, value in sorted(content.updated.items())}
-        return MapDifference(path, changed)
-    if kind == "Diff_List":
-        return ListDifference(path, _list_splices(content))
-    return None
-
-
-def _item(found: Any) -> Any:
-    if found is None:
-        return MISSING
-    return CONTAINER if hasattr(found, "container") else found.value
+def read_difference(path: Path, diff: Any) -> TextDifference | None:
+    """A difference from one of the engine's; None for containers that are no texts."""
+    if type(diff).__name__ != "Diff_Text":
+        return None
+    return TextDifference(path, _text_splices(diff.diff))
 
 
 def _text_splices(deltas: list[Any]) -> tuple[TextSplice, ...]:
@@ -134,21 +71,6 @@ def _text_splices(deltas: list[Any]) -> tuple[TextSplice, ...]:
         else:
             splices.append(TextSplice(at, delete, insert))
         at += len(insert)
-    return tuple(splices)
-
-
-def _list_splices(items: list[Any]) -> tuple[ListSplice, ...]:
-    splices: list[ListSplice] = []
-    at = 0
-    for item in items:
-        if hasattr(item, "retain"):
-            at += item.retain
-        elif hasattr(item, "insert"):
-            values = tuple(_item(value) for value in item.insert)
-            splices.append(ListSplice(at, 0, values, moved=bool(item.is_move)))
-            at += len(values)
-        else:
-            splices.append(ListSplice(at, item.delete, (), moved=False))
     return tuple(splices)
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from headway.core.document.differences import (
-    Difference,
     Path,
     TextDifference,
     Touched,
@@ -51,8 +50,8 @@ class Past:
         places = [Touched(self._path(each), _kind(each)) for each in found]
         return tuple(sorted(places, key=_place))
 
-    def differences(self, before: Point, after: Point) -> tuple[Difference, ...]:
-        """How the containers reachable now differ between two versions."""
+    def differences(self, before: Point, after: Point) -> tuple[TextDifference, ...]:
+        """How the texts reachable now differ between two versions."""
         found = []
         for target, diff in self._diff(before, after, MAX_DIFF_OPERATIONS):
             path = self._path(target)
