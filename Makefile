@@ -6,7 +6,7 @@
 #   make torture  kill it, cut its power and its connections, for half an hour; prints the figures
 #   make bench    measure against the peers, in about half an hour; writes BENCHMARKS.md;
 #                 ONLY=execute: one program of bench/; QUICK=1: a look, written to build/bench
-#   make setup    what the two above need, and nothing else
+#   make setup    only the environment: Headway, and what its tests and examples need
 #   make clean    forget all of it
 
 SHELL := /bin/sh
