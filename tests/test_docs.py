@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import re
 import shlex
@@ -158,19 +159,37 @@ def test_the_session_of_the_reference_runs(home: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_the_python_that_a_document_shows_runs(path: Path, home: Path, tmp_path: Path) -> None:
-    program = "\n".join(blocks(path, "python"))
+    run_program(path, home, tmp_path)
+
+
+def run_program(document: Path, home: Path, folder: Path) -> None:
+    """Run the Python of a document in a folder, if it shows any."""
+    program = "\n".join(blocks(document, "python"))
     if not program:
         return
     done = subprocess.run(
         [sys.executable, "-W", "error", "-"],
         input=program,
-        cwd=tmp_path,
+        cwd=folder,
         env={**os.environ, "HEADWAY_HOME": str(home)},
         capture_output=True,
         text=True,
         timeout=LIMIT_S,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_shell_of_the_readme_works_right_after_its_program(home: Path, tmp_path: Path) -> None:
+    readme = ROOT / "README.md"
+    run_program(readme, home, tmp_path)
+    for line in shown_commands(readme):
+        words = shlex.split(line.removeprefix("headway "), comments=True)
+        if "CELL" in words:
+            listed = headway(home, tmp_path, "cell", "list", "analysis.ipynb", "--json").stdout
+            words[words.index("CELL")] = json.loads(listed)[0]["id"]
+        done = headway(home, tmp_path, *words)
+        assert done.returncode == 0, f"{line}: {done.stderr or done.stdout}"
+    assert (tmp_path / "out.ipynb").exists()
 
 
 def rows_of_the_python_page(heading: str = "") -> set[str]:
