@@ -90,6 +90,17 @@ def test_a_home_whose_log_cannot_be_written_is_told_at_once(home: Path) -> None:
     run(scenario())
 
 
+def test_no_daemon_starts_in_a_home_whose_lock_is_a_folder(home: Path) -> None:
+    """That home leads to another machine: docs/howto/reach-a-daemon-elsewhere.md."""
+    prepare(home).lock.mkdir()
+
+    async def scenario() -> None:
+        with pytest.raises(headway.DaemonUnavailable, match=r"daemon\.lock"):
+            await headway.open_async(home.parent / "a", home=home)
+
+    run(scenario())
+
+
 def test_after_the_daemon_is_killed_unsent_edits_arrive_once_at_the_next_one(home: Path) -> None:
     async def scenario() -> None:
         async with headway.open_async(home.parent / "a", home=home) as nb:
