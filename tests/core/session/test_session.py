@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from headway.core.document.crdt import Replica, Version
 from headway.core.document.edits import AddCell
@@ -14,6 +17,7 @@ from headway.core.session.outgoing import MAX_BATCHES_IN_FLIGHT
 from headway.core.session.session import JOIN_TIMEOUT_S, STEADY_S
 from headway.core.sync.confirm import Confirmation
 from headway.core.wire import codec, commands
+from headway.core.wire.commands import MAX_RPC_BYTES
 from headway.core.wire.messages import (
     Ack,
     Join,
@@ -24,7 +28,9 @@ from headway.core.wire.messages import (
     UpdateStatus,
 )
 from headway.core.wire.rpc import (
+    MAX_REQUEST_TIMEOUT_S,
     Accepted,
+    Complete,
     Execute,
     Interrupt,
     Interrupted,
@@ -33,6 +39,7 @@ from headway.core.wire.rpc import (
     Status,
 )
 from headway.errors import (
+    BadRequest,
     ConfirmTimeout,
     ConnectionLost,
     DeadlineExceeded,
@@ -537,6 +544,40 @@ def test_an_idempotent_request_is_sent_again_and_another_fails() -> None:
     )
     world.deliver([commands.encode_result(again.id, accepted)])
     assert world.outcome(repeated) == accepted
+
+
+def test_a_request_may_wait_for_longer_than_the_daemon_is_asked_to() -> None:
+    world = World().live()
+    cell = world.edit("1")
+    token = world.request(execute(world, cell), timeout_s=10 * MAX_REQUEST_TIMEOUT_S)
+    world.settle()
+    assert world.outcome(token) is None
+    assert world.server.requests[0].params.timeout_s == MAX_REQUEST_TIMEOUT_S
+    assert sources(world.server.notebook) == ["1"]
+
+
+def test_a_request_that_cannot_be_sent_after_all_costs_no_edit() -> None:
+    world = World().live()
+    params = Complete(document=NOTEBOOK, code="", cursor=0)
+    spare = MAX_RPC_BYTES - len(commands.encode_request(1, params))
+    token = world.request(structs.replace(params, code="x" * spare))
+    world.edit("kept")
+    world.settle()
+    assert isinstance(world.outcome(token), BadRequest)
+    assert sources(world.server.notebook) == ["kept"]
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [(b"text", "bytes are no JSON"), (float("nan"), "nan is no JSON"), ([{"a": b""}], "bytes")],
+)
+def test_what_json_would_carry_as_something_else_is_refused(code: Any, said: str) -> None:
+    world = World().live()
+    token = world.request(Complete(document=NOTEBOOK, code=code, cursor=0))
+    world.settle()
+    assert isinstance(world.outcome(token), BadRequest)
+    assert said in str(world.outcome(token))
+    assert world.server.requests == []
 
 
 def test_a_request_has_one_deadline_and_the_daemon_a_shorter_one() -> None:

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 
 from headway.core.wire import commands
-from headway.core.wire.rpc import Params
+from headway.core.wire.parameters import check_made
+from headway.core.wire.rpc import MAX_REQUEST_TIMEOUT_S, Params
 from headway.errors import (
     BadRequest,
     Busy,
@@ -70,18 +71,28 @@ class Requests:
             return [Answered(token, refusal)]
         try:
             commands.encode_request(token, params)
+            check_made(params)
         except BadRequest as error:
             return [Answered(token, error)]
         self._pending[token] = _Pending(params, deadline_s)
         return []
 
-    def take(self, now_s: float) -> tuple[bytes, ...]:
-        """The frames of the requests that were not sent on this connection."""
-        return tuple(
-            self._frame(token, pending, now_s)
-            for token, pending in self._pending.items()
-            if not pending.sent
-        )
+    def take(self, now_s: float) -> tuple[tuple[bytes, ...], list[Answered]]:
+        """The frames of the requests that were not sent on this connection.
+
+        And the refusals of those that cannot be sent, though they seemed to be when they came.
+        """
+        frames: list[bytes] = []
+        refused: list[Answered] = []
+        for token, pending in self._pending.items():
+            if not pending.sent:
+                try:
+                    frames.append(self._frame(token, pending, now_s))
+                except BadRequest as error:
+                    refused.append(Answered(token, error))
+        for each in refused:
+            del self._pending[each.token]
+        return tuple(frames), refused
 
     def receive(self, answer: commands.Response | commands.ErrorResponse) -> list[Answered]:
         """Settle the request that this answers; an answer nobody waits for is nothing."""
@@ -141,7 +152,7 @@ class Requests:
         left_s = pending.deadline_s - now_s
         # The other side gives up first, so that its typed answer still finds us waiting.
         margin_s = min(_ANSWER_MARGIN_S, left_s * _ANSWER_MARGIN_FRACTION)
-        timeout_s = max(_SHORTEST_TIMEOUT_S, left_s - margin_s)
+        timeout_s = max(_SHORTEST_TIMEOUT_S, min(left_s - margin_s, MAX_REQUEST_TIMEOUT_S))
         params = msgspec.structs.replace(pending.params, timeout_s=timeout_s)
         return commands.encode_request(token, params)
 

@@ -402,7 +402,9 @@ class Session:
             while frames := member.outgoing.take():
                 self._send(frames)
         if self._phase is Phase.LIVE:
-            self._send(self._requests.take(now.monotonic_s))
+            frames, refused = self._requests.take(now.monotonic_s)
+            self._send(frames)
+            self._settle(refused)
 
     def _send(self, frames: tuple[bytes | str, ...]) -> None:
         if frames:

@@ -5,8 +5,10 @@ Floor 1. The forms are declared in `rpc`; here is what a declaration cannot say.
 
 from __future__ import annotations
 
+import math
 import re
-from typing import get_args
+from functools import lru_cache
+from typing import Any, get_args
 
 import msgspec
 
@@ -14,7 +16,7 @@ from headway.core.wire.rpc import MAX_REQUEST_TIMEOUT_S, METHODS, Params, RoomPa
 from headway.errors import BadRequest, UnknownMethod
 from headway.ids import heads_from_text
 
-__all__ = ["MAX_PARAMETERS_BYTES", "check_params", "decode_params"]
+__all__ = ["MAX_PARAMETERS_BYTES", "check_made", "check_params", "decode_params"]
 
 MAX_PARAMETERS_BYTES = 1024 * 1024
 """The longest JSON of one request's parameters."""
@@ -89,6 +91,48 @@ def check_params(params: Params) -> None:
             raise _wrong(
                 params.method, "required_heads", "expected heads in standard base64"
             ) from error
+
+
+def check_made(params: Params) -> None:
+    """Refuse what JSON would carry as something else: bytes as base64, NaN and infinity as null.
+
+    For parameters made in Python, which could be written: so no value contains itself.
+
+    Raises:
+        BadRequest: `data["method"]`, `data["field"]`.
+    """
+    for field, takes_bytes in _fields(type(params)):
+        value = getattr(params, field)
+        if takes_bytes:
+            misfits = (each for each in value if not isinstance(each, bytes))
+            problem = next((f"expected bytes, got {type(each).__name__}" for each in misfits), None)
+        else:
+            problem = _misread(value)
+        if problem is not None:
+            raise _wrong(params.method, field, problem)
+
+
+@lru_cache
+def _fields(declared: type[Params]) -> tuple[tuple[str, bool], ...]:
+    """The name of each, and whether it is a list of bytes."""
+    return tuple((each.name, each.type == list[bytes]) for each in msgspec.structs.fields(declared))
+
+
+def _misread(value: Any) -> str | None:
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case dict() as each:
+                waiting += [*each, *each.values()]
+            case list() | tuple() as each:
+                waiting += each
+            case bytes() | bytearray() | memoryview():
+                return "bytes are no JSON; decode them to text first"
+            case float() as each if not math.isfinite(each):
+                return f"{each} is no JSON"
+            case _:
+                pass
+    return None
 
 
 def _wrong(method: str, field: str, problem: str) -> BadRequest:
