@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import time
+
 import pytest
 
 import headway
+from headway.ids import derived_execution_id, execution_id
 from headway_daemon import HeadwayDaemon
 
 RUN_S = 30.0
@@ -32,6 +37,28 @@ def test_run_above_below_and_selected_run_these_cells_in_order(
         assert texts(notebook.run_above(words, timeout=RUN_S)) == "a"
         with pytest.raises(headway.CellNotFound):
             notebook.run_below("0123456789ab", timeout=RUN_S)
+
+
+def test_a_batch_of_one_name_in_a_notebook_and_its_copy_is_two(
+    daemon: HeadwayDaemon, name: str
+) -> None:
+    batch = execution_id(time.time(), os.urandom)
+    with daemon.open(name) as notebook:
+        cell = notebook.add_cell("print('one')")
+        notebook.save()
+    shutil.copy(daemon.path(name), daemon.path(f"{name}-copy"))
+    with daemon.open(f"{name}-copy") as copy:
+        copy.update_source(copy.cells[0], "print('two')")
+        documents = {notebook.id: "one\n", copy.id: "two\n"}
+        copy.confirm_sync()
+    for document in documents:
+        assert daemon.post("execute_all", document=document, batch_id=batch).status == 200
+    for document, text in documents.items():
+        identity = derived_execution_id(batch, cell.id)
+        params = {"document": document, "execution_id": identity, "wait": True}
+        answer = daemon.post("get_execution", **params).body
+        assert answer["document"] == document
+        assert answer["record"]["outputs"][0]["text"] == text
 
 
 def test_a_batch_with_a_cell_that_cannot_run_runs_nothing(daemon: HeadwayDaemon, name: str) -> None:

@@ -182,6 +182,30 @@ def test_an_execution_is_accepted_once_and_finished_once(world: World) -> None:
     world.run(scenario)
 
 
+def test_two_notebooks_may_have_executions_of_one_id(world: World) -> None:
+    """A copy of a notebook has the same cells, so a batch of one name the same executions."""
+    other = "nb-" + "7" * 32
+
+    async def scenario(store: Store) -> None:
+        await store.create(NB, None)
+        await store.create(other, None)
+        theirs = ExecutionAccepted(other, "e1", "e1", "a", "ef" * 32)
+        await store.append([accepted("e1"), theirs])
+        await store.append([ExecutionFinished(other, "e1", b"theirs")])
+        assert await store.find_execution("e1", NB) == StoredExecution(accepted("e1"), None)
+        assert await store.find_execution("e1", other) == StoredExecution(theirs, b"theirs")
+        assert await store.find_execution("e1") == StoredExecution(theirs, b"theirs")
+        await store.append([ExecutionFinished(NB, "e1", b"ours")])
+        ours = await store.find_execution("e1", NB)
+        assert ours == StoredExecution(accepted("e1"), b"ours")
+        for notebook in (NB, other):
+            stored = await store.load(notebook)
+            assert stored is not None
+            assert (stored.unfinished, stored.taken) == ((), {"e1": "e1"})
+
+    world.run(scenario)
+
+
 def test_an_execution_that_runs_as_another_shares_its_end(world: World) -> None:
     async def scenario(store: Store) -> None:
         await store.create(NB, None)

@@ -20,8 +20,13 @@ from typing import TypeVar
 
 import pytest
 
-from headway.core.room.effects import FileRecorded, UpdateStored
-from headway.edges import store_rows, store_writer
+from headway.core.room.effects import (
+    ExecutionAccepted,
+    ExecutionFinished,
+    FileRecorded,
+    UpdateStored,
+)
+from headway.edges import store_rows, store_schema, store_writer
 from headway.edges.store import SqliteStore
 from headway.edges.store_schema import SCHEMA_VERSION
 from headway.errors import StoreFailed, StoreTooNew
@@ -109,6 +114,36 @@ def test_a_store_of_a_newer_headway_is_refused_and_left_as_it_is(tmp_path: Path)
         run(updates_in(path))
     assert caught.value.data["found"] == SCHEMA_VERSION + 1
     assert path.read_bytes() == before
+
+
+def test_a_store_of_an_older_headway_keeps_every_execution_in_its_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "store.db"
+    names = [f"e{number}" for number in range(20)]
+
+    async def fill_old() -> None:
+        store = await SqliteStore.open(path)
+        await store.create(NB, None)
+        await store.append([ExecutionAccepted(NB, each, each, "a", "ab" * 32) for each in names])
+        await store.append([ExecutionFinished(NB, "e3", b"done")])
+        await store.close()
+
+    async def read() -> None:
+        store = await SqliteStore.open(path)
+        stored = await store.load(NB)
+        assert stored is not None
+        assert list(stored.taken) == names
+        assert [each.execution_id for each in stored.unfinished] == [*names[:3], *names[4:]]
+        found = await store.find_execution("e3", NB)
+        assert found is not None
+        assert found.record == b"done"
+        await store.close()
+
+    with monkeypatch.context() as older:
+        older.setattr(store_schema, "MIGRATIONS", store_schema.MIGRATIONS[:4])
+        run(fill_old())
+    run(read())
 
 
 @pytest.mark.parametrize("content", [b"This is a letter to my aunt. " * 300, b"\x00" * 8192])

@@ -32,7 +32,6 @@ from headway.errors import (
     HeadwayError,
     NotebookNotFound,
 )
-from headway.ids import ExecutionId
 
 __all__ = ["ACCEPTED_WITHIN_S", "Caller", "Pending", "Requests"]
 
@@ -245,7 +244,7 @@ class Requests:
         self, params: rpc.GetExecution, caller: Caller, pending: Pending, deadline_s: float
     ) -> Outcome | None:
         # The store first: a terminal result outlives the runtime document it was written in.
-        finished, document = await self._stored_execution(params.execution_id)
+        finished, document = await self._stored_execution(params)
         if finished is not None:
             return finished
         document = params.document or document
@@ -259,9 +258,10 @@ class Requests:
         return None
 
     async def _stored_execution(
-        self, execution_id: ExecutionId
+        self, asked: rpc.GetExecution
     ) -> tuple[rpc.ExecutionOutcome | None, str]:
-        stored = await self._outside.store.find_execution(execution_id)
+        notebook = asked.document if asked.document.startswith("nb-") else None
+        stored = await self._outside.store.find_execution(asked.execution_id, notebook)
         if stored is None:
             return None, ""
         notebook = stored.accepted.notebook

@@ -69,7 +69,7 @@ class _Disk:
     snapshots: dict[DocumentId, bytes] = field(default_factory=dict)
     updates: dict[DocumentId, list[bytes]] = field(default_factory=dict)
     runtimes: dict[DocumentId, DocumentId] = field(default_factory=dict)
-    executions: dict[ExecutionId, StoredExecution] = field(default_factory=dict)
+    executions: dict[tuple[ExecutionId, DocumentId], StoredExecution] = field(default_factory=dict)
 
 
 class MemoryStore:
@@ -168,11 +168,15 @@ class MemoryStore:
         await self._settled()
         return self._owner_of(path)
 
-    async def find_execution(self, execution_id: ExecutionId) -> StoredExecution | None:
+    async def find_execution(
+        self, execution_id: ExecutionId, notebook: DocumentId | None = None
+    ) -> StoredExecution | None:
         """An execution by id; its record is that of the execution it runs as."""
         await self._settled()
-        stored = self._disk.executions.get(execution_id)
-        return None if stored is None else self._with_original(stored)
+        for (known, owner), stored in reversed(self._disk.executions.items()):
+            if known == execution_id and notebook in (None, owner):
+                return self._with_original(stored)
+        return None
 
     async def known(self) -> list[KnownNotebook]:
         """Every notebook of the store, the oldest first."""
@@ -274,15 +278,17 @@ class MemoryStore:
                 disk.runtimes[entry.notebook] = entry.runtime
                 disk.snapshots[entry.runtime] = entry.snapshot
             case ExecutionAccepted():
-                disk.executions.setdefault(entry.execution_id, StoredExecution(entry, None))
+                key = entry.execution_id, entry.notebook
+                disk.executions.setdefault(key, StoredExecution(entry, None))
             case ExecutionFinished():
                 accepted = ExecutionAccepted(
                     entry.notebook, entry.execution_id, entry.execution_id, "", ""
                 )
-                stored = disk.executions.get(entry.execution_id, StoredExecution(accepted, None))
+                key = entry.execution_id, entry.notebook
+                stored = disk.executions.get(key, StoredExecution(accepted, None))
                 if stored.record is None:
                     stored = StoredExecution(stored.accepted, entry.record)
-                disk.executions[entry.execution_id] = stored
+                disk.executions[key] = stored
             case FileRecorded():
                 self._move(entry.notebook, entry.path)
                 disk.notebooks[entry.notebook] = replace(
@@ -323,7 +329,8 @@ class MemoryStore:
         notebooks[document] = replace(notebooks[document], path=path)
 
     def _with_original(self, stored: StoredExecution) -> StoredExecution:
-        original = self._disk.executions.get(stored.accepted.runs_as)
+        accepted = stored.accepted
+        original = self._disk.executions.get((accepted.runs_as, accepted.notebook))
         if stored.record is not None or original is None:
             return stored
-        return StoredExecution(stored.accepted, original.record)
+        return StoredExecution(accepted, original.record)

@@ -134,8 +134,10 @@ class Store(Protocol):
     async def set_path(self, document: DocumentId, path: str | None) -> None:
         """The notebook's file is there now; durable on return."""
 
-    async def find_execution(self, execution_id: ExecutionId) -> StoredExecution | None:
-        """An execution by id, whichever notebook it belongs to."""
+    async def find_execution(
+        self, execution_id: ExecutionId, notebook: DocumentId | None = None
+    ) -> StoredExecution | None:
+        """An execution of a notebook by id; of whichever accepted it last, if None."""
 
     async def known(self) -> list[KnownNotebook]:
         """Every notebook of the store."""

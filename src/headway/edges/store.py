@@ -160,9 +160,11 @@ class SqliteStore:
             )
         return found.notebook
 
-    async def find_execution(self, execution_id: ExecutionId) -> StoredExecution | None:
+    async def find_execution(
+        self, execution_id: ExecutionId, notebook: DocumentId | None = None
+    ) -> StoredExecution | None:
         """An execution by id; its record is that of the execution it runs as."""
-        found = await self._read(lambda: read_execution(self._reader, execution_id))
+        found = await self._read(lambda: read_execution(self._reader, execution_id, notebook))
         if found is None:
             return None
         stored, damage = found

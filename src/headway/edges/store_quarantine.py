@@ -72,12 +72,13 @@ def put_aside(
         case "record":
             connection.execute(
                 f"{_COLUMNS} SELECT ?, notebook, ?, ?, record, record_checksum FROM executions"
-                " WHERE id = ?",
-                (found_s, damage.what, _DAMAGED, damage.key),
+                " WHERE id = ? AND notebook = ?",
+                (found_s, damage.what, _DAMAGED, damage.key, notebook),
             )
             connection.execute(
-                "UPDATE executions SET record = NULL, record_checksum = NULL WHERE id = ?",
-                (damage.key,),
+                "UPDATE executions SET record = NULL, record_checksum = NULL"
+                " WHERE id = ? AND notebook = ?",
+                (damage.key, notebook),
             )
 
 
@@ -139,11 +140,11 @@ def _reduce_acceptance(
 ) -> None:
     connection.execute(
         f"{_COLUMNS} SELECT ?, ?, ?, ?, runs_as || ' ' || cell_id || ' ' || source_sha256, checksum"
-        " FROM executions WHERE id = ?",
-        (found_s, notebook, damage.what, _DAMAGED, damage.key),
+        " FROM executions WHERE id = ? AND notebook = ?",
+        (found_s, notebook, damage.what, _DAMAGED, damage.key, notebook),
     )
     connection.execute(
-        "UPDATE executions SET notebook = ?, runs_as = id, cell_id = '', source_sha256 = '',"
-        " checksum = ? WHERE id = ?",
-        (notebook, repaired_checksum, damage.key),
+        "UPDATE executions SET runs_as = id, cell_id = '', source_sha256 = '', checksum = ?"
+        " WHERE id = ? AND notebook = ?",
+        (repaired_checksum, damage.key, notebook),
     )

@@ -21,7 +21,10 @@ from headway.ids import DocumentId, ExecutionId
 __all__ = ["Reading", "read_execution", "read_horizon", "read_notebook", "read_notices"]
 
 _ACCEPTANCE = "e.notebook, e.id, e.runs_as, e.cell_id, e.source_sha256, e.checksum"
-_SELF_AND_ORIGINAL = "FROM executions e LEFT JOIN executions o ON o.id = e.runs_as AND o.id <> e.id"
+_SELF_AND_ORIGINAL = (
+    "FROM executions e LEFT JOIN executions o"
+    " ON o.id = e.runs_as AND o.notebook = e.notebook AND o.id <> e.id"
+)
 
 _OF_NOTEBOOK = "FROM executions e WHERE e.notebook = ?"
 
@@ -90,13 +93,17 @@ def read_notebook(connection: sqlite3.Connection, document: DocumentId) -> Readi
 
 
 def read_execution(
-    connection: sqlite3.Connection, execution_id: ExecutionId
+    connection: sqlite3.Connection, execution_id: ExecutionId, notebook: DocumentId | None
 ) -> tuple[StoredExecution, tuple[Damage, ...]] | None:
-    """One execution, with the record of the one it runs as; a damaged record is left out."""
+    """One execution, with the record of the one it runs as; a damaged record is left out.
+
+    Of whichever notebook accepted the id last, if `notebook` is None.
+    """
     row = connection.execute(
         f"SELECT {_ACCEPTANCE}, e.record, e.record_checksum, o.id, o.record, o.record_checksum"
-        f" {_SELF_AND_ORIGINAL} WHERE e.id = ?",
-        (execution_id,),
+        f" {_SELF_AND_ORIGINAL} WHERE e.id = ?1 AND (?2 IS NULL OR e.notebook = ?2)"
+        " ORDER BY e.rowid DESC LIMIT 1",
+        (execution_id, notebook),
     ).fetchone()
     if row is None:
         return None

@@ -99,10 +99,12 @@ class ReopeningStore(Generic[AnyStore]):
         await self._wait_until_working()
         return await self._store.find_path(path)
 
-    async def find_execution(self, execution_id: ExecutionId) -> StoredExecution | None:
+    async def find_execution(
+        self, execution_id: ExecutionId, notebook: DocumentId | None = None
+    ) -> StoredExecution | None:
         """An execution by id."""
         await self._wait_until_working()
-        return await self._store.find_execution(execution_id)
+        return await self._store.find_execution(execution_id, notebook)
 
     async def known(self) -> list[KnownNotebook]:
         """Every notebook of the store."""

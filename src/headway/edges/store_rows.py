@@ -262,8 +262,14 @@ class RowWriter:
             ExecutionAccepted(entry.notebook, entry.execution_id, entry.execution_id, "", "")
         )
         self._connection.execute(
-            "UPDATE executions SET record = ?, record_checksum = ? WHERE id = ? AND record IS NULL",
-            (entry.record, checksum(entry.execution_id, entry.record), entry.execution_id),
+            "UPDATE executions SET record = ?, record_checksum = ?"
+            " WHERE id = ? AND notebook = ? AND record IS NULL",
+            (
+                entry.record,
+                checksum(entry.execution_id, entry.record),
+                entry.execution_id,
+                entry.notebook,
+            ),
         )
 
     def _refusal_to_create(self, entry: NotebookCreated) -> StoreError | None:

@@ -96,6 +96,22 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE documents ADD COLUMN intended_sha256 TEXT",
         "ALTER TABLE documents ADD COLUMN intended_content BLOB",
     ),
+    (
+        # An id is a notebook's: a copy of a notebook has the same cells, so that a batch of one
+        # name has the same executions in both. The key begins with the id, by which it is found.
+        """CREATE TABLE executions_of_notebooks (
+            id TEXT NOT NULL, notebook TEXT NOT NULL, runs_as TEXT NOT NULL,
+            cell_id TEXT NOT NULL, source_sha256 TEXT NOT NULL, checksum INTEGER NOT NULL,
+            record BLOB, record_checksum INTEGER, PRIMARY KEY (id, notebook)
+        )""",
+        """INSERT INTO executions_of_notebooks (rowid, id, notebook, runs_as, cell_id,
+            source_sha256, checksum, record, record_checksum) SELECT rowid, id, notebook, runs_as,
+            cell_id, source_sha256, checksum, record, record_checksum FROM executions""",
+        "DROP TABLE executions",
+        "ALTER TABLE executions_of_notebooks RENAME TO executions",
+        "CREATE INDEX unfinished_executions ON executions (notebook) WHERE record IS NULL",
+        "CREATE INDEX executions_of_notebook ON executions (notebook)",
+    ),
 )
 """What makes schema version n out of version n - 1, in order. Append; never change an entry."""
 

@@ -129,7 +129,8 @@ def forget(connection: sqlite3.Connection, entry: Forgotten) -> None:
         (entry.notebook, entry.horizon_ms),
     )
     connection.executemany(
-        "DELETE FROM executions WHERE id = ?", [(each,) for each in entry.executions]
+        "DELETE FROM executions WHERE id = ? AND notebook = ?",
+        [(each, entry.notebook) for each in entry.executions],
     )
 
 
