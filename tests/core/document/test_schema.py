@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -57,6 +58,15 @@ def test_native_lists_in_metadata_pass() -> None:
         lambda replica: replica.map("cells").map("a").set("type", "heading"),
         lambda replica: replica.map("cells").map("a").set("source", "plain"),
         lambda replica: replica.map("cells").map("a").new_list("metadata").append(1),
+        lambda replica: replica.map("cells").set("a", 5),
+        lambda replica: replica.map("cells").set("n", {"type": "code"}),
+        lambda replica: replica.map("cells").new_map("n"),
+        lambda replica: replica.map("cells").map("a").set("type", {"a": 1}),
+        lambda replica: replica.map("cells").map("a").set("metadata", 5),
+        lambda replica: replica.map("cells").map("a").new_map("metadata").set("k", math.nan),
+        lambda replica: replica.map("cells").map("a").new_map("metadata").set("k", b"bytes"),
+        lambda replica: replica.map("cells").map("a").new_map("attachments").set("k", [math.inf]),
+        lambda replica: replica.map("metadata").set("k", {"deep": [b"bytes"]}),
     ],
     ids=[
         "an unknown root",
@@ -68,11 +78,33 @@ def test_native_lists_in_metadata_pass() -> None:
         "an unknown type",
         "a plain source",
         "a list as metadata",
+        "a number in the place of a cell",
+        "a plain value as a cell",
+        "an empty cell",
+        "a map as type",
+        "a number as metadata",
+        "no number in metadata",
+        "bytes in metadata",
+        "infinity in attachments",
+        "bytes in the notebook's metadata",
     ],
 )
 def test_what_leaves_the_schema_is_refused(write: Callable[[Replica], object]) -> None:
     with pytest.raises(InvalidUpdate):
         check_written(write)
+
+
+@pytest.mark.parametrize("value", [5, {"type": "code"}])
+def test_what_is_no_cell_any_more_is_not_shown(value: object) -> None:
+    """Where nobody checks imports: a client of a plain server."""
+    reader = NotebookDocument(Replica(1))
+    reader.apply([AddCell("a"), AddCell("b", source="1")], NOW, "reader")
+    foreign = reader.replica.rebuilt(2)
+    foreign.map("cells").set("a", value)
+    foreign.commit(1, "foreign")
+    reader.replica.import_update(foreign.export(reader.replica.version()))
+    assert reader.order() == ["b"]
+    assert [cell.source for cell in reader.cells()] == ["1"]
 
 
 def test_metadata_nested_too_deep_is_refused() -> None:

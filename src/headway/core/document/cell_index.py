@@ -81,7 +81,6 @@ class CellIndex:
         self._heads: Heads | None = None
         self._shown: dict[CellId, bool] = {}
         """Of each existing cell in `order`: whether it is not deleted."""
-        self._cell_count = 0
         self._ids = IdList([])
         self._stale = False
         """Whether `order` was written to since it was read: it is read when somebody asks."""
@@ -153,7 +152,6 @@ class CellIndex:
             self._show_at(self._visible, cell_id, position)
         self._all.insert(position, cell_id)
         self._shown[cell_id] = True
-        self._cell_count += 1
 
     def moved(self, start: int, to: int) -> None:
         """The entry of `order` at `start` is at `to` now."""
@@ -192,26 +190,27 @@ class CellIndex:
         """Take in what was touched between two versions; False if only a rebuild will do."""
         try:
             touched = self._replica.touched(before, after)
+            cells: dict[CellId, None] = {}
+            if any(place.path == (CELLS,) for place in touched):
+                # One may have been removed, come without content, or be no cell any more.
+                cells |= dict.fromkeys(sorted(self._replica.keys_written(CELLS, before, after)))
         except (HeadsTooOld, InvalidUpdate):
             return False
         if any(place.path == ("order",) for place in touched):
             self._stale = True
             self._visible = None
-        expected = self._cell_count
         for place in touched:
             match place.path:
                 case ("cells", str() as cell_id):
-                    expected += cell_id not in self._shown and cell_id in self._cells
-                    self._look_at(cell_id)
+                    cells[cell_id] = None
                 case _:
                     pass
-        self._cell_count = len(self._cells)
-        # Else a cell was removed, or came without content.
-        return self._cell_count == expected
+        for cell_id in cells:
+            self._look_at(cell_id)
+        return True
 
     def _rebuild(self) -> None:
         self._shown.clear()
-        self._cell_count = len(self._cells)
         self._read_order()
 
     def _read_order(self) -> None:

@@ -387,6 +387,16 @@ class Replica:
                 self._last_touched = (asked, found)
             return self._last_touched[1]
 
+    def keys_written(self, root: str, before: Heads, after: Heads) -> frozenset[str]:
+        """The keys of a root map that were set or removed between two versions.
+
+        Takes time in the size of what was written. Raises HeadsUnknown, and HeadsTooOld beyond
+        `MAX_SCAN_OPERATIONS`.
+        """
+        with self._foreign:
+            self._settled()
+            return frozenset(self._past.keys_written(root, self._at(before), self._at(after)))
+
     def differences(self, before: Heads, after: Heads) -> tuple[TextDifference, ...]:
         """How the texts reachable now differ between two versions.
 

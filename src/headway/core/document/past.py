@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from headway.core.document.differences import (
     Path,
     TextDifference,
@@ -25,6 +27,23 @@ __all__ = ["Past", "Point", "operations_in"]
 
 Point = tuple[Any, Any]
 """Frontiers and vector of one version that the document has."""
+
+
+class _Written(msgspec.Struct):
+    key: str = ""
+
+
+class _Operation(msgspec.Struct):
+    container: str
+    content: _Written
+
+
+class _Change(msgspec.Struct):
+    ops: list[_Operation]
+
+
+_CHANGES = msgspec.json.Decoder(list[_Change])
+"""As the engine writes changes in JSON; the rest of each is passed over."""
 
 
 def operations_in(spans: Sequence[Any]) -> int:
@@ -49,6 +68,19 @@ class Past:
         found = self._touched(before, after)
         places = [Touched(self._path(each), _kind(each)) for each in found]
         return tuple(sorted(places, key=_place))
+
+    def keys_written(self, root: str, before: Point, after: Point) -> set[str]:
+        """The keys of a root map that the operations between two versions set or removed."""
+        spans = _spans_between(before, after)
+        check_distance(operations_in(spans), MAX_SCAN_OPERATIONS)
+        container = f"cid:root-{root}:Map"
+        return {
+            operation.content.key
+            for span in spans
+            for change in _CHANGES.decode(self._document.export_json_in_id_span(span))
+            for operation in change.ops
+            if operation.container == container
+        }
 
     def differences(self, before: Point, after: Point) -> tuple[TextDifference, ...]:
         """How the texts reachable now differ between two versions."""

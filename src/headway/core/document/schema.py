@@ -10,8 +10,9 @@ from typing import Final
 
 from headway.core.document.crdt import Imported, Replica
 from headway.core.document.differences import Touched
-from headway.core.document.json_values import MAX_JSON_DEPTH
-from headway.errors import InvalidUpdate
+from headway.core.document.handles import MapHandle
+from headway.core.document.json_values import MAX_JSON_DEPTH, check_json
+from headway.errors import InvalidEdit, InvalidUpdate
 
 __all__ = [
     "ATTACHMENTS",
@@ -50,6 +51,7 @@ DELETED: Final = "deleted"
 _ROOTS: Final = {META: "Map", METADATA: "Map", CELLS: "Map", ORDER: "MovableList"}
 _CELL_TYPES: Final = frozenset({"code", "markdown", "raw"})
 _CELL_KEYS: Final = {SOURCE: "Text", METADATA: "Map", ATTACHMENTS: "Map"}
+_PARTS: Final = (METADATA, ATTACHMENTS)
 _MAX_PATH = 3 + MAX_JSON_DEPTH
 """`cells`, the id, `metadata`, then the JSON."""
 
@@ -57,26 +59,58 @@ _MAX_PATH = 3 + MAX_JSON_DEPTH
 def check_import(replica: Replica, imported: Imported) -> None:
     """Raise InvalidUpdate if what was imported leaves the schema of a notebook.
 
-    Refuses unknown root containers, containers nested too deep, and touched cells without a known
-    type or a source. Raises HeadsTooOld if the import was too long to be scanned.
+    Refuses unknown root containers, containers nested too deep, touched cells that are none or
+    have no known type or no source, and metadata or attachments that no file can hold. Raises
+    HeadsTooOld if the import was too long to be scanned.
     The replica holds the import either way: one that is refused is to be rebuilt without it.
     """
     if not imported.changed:
         return
-    cells: dict[str, None] = {}
-    for place in replica.touched(imported.heads_before, imported.heads_after):
+    step = imported.heads_before, imported.heads_after
+    cells: dict[str, set[str]] = {}
+    for place in replica.touched(*step):
         _check_place(place)
-        if place.path[:1] == (CELLS,) and len(place.path) > 1:
-            cells[str(place.path[1])] = None
+        match place.path:
+            case ("cells",):
+                for cell_id in sorted(replica.keys_written(CELLS, *step)):
+                    cells.setdefault(cell_id, set()).update(_PARTS)
+            case ("cells", cell_id):
+                cells.setdefault(str(cell_id), set()).update(_PARTS)
+            case ("cells", cell_id, part, *_):
+                cells.setdefault(str(cell_id), set()).add(str(part))
+            case ("metadata", *_):
+                _check_values(replica.map(METADATA), "the notebook's metadata")
+            case _:
+                pass
     handle = replica.map(CELLS)
-    for cell_id in cells:
+    for cell_id, parts in cells.items():
         cell = handle.map(cell_id)
-        if cell is None:
-            continue  # removed again since
-        if cell.get(TYPE) not in _CELL_TYPES:
-            raise InvalidUpdate(f"The cell {cell_id} has no valid type.", cell_id=cell_id)
-        if cell.text(SOURCE) is None:
-            raise InvalidUpdate(f"The cell {cell_id} has no source text.", cell_id=cell_id)
+        if cell is not None:
+            _check_cell(cell, cell_id, parts)
+        elif cell_id in handle:  # else it was removed again since
+            raise InvalidUpdate(f"The cell {cell_id} is no map.", cell_id=cell_id)
+
+
+def _check_cell(cell: MapHandle, cell_id: str, parts: set[str]) -> None:
+    kind = cell.get(TYPE)
+    if not isinstance(kind, str) or kind not in _CELL_TYPES:
+        raise InvalidUpdate(f"The cell {cell_id} has no valid type.", cell_id=cell_id)
+    if cell.text(SOURCE) is None:
+        raise InvalidUpdate(f"The cell {cell_id} has no source text.", cell_id=cell_id)
+    for part in _PARTS:
+        values = cell.map(part) if part in parts else None
+        if values is not None:
+            _check_values(values, f"the {part} of cell {cell_id}")
+        elif part in parts and part in cell:
+            raise InvalidUpdate(f"The {part} of cell {cell_id} are no map.", cell_id=cell_id)
+
+
+def _check_values(values: MapHandle, where: str) -> None:
+    try:
+        for value in values.to_json().values():
+            check_json(value)
+    except InvalidEdit as error:
+        raise InvalidUpdate(f"In {where}: {error}") from error
 
 
 def _check_place(place: Touched) -> None:
