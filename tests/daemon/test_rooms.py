@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Awaitable, Callable
 
 import pytest
 
-from daemon_world import World, running
+from daemon_world import FakeRoom, World, obliging, running
 from file_content import got, put
-from headway.core.room.inputs import FileTouched, Tick
+from headway.core.room.effects import Effect, Refuse
+from headway.core.room.inputs import FileTouched, Input, Requested, Tick
+from headway.core.wire import rpc
 from headway.daemon import rooms as rooms_module
 from headway.daemon.rooms import Rooms
 from headway.errors import (
@@ -129,6 +132,25 @@ def test_a_path_that_a_notebook_is_being_saved_to_is_nobody_elses() -> None:
         # The save came to nothing.
         world.rooms[one.document].is_idle = True
         await rooms.claim("/a.ipynb", other)
+
+    run(scenario)
+
+
+def test_a_path_is_free_again_when_the_save_to_it_was_refused() -> None:
+    def refusing(room: FakeRoom, event: Input) -> list[Effect]:
+        match event:
+            case Requested(token, _, rpc.Save()):
+                return [Refuse(token, FileError("There is a file already."))]
+        return obliging(room, event)
+
+    async def scenario(world: World, rooms: Rooms) -> None:
+        world.script = refusing
+        host = await rooms.create(None)
+        world.rooms[host.document].is_idle = False
+        asked = json.dumps({"document": host.document, "path": "/a.ipynb"}).encode()
+        saved = await world.post("save", asked)
+        assert b"There is a file already." in saved.body
+        await rooms.open_path("/a.ipynb", create=True)
 
     run(scenario)
 

@@ -74,12 +74,17 @@ class Pending:
             reply(outcome)
 
     def ask(
-        self, host: RoomHost, params: rpc.RoomParams, caller: Caller, deadline_s: float
+        self,
+        host: RoomHost,
+        params: rpc.RoomParams,
+        caller: Caller,
+        deadline_s: float,
+        reply: Reply | None = None,
     ) -> None:
-        """Put the request to the room."""
+        """Put the request to the room; its outcome goes to `reply`, if not to `settle`."""
         if self.is_settled:
             return
-        self._token = self._desk.open(host.document, self.settle, deadline_s, host.feed)
+        self._token = self._desk.open(host.document, reply or self.settle, deadline_s, host.feed)
         host.feed(Requested(self._token, caller.peer, params, deadline_s, caller.name))
 
     def abandon(self) -> None:
@@ -219,15 +224,26 @@ class Requests:
     async def _ask_room(
         self, params: rpc.RoomParams, caller: Caller, pending: Pending, deadline_s: float
     ) -> Outcome | None:
-        path: str | None = None
         if isinstance(params, rpc.Save) and params.path is not None:
-            path = await _resolved(params.path)
-            params = msgspec.structs.replace(params, path=path)
-        host = await self._rooms.load(params.document)
-        if path is not None:
-            await self._rooms.claim(path, host)
-        pending.ask(host, params, caller, deadline_s)
+            await self._save_to(params.path, params, caller, pending, deadline_s)
+        else:
+            host = await self._rooms.load(params.document)
+            pending.ask(host, params, caller, deadline_s)
         return None
+
+    async def _save_to(
+        self, path: str, params: rpc.Save, caller: Caller, pending: Pending, deadline_s: float
+    ) -> None:
+        path = await _resolved(path)
+        host = await self._rooms.load(params.document)
+        await self._rooms.claim(path, host)
+
+        def reply(outcome: Outcome) -> None:
+            if not isinstance(outcome, DeadlineExceeded):  # then the save may be under way
+                self._rooms.release(path, host)
+            pending.settle(outcome)
+
+        pending.ask(host, msgspec.structs.replace(params, path=path), caller, deadline_s, reply)
 
     async def _close(self, params: rpc.Close, deadline_s: float) -> rpc.Closed:
         host = self._rooms.find(params.document)

@@ -122,6 +122,11 @@ class Rooms:
             raise FileError(f"{path} is the file of another open notebook.", path=path)
         self._claims[path] = host
 
+    def release(self, path: str, host: RoomHost) -> None:
+        """The save of `host` to `path` is done, or will not be."""
+        if self._claims.get(path) is host:
+            del self._claims[path]
+
     def _claimed(self, path: str) -> RoomHost | None:
         """Who is saving to a path that is not its own yet."""
         host = self._claims.get(path)
