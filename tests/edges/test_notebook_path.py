@@ -30,6 +30,18 @@ def test_a_path_gets_its_suffix_and_becomes_absolute() -> None:
     )
 
 
+def test_a_link_is_one_name_of_a_file_that_may_be_called_anything(tmp_path: Path) -> None:
+    (tmp_path / "3f2a").touch()
+    (tmp_path / "linked.ipynb").symlink_to("3f2a")
+    for named in ("linked", "linked.ipynb"):
+        assert resolve_path(notebook_path(tmp_path / named)) == str((tmp_path / "3f2a").resolve())
+
+
+def test_the_suffix_may_be_written_in_capitals(tmp_path: Path) -> None:
+    named = notebook_path(tmp_path / "A.IPYNB")
+    assert resolve_path(named) == str(tmp_path.resolve() / "A.IPYNB")
+
+
 @pytest.mark.parametrize("path", ["", "a.ipynb", "./a", "~/a", "/a\0b", "/" + "a" * 5000])
 def test_a_path_that_means_nothing_here_is_refused(path: str) -> None:
     with pytest.raises(BadRequest):

@@ -6,6 +6,7 @@ was just made has no file yet. Nothing is opened here, and no daemon started.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,8 @@ def opened_at(path: Path) -> NotebookSummary | None:
         opened = ask(paths.socket_path(paths.home()), List()).notebooks
     except DaemonUnavailable:
         return None
-    return next((each for each in opened if each.path == str(path)), None)
+    real = os.path.realpath(path)
+    return next((each for each in opened if each.path == real), None)
 
 
 def bring_up_to_date(path: Path) -> None:

@@ -23,14 +23,19 @@ _MAX_PATH_CHARACTERS = 4096
 def notebook_path(name: str | os.PathLike[str]) -> str:
     """The path of the notebook file that a person means; `.ipynb` is added where it is missing.
 
+    Its folder is the real one. Where the file itself is a link, what it links to need not end as
+    notebooks do (a file in the cache of a data tool, say), so that is left to `resolve_path`.
     Raises BadRequest for what can be no file.
     """
     chosen = Path(name)
     if chosen.name in {"", ".."} or "\0" in str(chosen):
         raise BadRequest(f"{os.fspath(name)!r} can be no notebook's file.", path=os.fspath(name))
-    if not chosen.name.endswith(NOTEBOOK_SUFFIX):
-        chosen = chosen.with_name(chosen.name + NOTEBOOK_SUFFIX)
-    return str(named_path(chosen))
+    named = chosen.name if _is_notebooks(chosen.name) else chosen.name + NOTEBOOK_SUFFIX
+    return str(named_path(chosen.parent) / named)
+
+
+def _is_notebooks(name: str) -> bool:
+    return name.lower().endswith(NOTEBOOK_SUFFIX)
 
 
 def resolve_path(path: str) -> str:
@@ -44,7 +49,7 @@ def resolve_path(path: str) -> str:
         raise BadRequest(
             f"The daemon needs an absolute path, and {path!r} is relative.", field="path"
         )
-    if not path.endswith(NOTEBOOK_SUFFIX):
+    if not _is_notebooks(path):
         path += NOTEBOOK_SUFFIX
     try:
         return os.path.realpath(path)
