@@ -29,7 +29,7 @@ from headway.core.room.effects import (
 from headway.edges import store_rows, store_schema, store_writer
 from headway.edges.store import SqliteStore
 from headway.edges.store_schema import SCHEMA_VERSION
-from headway.errors import StoreFailed, StoreTooNew
+from headway.errors import StoreDamaged, StoreFailed, StoreTooNew
 
 T = TypeVar("T")
 NB, RT = "nb-" + "1" * 32, "rt-" + "1" * 32
@@ -102,6 +102,26 @@ def test_a_write_that_fails_fails_its_append_and_every_later_one_and_reading_goe
 
     run(scenario())
     assert run(updates_in(tmp_path / "store.db")) == (b"kept",)
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_store_whose_file_is_gone_confirms_nothing(tmp_path: Path, is_replaced: bool) -> None:
+    path = tmp_path / "store.db"
+
+    async def scenario() -> None:
+        store = await SqliteStore.open(path)
+        await store.create(NB, None)
+        await store.append([UpdateStored(NB, b"kept")])
+        for part in tmp_path.glob("store.db*"):
+            part.unlink()
+        if is_replaced:
+            path.touch()
+        with pytest.raises(StoreFailed, match="removed it, or put another file in its place"):
+            await store.append([UpdateStored(NB, b"lost")])
+        with pytest.raises(StoreDamaged, match="has lost updates that were confirmed"):
+            await store.reopened()
+
+    run(scenario())
 
 
 def test_a_store_of_a_newer_headway_is_refused_and_left_as_it_is(tmp_path: Path) -> None:

@@ -45,6 +45,15 @@ ENTRY_LOG_BYTES = 2 * 4096
 _log = logging.getLogger(__name__)
 
 
+def _place(path: Path) -> tuple[int, int] | None:
+    """Which file there is; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 @dataclass(eq=False, slots=True)
 class Job:
     """Entries that become durable together. Written by the writer until it is reported."""
@@ -68,6 +77,7 @@ class Writer:
         self._failure: StoreFailed | None = None
         self._unchecked_bytes = 0
         self._connection = open_writer(path)
+        self._place = _place(path)
         try:
             self._rows = RowWriter(self._connection)
         except sqlite3.Error as error:
@@ -180,6 +190,9 @@ class Writer:
                     self._rows.write(job.entries)
             self._rows.flush()
             self._connection.execute("COMMIT")
+        if _place(self._path) != self._place:
+            # What is written to a file without a name is on the disk until this process ends.
+            raise OSError("another program removed it, or put another file in its place")
         if any(isinstance(entry, UpdateStored) for entry in entries):
             self.durable_seq = self._rows.last_seq
         if any(isinstance(entry, Quarantined | OrphansGone) for entry in entries):
