@@ -28,7 +28,7 @@ from headway.core.room.inputs import (
     Requested,
 )
 from headway.core.room.opening import Opening
-from headway.core.wire import rpc
+from headway.core.wire import fragments, rpc
 from headway.core.wire.codec import decode
 from headway.core.wire.messages import (
     Join,
@@ -36,6 +36,7 @@ from headway.core.wire.messages import (
     Kind,
     Leave,
     RoomError,
+    RoomErrorCode,
     Update,
     UpdateStatus,
 )
@@ -217,6 +218,35 @@ def test_a_batch_with_garbage_in_it_leaves_nothing_behind() -> None:
     other.add_cell("b", "2")
     assert stage.room.notebook.order() == ["b"]
     assert sorted(peer.notebook.order()) == ["a", "b"]
+
+
+def test_a_notebook_that_is_too_large_to_be_sent_is_refused_and_the_room_works_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = Stage()
+    stage.peer(1).add_cell("a", stage.random.randbytes(2000).hex())  # nothing to compress
+    monkeypatch.setattr(fragments.split, "__defaults__", (100,))
+    monkeypatch.setattr(fragments, "MAX_UPDATE_BYTES", 1000)
+    late = stage.peer(2)
+    (refusal,) = late.others
+    assert isinstance(refusal, JoinError)
+    assert refusal.app_code == "UPDATE_TOO_LARGE"
+    assert "too large to be sent" in refusal.message
+    assert stage.room.failure is None
+
+
+def test_a_change_that_is_too_large_to_be_sent_asks_the_others_to_join_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = Stage()
+    writer, reader = stage.peer(1), stage.peer(2)
+    monkeypatch.setattr(fragments.split, "__defaults__", (100,))
+    monkeypatch.setattr(fragments, "MAX_UPDATE_BYTES", 1000)
+    writer.add_cell("a", "x" * 2000)
+    assert writer.acks[-1].status is UpdateStatus.OK
+    (put_out,) = reader.others
+    assert isinstance(put_out, RoomError)
+    assert put_out.code is RoomErrorCode.REJOIN_SUGGESTED
 
 
 def test_the_runtime_document_takes_no_updates_from_peers() -> None:

@@ -132,18 +132,34 @@ class HostedDocument:
                 version=self.durable.encode(),
             )
             return (encode(refusal),)
-        self.members[peer] = Membership(self._permission)
         joined = Joined(
             Kind.DOCUMENT, self.room, self._permission, self.durable.encode(), self._extra
         )
-        frames = [encode(joined)]
-        if not theirs.includes(self.durable):
-            everything_durable = self.durable == self._exported
-            missing = self.replica.export(theirs, None if everything_durable else self.durable)
-            if not theirs.is_empty:
-                frames.extend(self._frames(self.replica.export_first(theirs, self.durable)))
-            frames.extend(self._frames(missing))
-        return tuple(frames)
+        try:
+            frames = (encode(joined), *self._lacking(theirs))
+        except UpdateTooLarge as error:
+            return (encode(self._too_large(error)),)
+        self.members[peer] = Membership(self._permission)
+        return frames
+
+    def _lacking(self, theirs: Version) -> Frames:
+        if theirs.includes(self.durable):
+            return ()
+        everything_durable = self.durable == self._exported
+        missing = self.replica.export(theirs, None if everything_durable else self.durable)
+        first = None if theirs.is_empty else self.replica.export_first(theirs, self.durable)
+        return self._frames(first) + self._frames(missing)
+
+    def _too_large(self, error: UpdateTooLarge) -> JoinError:
+        return JoinError(
+            Kind.DOCUMENT,
+            self.room,
+            JoinErrorCode.APP_ERROR,
+            f"The notebook is too large to be sent to anybody: its cells, attachments and metadata "
+            f"take {error.data['actual']:,} bytes with their history, and the limit is "
+            f"{error.data['limit']:,}. Move large attachments into files of their own.",
+            app_code=error.code,
+        )
 
     def leave(self, peer: int) -> None:
         """Forget a peer; one that never joined is no matter."""
@@ -226,9 +242,14 @@ class HostedDocument:
         """
         unshown, self._unshown = self._unshown, {}
         encoded: dict[tuple[int, ...], Frames] = {}
-        for changes in unshown.values():
-            if (same := _identities(changes)) not in encoded:
-                encoded[same] = self._showing(changes)
+        try:
+            for changes in unshown.values():
+                if (same := _identities(changes)) not in encoded:
+                    encoded[same] = self._showing(changes)
+        except UpdateTooLarge as error:
+            # Whoever joins again is told why.
+            code = RoomErrorCode.REJOIN_SUGGESTED
+            return tuple((peer, (self.put_out(peer, code, str(error)),)) for peer in unshown)
         return tuple((peer, encoded[_identities(changes)]) for peer, changes in unshown.items())
 
     def _showing(self, changes: list[Stored]) -> Frames:
