@@ -26,6 +26,7 @@ from headway.core.wire.messages import (
     UpdateStatus,
 )
 from headway.core.wire.rpc import KernelState, Opened, Params
+from headway.errors import HeadwayError
 from headway.ids import Entropy, peer_id
 from headway.moments import Moment
 
@@ -54,6 +55,7 @@ class Server:
     requests: list[commands.Request] = field(default_factory=list)
     joins: list[Join] = field(default_factory=list)
     answers_open: bool = True
+    refuse_open: HeadwayError | None = None
     document: str = NOTEBOOK
 
     def __post_init__(self) -> None:
@@ -81,6 +83,8 @@ class Server:
         if frame.startswith(commands.RPC_MAGIC):
             request = commands.decode(frame)
             assert isinstance(request, commands.Request)
+            if request.params.method == "open" and self.refuse_open is not None:
+                return [commands.encode_error(request.id, self.refuse_open)]
             if request.params.method == "open" and self.answers_open:
                 return [commands.encode_result(request.id, self.opened)]
             self.requests.append(request)

@@ -46,6 +46,7 @@ from headway.errors import (
     HeadwayError,
     NotebookNotFound,
     NotebookReplaced,
+    StoreFailed,
     UnknownMethod,
     UpdateRejected,
 )
@@ -331,6 +332,20 @@ def test_a_confirmation_without_a_connection_ends_as_connection_lost() -> None:
     token = world.confirm(timeout_s=1.0)
     world.pass_time(1.5)
     assert isinstance(world.outcome(token), ConnectionLost)
+
+
+def test_who_waits_without_a_connection_is_told_why_there_is_none() -> None:
+    world = World().live()
+    world.server.refuse_open = StoreFailed("The disk is full.")
+    world.drop()
+    world.edit("offline")
+    confirmation = world.confirm(timeout_s=5.0)
+    request = world.request(Interrupt(document=NOTEBOOK), timeout_s=5.0)
+    world.pass_time(6)
+    for token in confirmation, request:
+        outcome = world.outcome(token)
+        assert isinstance(outcome, ConnectionLost)
+        assert "The disk is full." in str(outcome)
 
 
 def test_a_rate_limited_batch_is_sent_again_after_a_delay() -> None:

@@ -60,7 +60,7 @@ def test_a_deadline_names_the_missing_heads_and_leaves_the_others_waiting() -> N
     ask(confirmations, 1, peer=5, deadline_s=2.0)
     ask(confirmations, 2, peer=6, deadline_s=3.0)
     assert confirmations.next_deadline_s() == 2.0
-    (settled,) = confirmations.expire(2.0, connected=True)
+    (settled,) = confirmations.expire(2.0, None)
     assert isinstance(settled.outcome, ConfirmTimeout)
     assert settled.outcome.data["missing"] == heads_to_text(written(5)[1])
     assert confirmations.next_deadline_s() == 3.0
@@ -69,8 +69,9 @@ def test_a_deadline_names_the_missing_heads_and_leaves_the_others_waiting() -> N
 def test_a_deadline_without_a_connection_says_so() -> None:
     confirmations = Confirmations()
     ask(confirmations, 1, peer=5, deadline_s=2.0)
-    (settled,) = confirmations.expire(9.0, connected=False)
+    (settled,) = confirmations.expire(9.0, "the store is full")
     assert isinstance(settled.outcome, ConnectionLost)
+    assert "(the store is full)" in str(settled.outcome)
 
 
 def test_a_failure_settles_everybody_with_the_same_error() -> None:

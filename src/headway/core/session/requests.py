@@ -116,10 +116,13 @@ class Requests:
             pending.sent = False
         return [Answered(token, self._lost(token, reason)) for token in lost]
 
-    def expire(self, now_s: float, *, connected: bool) -> list[Answered]:
-        """Settle the requests whose deadline has passed, each with a typed error."""
+    def expire(self, now_s: float, away: str | None) -> list[Answered]:
+        """Settle the requests whose deadline has passed, each with a typed error.
+
+        `away` is why there is no connection; None when there is one.
+        """
         late = [token for token, pending in self._pending.items() if pending.deadline_s <= now_s]
-        return [Answered(token, self._late(token, connected=connected)) for token in late]
+        return [Answered(token, self._late(token, away)) for token in late]
 
     def fail(self, error: HeadwayError) -> list[Answered]:
         """Settle every request with `error`."""
@@ -164,15 +167,17 @@ class Requests:
             method=method,
         )
 
-    def _late(self, token: int, *, connected: bool) -> HeadwayError:
+    def _late(self, token: int, away: str | None) -> HeadwayError:
         params = self._pending.pop(token).params
         data = {"method": params.method}
-        execution_id = getattr(params, "execution_id", None)
-        if execution_id is not None:
-            data["execution_id"] = execution_id
-        if not connected:
+        for name in "execution_id", "batch_id":
+            if (identity := getattr(params, name, None)) is not None:
+                data[name] = identity  # by which what it may have begun can be asked for
+        if away is not None:
             return ConnectionLost(
-                f"There was no connection when the time for `{params.method}` ended.", **data
+                f"There was no connection when the time for `{params.method}` ended ({away}).",
+                reason=away,
+                **data,
             )
         return DeadlineExceeded(
             f"`{params.method}` was not answered in time; what it began goes on.", **data

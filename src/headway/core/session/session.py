@@ -64,6 +64,8 @@ class Session:
         )
         self._requests = Requests()
         self._backoff = Backoff()
+        self._away = "it was not open yet"
+        """Why there is no connection, when there is none: of the last one that was lost."""
         self._untold: HeadwayError | None = None
         """Why edits were set aside, while nobody who confirms has been told."""
         self._was_live = False
@@ -185,6 +187,8 @@ class Session:
         if self._phase in (Phase.CLOSED, Phase.WAITING, Phase.NEW):
             return
         self._rooms.reset()
+        if self._phase is not Phase.LEAVING:
+            self._away = reason
         self._settle(self._requests.disconnected(reason))
         if error is not None and not self._was_live:
             self._close(error)
@@ -245,9 +249,9 @@ class Session:
 
     def _tick(self, now: Moment) -> None:
         now_s = now.monotonic_s
-        live = self._phase is Phase.LIVE
-        self._emit(*confirm_effects(self.confirmations.expire(now_s, connected=live)))
-        self._settle(self._requests.expire(now_s, connected=live))
+        away = None if self._phase is Phase.LIVE else self._away
+        self._emit(*confirm_effects(self.confirmations.expire(now_s, away)))
+        self._settle(self._requests.expire(now_s, away))
         if self._phase is Phase.WAITING and self._retry_s is not None and self._retry_s <= now_s:
             self._retry_s = None
             self._set_phase(Phase.CONNECTING)
@@ -375,6 +379,7 @@ class Session:
         self.document = NotebookDocument(fresh)
 
     def _leave(self, reason: str) -> None:
+        self._away = reason
         self._set_phase(Phase.LEAVING)
         if self._rooms.member is not None:
             self._rooms.member.outgoing.stop()

@@ -90,10 +90,13 @@ class Confirmations:
         self.remote = version
         return self._settle_contained(now_s)
 
-    def expire(self, now_s: float, *, connected: bool) -> list[Settled]:
-        """Settle the waiters whose deadline has passed, each with a typed error."""
+    def expire(self, now_s: float, away: str | None) -> list[Settled]:
+        """Settle the waiters whose deadline has passed, each with a typed error.
+
+        `away` is why there is no connection; None when there is one.
+        """
         late = [waiter for waiter in self._waiters.values() if waiter.deadline_s <= now_s]
-        return [self._settle(waiter, _late(waiter, now_s, connected=connected)) for waiter in late]
+        return [self._settle(waiter, _late(waiter, now_s, away)) for waiter in late]
 
     def fail(self, error: HeadwayError) -> list[Settled]:
         """Settle every waiter with `error`: no confirmation can come any more."""
@@ -122,15 +125,16 @@ class Confirmations:
         return Settled(waiter.token, outcome)
 
 
-def _late(waiter: _Waiter, now_s: float, *, connected: bool) -> HeadwayError:
+def _late(waiter: _Waiter, now_s: float, away: str | None) -> HeadwayError:
     waited_s = round(now_s - waiter.asked_s, 3)
     missing = heads_to_text(waiter.heads)
-    if not connected:
+    if away is not None:
         return ConnectionLost(
-            f"There was no connection when the {waited_s} s for the confirmation ended; "
+            f"There was no connection when the {waited_s} s for the confirmation ended ({away}); "
             "the changes are kept here and are sent when the connection is back.",
             missing=missing,
             waited_s=waited_s,
+            reason=away,
         )
     return ConfirmTimeout(
         f"The changes were not acknowledged within {waited_s} s; they are kept here and may "
