@@ -226,6 +226,24 @@ def test_a_client_that_hangs_up_abandons_its_request() -> None:
     asyncio.run(scenario())
 
 
+def test_a_client_that_hangs_up_within_its_body_is_no_error_of_ours(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario() -> None:
+        async with running() as world:
+            _, writer = await asyncio.open_unix_connection(str(world.socket_path))
+            head = "POST /api/v1/status HTTP/1.1\r\nhost: localhost\r\ncontent-length: 50\r\n\r\n"
+            writer.write(head.encode() + b"{")
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+            while world.service._in_flight or (await world.post("status")).status != 200:
+                await asyncio.sleep(0)
+
+    asyncio.run(scenario())
+    assert caplog.records == []
+
+
 def test_the_openapi_page_describes_every_method() -> None:
     async def scenario() -> None:
         async with running() as world:

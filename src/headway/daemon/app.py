@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
@@ -169,6 +169,8 @@ class Application:
             params = commands.decode_params(request.path_params["method"], await _body(request))
         except HeadwayError as error:
             return _refusal(error)
+        except ClientDisconnect:
+            return _gone()
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
         def reply(outcome: Outcome) -> None:
@@ -183,7 +185,7 @@ class Application:
             watch.cancel()
             if not future.done():
                 pending.abandon()
-                return _refusal(BadRequest("The client has gone."))
+                return _gone()
         return _answer(future.result())
 
 
@@ -211,6 +213,11 @@ async def _body(request: Request) -> bytes:
         sentence = f"The body exceeds {commands.MAX_RPC_BYTES} bytes."
         raise BadRequest(sentence, limit=commands.MAX_RPC_BYTES)
     return bytes(body)
+
+
+def _gone() -> Response:
+    """What nobody reads."""
+    return _refusal(BadRequest("The client has gone."))
 
 
 async def _wait_for_disconnect(request: Request) -> None:
