@@ -27,6 +27,7 @@ from headway.errors import (
     KernelStartFailed,
     NotExecutable,
     StoreFailed,
+    UpdateRejected,
 )
 from sim.books import describe
 from sim.links import Frame, Link
@@ -73,6 +74,10 @@ class Client:
         self.settled: dict[int, Any] = {}
         self.seen_ended: dict[str, str] = {}
         self.is_gone = False
+        self.spoils = False
+        """Whether it wrote what will be refused."""
+        self.is_owed_an_error = False
+        """Whether edits of its were set aside, and nobody was told."""
         self.rests = False
         self._dial = 0
         self._tokens = 0
@@ -84,7 +89,11 @@ class Client:
 
     def feed(self, happened: inputs.Input) -> None:
         """One input, its effects in order, and the timer anew."""
-        for each in self.session.handle(happened, self.world.timeline.now()):
+        document = self.session.document
+        effects = self.session.handle(happened, self.world.timeline.now())
+        if document is not self.session.document:
+            self._set_aside()
+        for each in effects:
             self._perform(each)
         self._timer.set(self.session.next_deadline())
         version = self.session.document.replica.version()
@@ -111,8 +120,8 @@ class Client:
                 self._request_settled(token, outcome)
             case effects.RuntimeChanged():
                 self.look_at_executions()
-            case effects.ReplicaRefused(status=status):
-                world.oracle.require(False, "no sound update is refused", status.name)
+            case effects.ReplicaRefused():
+                world.hit("replica refused")
             case effects.StatusChanged(status=status, error=error):
                 world.timeline.note(f"{self.name} is {status} {error or ''}")
                 world.hit(f"status {status}")
@@ -122,6 +131,18 @@ class Client:
                 pass
             case _:
                 assert_never(effect)
+
+    def _set_aside(self) -> None:
+        """The replica was refused: the session goes on with another one."""
+        self.world.oracle.require(self.spoils, "no sound update is refused", self.name)
+        self.spoils, self.is_owed_an_error = False, True
+        self._version = self.session.document.replica.version()
+
+    def _hears(self, outcome: object) -> None:
+        """Whoever lost edits is told before anything is said to be well."""
+        if isinstance(outcome, UpdateRejected):
+            self.world.hit("told of a refusal")
+            self.is_owed_an_error = False
 
     def _connect(self, dial: int) -> None:
         if dial != self._dial or self.is_gone:
@@ -202,7 +223,10 @@ class Client:
         now_s = world.timeline.now_s
         world.timeline.note(f"{self.name} confirm {token}: {type(outcome).__name__}")
         self.settled[token] = outcome
+        self._hears(outcome)
         if isinstance(outcome, Confirmation):
+            owed = self.is_owed_an_error
+            world.oracle.require(not owed, "who lost edits is told before any confirmation")
             world.oracle.require(outcome.confirmed, "an outcome says what it is")
             promised = outcome.durability == "durable" or wanted.is_empty
             world.oracle.require(promised, "this daemon promises the disk")
@@ -211,10 +235,9 @@ class Client:
             return
         world.hit(f"not confirmed: {type(outcome).__name__}")
         late = now_s >= deadline_s - 1e-6
-        typed = isinstance(outcome, ConfirmTimeout | ConnectionLost)
-        world.oracle.require(
-            typed and (late or self.is_gone), "what is not confirmed says why", repr(outcome)
-        )
+        typed = isinstance(outcome, ConfirmTimeout | ConnectionLost) and (late or self.is_gone)
+        refused = isinstance(outcome, UpdateRejected) and world.options.spoiling
+        world.oracle.require(typed or refused, "what is not confirmed says why", repr(outcome))
         patient = deadline_s - asked_s > world.PATIENCE_S
         world.oracle.require(
             not (world.options.is_healthy and patient and not self.is_gone),
@@ -227,6 +250,7 @@ class Client:
         world = self.world
         world.timeline.note(f"{self.name} {params.method} {token}: {type(outcome).__name__}")
         self.settled[token] = outcome
+        self._hears(outcome)
         if isinstance(params, rpc.AnswerInput):
             world.oracle.answer_settled(params, outcome)
         if isinstance(outcome, HeadwayError):
@@ -244,6 +268,8 @@ class Client:
             return
         detail = f"{params.method}: {error!r}"
         match error:
+            case UpdateRejected():
+                world.oracle.require(world.options.spoiling, "no sound update is refused", detail)
             case HeadsTimeout() | DeadlineExceeded():
                 spent = (world.timeline.now_s - asked_s) / (deadline_s - asked_s)
                 world.oracle.require(spent > 0.85, "a deadline is not met early", detail)

@@ -13,7 +13,7 @@ ACTIONS = (
     "execute_markdown", "execute_for_another", "execute_all", "result", "interrupt",
     "cancel", "restart_kernel", "save", "present", "leave", "complete",
 )  # fmt: skip
-"""What a client may do by itself, next to `shutdown_kernel`."""
+"""What a client may do by itself, next to `shutdown_kernel` and `spoil`."""
 
 _ALWAYS = ("add", "append", "confirm", "run_now")
 
@@ -46,12 +46,15 @@ class Options:
     short_tails: bool
     asking: bool
     kernels_survive: bool
+    spoiling: bool
+    """Whether somebody writes what no notebook can hold, and is refused with all behind it."""
     actions: dict[str, float] = field(default_factory=dict)
 
     @property
     def is_healthy(self) -> bool:
-        """Whether connections, daemon and disk never fail."""
-        return not (self.cuts or self.stalls or self.crashes or self.disk_failures)
+        """Whether connections, daemon and disk never fail, and nobody is put out."""
+        fails = self.cuts or self.stalls or self.crashes or self.disk_failures
+        return not (fails or self.spoiling)
 
     @classmethod
     def of(cls, seed: int) -> Options:
@@ -70,6 +73,8 @@ class Options:
         # By dice of its own, so that worlds without it are as they were before anybody did it.
         if random.Random(f"shutting down {seed}").random() < 0.3:
             actions["shutdown_kernel"] = 0.2
+        if spoiling := random.Random(f"spoiling {seed}").random() < 0.15:
+            actions["spoil"] = 0.15
         return cls(
             seed=seed,
             clients=dice.choice((1, 2, 2, 3, 3, 4)),
@@ -96,5 +101,6 @@ class Options:
             # By dice of its own, so that worlds without it are as they were before cells asked.
             asking=random.Random(f"asking {seed}").random() < 0.4,
             kernels_survive=random.Random(f"surviving {seed}").random() < 0.5,
+            spoiling=spoiling,
             actions=actions,
         )

@@ -18,6 +18,7 @@ from headway.core.document.edits import (
 )
 from headway.core.document.notebook import NotebookDocument
 from headway.core.document.prompts import Prompt
+from headway.core.document.schema import CELLS
 from headway.core.document.undo import Undo
 from headway.core.session import inputs
 from headway.core.wire import rpc
@@ -314,6 +315,16 @@ class Person:
     def _present(self) -> None:
         value = {"cell": self._cell()} if self.dice.random() < 0.8 else None
         self.client.feed(inputs.PresenceSet(value))
+
+    def _spoil(self) -> None:
+        """Write what no notebook can hold, as a foreign client may."""
+        client, document = self.client, self.document
+        with document.replica.lock:
+            document.replica.map(CELLS).set(f"{self.dice.getrandbits(40):010x}x", 5)
+            document.replica.commit(client.world.timeline.now().wall_s, client.name)
+            client.session.note_commit()
+        client.spoils = True
+        self._edited()
 
     def _leave(self) -> None:
         self.client.world.replace(self.client)

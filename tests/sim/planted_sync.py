@@ -17,6 +17,14 @@ from sim.planting import instead, planted
 
 __all__: list[str] = []
 
+# What is said of edits that were refused
+
+
+@planted(32, 44)
+def a_refusal_that_nobody_waited_for_is_told_to_nobody() -> AbstractContextManager[object]:
+    return instead(session.Session, "_take_untold", lambda self: None)
+
+
 # What an Ack says
 
 
@@ -90,7 +98,7 @@ def an_ack_covers_all_that_was_written_since() -> AbstractContextManager[object]
 
 @planted(0, 3)
 def a_confirmation_by_time_out() -> AbstractContextManager[object]:
-    def forgiving(waiter: Any, now_s: float, *, connected: bool) -> Any:
+    def forgiving(waiter: Any, now_s: float, away: str | None) -> Any:
         return Confirmation(waiter.heads, now_s - waiter.asked_s, durability="durable")
 
     return instead(confirm, "_late", forgiving)

@@ -21,6 +21,7 @@ from headway.core.room import compaction
 from headway.core.session import inputs
 from headway.core.sync.confirm import Confirmation
 from headway.core.wire import fragments
+from headway.errors import UpdateRejected
 from sim.client import Client
 from sim.daemon import Daemon
 from sim.disk import Disk
@@ -127,8 +128,15 @@ class World:
             self.daemon.start()
         asked = [(client, client.confirm(3 * CALM_S)) for client in self.clients]
         end_s = timeline.now_s + CALM_S
-        while timeline.now_s < end_s and not all(t in c.settled for c, t in asked):
+        while timeline.now_s < end_s and not all(
+            isinstance(c.settled.get(t), Confirmation) for c, t in asked
+        ):
             timeline.run_until(timeline.now_s + 0.25)
+            # Told that edits were refused, a person asks again for what is left.
+            asked = [
+                (c, c.confirm(3 * CALM_S) if isinstance(c.settled.get(t), UpdateRejected) else t)
+                for c, t in asked
+            ]
         for client, token in asked:
             outcome = client.settled.get(token)
             self.oracle.require(

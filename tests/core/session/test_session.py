@@ -50,7 +50,7 @@ from headway.errors import (
     UnknownMethod,
     UpdateRejected,
 )
-from headway.ids import heads_to_text
+from headway.ids import Heads, heads_to_text
 from headway.moments import Moment
 from session_world import NOTEBOOK, Server, World, seeded
 
@@ -332,6 +332,22 @@ def test_a_confirmation_without_a_connection_ends_as_connection_lost() -> None:
     token = world.confirm(timeout_s=1.0)
     world.pass_time(1.5)
     assert isinstance(world.outcome(token), ConnectionLost)
+
+
+@pytest.mark.parametrize("kind", ["of another peer", "malformed"])
+def test_a_refusal_spares_the_request_whose_heads_are_none_of_ours(kind: str) -> None:
+    world = World(Server(refuse_with=UpdateStatus.INVALID_UPDATE)).live()
+    other = NotebookDocument(Replica(77))
+    other.apply([AddCell("theirs")], Moment(0, 0), "other")
+    heads = other.replica.heads() if kind == "of another peer" else Heads(b"\xff\xff")
+    asked = Save(document=NOTEBOOK, required_heads=heads_to_text(heads))
+    token = world.request(asked, timeout_s=30.0)
+    world.edit("refused")
+    world.settle()
+    assert len(world.session.rejected) == 1
+    assert world.outcome(token) is None
+    world.pass_time(1)
+    assert world.status() == "live"
 
 
 def test_who_waits_without_a_connection_is_told_why_there_is_none() -> None:

@@ -30,11 +30,18 @@ from headway.core.wire.messages import (
     Update,
     UpdateStatus,
 )
-from headway.errors import ConnectionLost, DocumentError, EngineFailure, UpdateRejected
+from headway.errors import (
+    ConnectionLost,
+    DocumentError,
+    EngineFailure,
+    HeadsUnknown,
+    InvalidUpdate,
+    UpdateRejected,
+)
 from headway.ids import DocumentId, Entropy, heads_from_text
 from headway.moments import Moment, earliest
 
-__all__ = ["Membership", "Turn", "confirm_effects", "held_by", "rejection"]
+__all__ = ["Membership", "Turn", "confirm_effects", "may_be_held", "rejection"]
 
 Turn = Failed | Hopeless | Refused | None
 """What the session must do; None: nothing."""
@@ -150,9 +157,20 @@ def confirm_effects(settled: Iterable[Settled]) -> list[Effect]:
     return [ConfirmSettled(each.token, each.outcome) for each in settled]
 
 
-def held_by(version: Version, replica: Replica) -> Callable[[str], bool]:
-    """Whether heads of `replica`, as text, are contained in `version`."""
-    return lambda heads: version.includes(replica.version_at(heads_from_text(heads)))
+def may_be_held(version: Version, replica: Replica) -> Callable[[str], bool]:
+    """Whether heads, as text, are contained in `version`, or none of `replica`.
+
+    Those of others may arrive where `version` is from, and what is malformed is refused there.
+    """
+
+    def is_possible(heads: str) -> bool:
+        try:
+            wanted = replica.version_at(heads_from_text(heads))
+        except (HeadsUnknown, InvalidUpdate):
+            return True
+        return version.includes(wanted)
+
+    return is_possible
 
 
 def rejection(status: UpdateStatus) -> UpdateRejected:

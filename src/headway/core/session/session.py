@@ -22,7 +22,7 @@ from headway.core.session import inputs
 from headway.core.session.joined_rooms import JoinedRooms
 from headway.core.session.lifecycle import CONNECTED_PHASES, TRANSITIONS, Phase
 from headway.core.session.limits import JOIN_TIMEOUT_S, MAX_REJECTED, STEADY_S
-from headway.core.session.membership import Turn, confirm_effects, held_by, rejection
+from headway.core.session.membership import Turn, confirm_effects, may_be_held, rejection
 from headway.core.session.opening import OPEN_TOKEN, AskAgain, Opening, Target
 from headway.core.session.requests import Answered, Requests
 from headway.core.session.turns import Failed, Hopeless, Refused, Replaced
@@ -341,7 +341,7 @@ class Session:
         refused = self.document
         held = self.confirmations.remote
 
-        self._fail(self._requests.fail_unless(held_by(held, refused.replica), error), error)
+        self._fail(self._requests.fail_unless(may_be_held(held, refused.replica), error), error)
         fresh = refused.replica.rebuilt(peer_id(self._entropy), held)
         self._set_aside(status.name.lower(), fresh)
         self._leave("an update was refused")
