@@ -28,7 +28,7 @@ from headway.core.room.effects import (
 )
 from headway.edges import store_rows, store_schema, store_writer
 from headway.edges.store import SqliteStore
-from headway.edges.store_schema import SCHEMA_VERSION
+from headway.edges.store_schema import SCHEMA_VERSION, failure
 from headway.errors import StoreDamaged, StoreFailed, StoreTooNew
 
 T = TypeVar("T")
@@ -122,6 +122,21 @@ def test_a_store_whose_file_is_gone_confirms_nothing(tmp_path: Path, is_replaced
             await store.reopened()
 
     run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("SQLITE_FULL", "goes on by itself"),
+        ("SQLITE_CORRUPT", "move it away"),
+        ("SQLITE_CORRUPT_INDEX", "move it away"),
+        ("SQLITE_IOERR_FSYNC", "Check the disk"),
+    ],
+)
+def test_the_advice_is_for_what_happened(tmp_path: Path, name: str, advice: str) -> None:
+    error = sqlite3.OperationalError("oh")
+    error.sqlite_errorname = name
+    assert advice in str(failure(tmp_path, error, "writing"))
 
 
 def test_a_store_of_a_newer_headway_is_refused_and_left_as_it_is(tmp_path: Path) -> None:

@@ -121,14 +121,23 @@ QUARANTINE_VERSION = 3
 """Since then a store tells what was found damaged."""
 
 
+_MOVE = (
+    "Keep a copy of it and move it away, with the files beside it that begin with its name, to "
+    "start with an empty store; the notebooks' own files are not touched by that."
+)
+_ADVICE = {
+    "FULL": "Free some space on its disk; Headway goes on by itself when there is some.",
+    "CORRUPT": _MOVE,
+    "NOTADB": _MOVE,
+}
+"""What to do, by SQLite's name of the error without what makes it special."""
+
+
 def failure(path: Path, error: BaseException, doing: str) -> StoreFailed:
     """The StoreFailed for a database error; `doing` is a clause: "reading a notebook"."""
     name = getattr(error, "sqlite_errorname", type(error).__name__)
-    advice = (
-        "Free some space on its disk and start Headway again."
-        if name == "SQLITE_FULL"
-        else "Check the disk, and start Headway again."
-    )
+    kind = name.removeprefix("SQLITE_").partition("_")[0]
+    advice = _ADVICE.get(kind, "Check the disk, and start Headway again.")
     return StoreFailed(
         f"The store {path} failed while {doing}: {error}. {advice}", path=str(path), reason=name
     )
