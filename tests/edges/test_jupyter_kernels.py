@@ -42,7 +42,7 @@ from headway.edges import kernels as kernels_module
 from headway.edges.kernel_folder import base_folder
 from headway.edges.kernels import ORPHAN_VARIABLE, JupyterKernels, orphan_s_from
 from headway.edges.ports import KernelOwner
-from headway.errors import BadRequest, KernelStartFailed
+from headway.errors import BadRequest, KernelDied, KernelStartFailed
 from real_kernels import LIMIT_S, Heard, play, started
 
 
@@ -212,6 +212,37 @@ def test_an_adopted_kernel_is_asked_while_it_runs_a_cell(tmp_path: Path) -> None
             await following.close()
             os.close(reading)
             os.close(writing)
+
+    play(scenario, tmp_path)
+
+
+def test_a_kernel_whose_warden_is_stopped_is_given_up_and_ends_when_the_warden_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels_module, "KERNEL_ADOPT_TIMEOUT_S", 0.2)
+
+    async def scenario(kernels: JupyterKernels) -> None:
+        heard = Heard()
+        owner = KernelOwner("nb-1", 1)
+        kernel = await kernels.start(None, None, "/", heard.hear, heard.end, owner)
+        assert kernel._process._warden is not None
+        warden = kernel._process._warden.pid
+        await kernels.abandon()
+        following = JupyterKernels(tmp_path)
+        os.kill(warden, signal.SIGSTOP)
+        try:
+            (found,) = await following.adoptable()
+            with pytest.raises(KernelDied, match=r"did not answer within 0\.2 seconds"):
+                await following.adopt(found, heard.hear, heard.end)
+            assert is_alive(kernel.pid)
+            assert (tmp_path / found.kernel_id).is_dir()
+        finally:
+            os.kill(warden, signal.SIGCONT)
+        while (tmp_path / found.kernel_id).exists():
+            await asyncio.sleep(0)
+        assert not is_alive(kernel.pid)
+        assert heard.reasons == []
+        await following.close()
 
     play(scenario, tmp_path)
 

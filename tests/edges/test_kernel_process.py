@@ -6,16 +6,20 @@ import asyncio
 import os
 import select
 import signal
+import socket
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from headway.edges import kernel_process
 from headway.edges.kernel_process import KernelProcess
+from headway.edges.kernel_warden import SOCKET_NAME
+from headway.errors import DeadlineExceeded
 
 LIMIT_S = 20
 PAUSE = "import signal; signal.pause()"
@@ -225,6 +229,54 @@ def test_one_can_be_ended_in_passing(private: Path) -> None:
         await folder_gone(private)
         with pytest.raises(FileNotFoundError):
             KernelProcess.end_at(private)
+
+    play(private, scenario)
+
+
+def warden_of(process: KernelProcess) -> int:
+    assert process._warden is not None
+    return process._warden.pid
+
+
+def test_a_signal_that_a_stopped_warden_does_not_send_is_an_error_after_a_while(
+    private: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel_process, "WARDEN_ANSWER_S", 0.1)
+
+    async def scenario(stage: Stage) -> None:
+        process = await stage.launch(PAUSE)
+        os.kill(warden_of(process), signal.SIGSTOP)
+        try:
+            with pytest.raises(DeadlineExceeded, match=r"did not answer within 0\.1 seconds"):
+                await process.signal_group(signal.SIGTERM)
+        finally:
+            os.kill(warden_of(process), signal.SIGCONT)
+        assert await stage.over(process) == "it was killed by signal 15 (SIGTERM)"
+
+    play(private, scenario)
+
+
+def test_nobody_waits_for_a_stopped_warden_to_take_a_connection(private: Path) -> None:
+    async def scenario(stage: Stage) -> None:
+        first = await stage.launch(PAUSE)
+        first.abandon()
+        os.kill(warden_of(first), signal.SIGSTOP)
+        try:
+            with ExitStack() as connections:
+                status = 0
+                while status == 0:
+                    connection = connections.enter_context(socket.socket(socket.AF_UNIX))
+                    connection.setblocking(False)
+                    status = connection.connect_ex(str(private / SOCKET_NAME))
+                with pytest.raises(BlockingIOError):
+                    # In a thread, which goes on with the warden if it waits for it.
+                    await asyncio.to_thread(KernelProcess.end_at, private)
+                with pytest.raises(BlockingIOError):
+                    KernelProcess.find(private, stage.ended)
+        finally:
+            os.kill(warden_of(first), signal.SIGCONT)
+        os.kill(warden_of(first), signal.SIGTERM)
+        await folder_gone(private)
 
     play(private, scenario)
 

@@ -193,12 +193,24 @@ class JupyterKernel:
     ) -> Asked | None:
         """Take up a kernel that lives in the folder; gives what it was asked last.
 
-        Raises OSError when it is gone.
+        Raises OSError when it is gone. Who waits has a deadline; of what failed nothing is held.
         """
         asked = read_asked(self._private)
         connection = read_connection(self._private)
-        self._process = KernelProcess.find(self._private, self._process_ended)
         self._wire = KernelWire(context, connection, self._receive, bounded=record.is_prepared)
+        try:
+            self._process = KernelProcess.find(self._private, self._process_ended)
+        except BaseException:
+            self._wire.close()
+            raise
+        try:
+            await self._take_up(record, asked)
+        except BaseException:
+            await self.abandon()
+            raise
+        return asked
+
+    async def _take_up(self, record: KernelRecord, asked: Asked | None) -> None:
         self._meeting.is_ipykernel = record.is_ipykernel
         self._meeting.is_prepared = record.is_prepared
         self._note = AskedNote(self._private)
@@ -210,7 +222,6 @@ class JupyterKernel:
         self._yielding.taken_up()
         await self._meeting.listen()
         self._inquire(asked)
-        return asked
 
     def hear_anew(self, events: KernelSink, ended: Callable[[str], None]) -> ExecutionId | None:
         """Have somebody else hear it; see `ports.Kernel`."""

@@ -20,14 +20,25 @@ from typing import Any, Final
 
 from headway.edges import kernel_warden
 from headway.edges.kernel_warden import SOCKET_NAME, TAIL_BYTES
+from headway.errors import DeadlineExceeded
 
-__all__ = ["LAST_WORDS_CHARACTERS", "TAIL_BYTES", "WARDEN_LOG", "KernelProcess"]
+__all__ = [
+    "LAST_WORDS_CHARACTERS",
+    "TAIL_BYTES",
+    "WARDEN_ANSWER_S",
+    "WARDEN_LOG",
+    "KernelProcess",
+]
 
 LAST_WORDS_CHARACTERS: Final = 200
 """How much of its last line goes into the reason of its end."""
 
 WARDEN_LOG: Final = "warden.log"
 """In the kernel's folder: what the warden complained about, should it fail."""
+
+WARDEN_ANSWER_S: Final = 10.0
+"""How long a warden may take to do what it is told: it does nothing else, but may be stopped, or
+its machine have no processor left for it."""
 
 _READ_BYTES: Final = 64 * 1024
 _FATAL: Final = "Fatal Python error"
@@ -108,31 +119,31 @@ class KernelProcess:
 
     @classmethod
     def find(cls, private: Path, on_end: Callable[[], None]) -> KernelProcess:
-        """One that an earlier daemon launched. Raises OSError when it has gone."""
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            connection.connect(str(private / SOCKET_NAME))
-        except BaseException:
-            connection.close()
-            raise
-        return cls(connection, on_end, None)
+        """One that an earlier daemon launched. Never waits. Raises OSError as `end_at` does."""
+        return cls(_connected(private), on_end, None)
 
     @staticmethod
     def end_at(private: Path) -> None:
-        """End one that an earlier daemon launched, at once. Raises OSError when it has gone."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.connect(str(private / SOCKET_NAME))
+        """End one that an earlier daemon launched, as soon as its warden hears of it. Never waits.
+
+        Raises FileNotFoundError or ConnectionRefusedError when it has gone, and another OSError
+        when it may live: BlockingIOError when its warden takes no more connections.
+        """
+        with _connected(private) as connection:
             for command in ({"do": "stop", "graces": [0, 0]}, {"do": "forget"}):
                 connection.sendall(json.dumps(command).encode() + b"\n")
 
     async def begun(self) -> None:
-        """Wait until it runs. Raises OSError when its program could not be started."""
+        """Wait until it runs. Raises OSError when its program could not be started.
+
+        Who waits has a deadline: a warden that is stopped says nothing.
+        """
         await asyncio.shield(self._begun)
 
     async def ready(self, *, keep: bool) -> None:
         """Only what it writes from here on counts; with `keep` it may outlive this daemon.
 
-        Both hold on return: until the warden has said so, neither does.
+        Both hold on return: until the warden has said so, neither does. Who waits has a deadline.
         """
         self._tell({"do": "ready", "keep": keep})
         if not self.ended.is_set():
@@ -141,12 +152,21 @@ class KernelProcess:
     async def signal_group(self, number: signal.Signals) -> None:
         """Send a signal to the process and its descendants; no effect once it has ended.
 
-        It is sent on return. A descendant that made a session of its own is not reached.
+        It is sent on return. A descendant that made a session of its own is not reached. Raises
+        DeadlineExceeded when the warden does not answer.
         """
         self._signalled.clear()
         self._tell({"do": "signal", "number": int(number)})
-        if not self.ended.is_set():
-            await self._signalled.wait()
+        if self.ended.is_set():
+            return
+        try:
+            async with asyncio.timeout(WARDEN_ANSWER_S):
+                await self._signalled.wait()
+        except TimeoutError:
+            raise DeadlineExceeded(
+                "The signal may not have reached the kernel: its warden did not answer within "
+                f"{WARDEN_ANSWER_S:g} seconds. Try again, or restart the kernel."
+            ) from None
 
     def stop(self, terminate_after_s: float, kill_after_s: float) -> None:
         """SIGTERM in so many seconds and SIGKILL so many later, unless it has ended by then.
@@ -161,7 +181,7 @@ class KernelProcess:
 
     def abandon(self) -> None:
         """Let go of it without a word, as a daemon does that is killed."""
-        if not self.gone.is_set():
+        if self._leaving is None and not self.gone.is_set():
             self._loop.remove_reader(self._connection.fileno())
             self._connection.close()
             if self._warden is not None and self._warden.poll() is None:
@@ -242,6 +262,18 @@ class KernelProcess:
             # It is at its last instruction; a thread waits so that it leaves no zombie.
             await asyncio.to_thread(self._warden.wait)
         self.gone.set()
+
+
+def _connected(private: Path) -> socket.socket:
+    """A connection to the warden of this folder, made without waiting. Raises OSError."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.setblocking(False)
+        connection.connect(str(private / SOCKET_NAME))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _cause(status: int, oom: bool | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import shutil
 import time
@@ -23,6 +24,7 @@ from headway.errors import BadRequest, KernelDied, KernelStartFailed
 
 __all__ = [
     "IDLE_VARIABLE",
+    "KERNEL_ADOPT_TIMEOUT_S",
     "KERNEL_ORPHAN_S",
     "KERNEL_START_TIMEOUT_S",
     "ORPHAN_VARIABLE",
@@ -36,6 +38,10 @@ KERNEL_START_TIMEOUT_S: Final = 60.0
 """How long a kernel may take until it is ready."""
 
 
+KERNEL_ADOPT_TIMEOUT_S: Final = 10.0
+"""How long a kernel of an earlier daemon may take until it is taken up again."""
+
+
 KERNEL_ORPHAN_S: Final = 60.0
 """How long a kernel outlives its daemon, unless another daemon takes it up."""
 
@@ -46,6 +52,9 @@ ORPHAN_VARIABLE: Final = "HEADWAY_KERNEL_ORPHAN_S"
 
 IDLE_VARIABLE: Final = "HEADWAY_KERNEL_IDLE_S"
 """The environment variable with the seconds after which an idle kernel is ended; 0: never."""
+
+
+_LOG = logging.getLogger("headway.kernels")
 
 
 def orphan_s_from(environment: Mapping[str, str]) -> float:
@@ -179,7 +188,7 @@ class JupyterKernels:
     async def adopt(
         self, found: AdoptableKernel, events: KernelSink, ended: Callable[[str], None]
     ) -> AdoptedKernel:
-        """Take up the kernel in that folder; see `Kernels`."""
+        """Take up the kernel in that folder, within `KERNEL_ADOPT_TIMEOUT_S`; see `Kernels`."""
         assert self._folder is not None, "nothing is adoptable without a folder"
         place = base_folder(self._folder) / found.kernel_id
         record = read_record(place)
@@ -188,11 +197,14 @@ class JupyterKernels:
                 raise FileNotFoundError(place)
             kernel = JupyterKernel(_spec_of(record), events, ended, place)
             kernel.environment = record.environment
-            asked = await kernel.adopt(self._context, record)
+            async with asyncio.timeout(KERNEL_ADOPT_TIMEOUT_S):
+                asked = await kernel.adopt(self._context, record)
         except (OSError, ValueError, zmq.ZMQError) as why:
-            shutil.rmtree(place, ignore_errors=True)
-            reason = "nothing is left of it"
-            raise KernelDied(f"The kernel is gone: {reason}.", reason=reason) from why
+            _end_at(place)
+            reason = _why_not_adopted(why)
+            raise KernelDied(
+                f"The kernel is given up: {reason}. Start it anew.", reason=reason
+            ) from why
         self._remember(kernel)
         now = time.time()
         return AdoptedKernel(
@@ -217,11 +229,27 @@ class JupyterKernels:
 
 
 def _end_at(place: Path) -> None:
-    """End what nobody will take up, and remove what nobody holds any more."""
+    """End what nobody will take up, and remove what nobody holds any more. Never waits.
+
+    A warden that is stopped does it when it goes on; until then its folder is its own.
+    """
     try:
         KernelProcess.end_at(place)
-    except OSError:
+    except (FileNotFoundError, ConnectionRefusedError):
         shutil.rmtree(place, ignore_errors=True)
+    except OSError as why:
+        fields = {"kernel": place.name, "reason": str(why)}
+        _LOG.warning("a kernel that may live could not be ended", extra={"fields": fields})
+
+
+def _why_not_adopted(why: Exception) -> str:
+    match why:
+        case TimeoutError() | BlockingIOError():
+            return f"its warden did not answer within {KERNEL_ADOPT_TIMEOUT_S:g} seconds"
+        case FileNotFoundError() | ConnectionRefusedError():
+            return "nothing is left of it"
+        case _:
+            return f"it could not be taken up again ({why})"
 
 
 def _spec_of(record: KernelRecord) -> Kernelspec:
