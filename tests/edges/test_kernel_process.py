@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -252,6 +253,27 @@ def test_a_signal_that_a_stopped_warden_does_not_send_is_an_error_after_a_while(
         finally:
             os.kill(warden_of(process), signal.SIGCONT)
         assert await stage.over(process) == "it was killed by signal 15 (SIGTERM)"
+
+    play(private, scenario)
+
+
+@pytest.mark.parametrize("is_found", [False, True])
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel outlives its warden elsewhere")
+def test_a_stopped_warden_does_not_keep_what_is_to_end(
+    private: Path, monkeypatch: pytest.MonkeyPatch, is_found: bool
+) -> None:
+    monkeypatch.setattr(kernel_process, "WARDEN_ANSWER_S", 0.1)
+
+    async def scenario(stage: Stage) -> None:
+        process = first = await stage.launch(PAUSE)
+        if is_found:
+            first.abandon()
+            process = await stage.find()
+        os.kill(warden_of(first), signal.SIGSTOP)
+        process.stop(0, 0)
+        assert await stage.over(process) == "its warden was killed, and so it was too"
+        await gone(process.pid)
+        shutil.rmtree(private)  # whoever launched it does so
 
     play(private, scenario)
 

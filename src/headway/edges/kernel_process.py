@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -37,8 +39,8 @@ WARDEN_LOG: Final = "warden.log"
 """In the kernel's folder: what the warden complained about, should it fail."""
 
 WARDEN_ANSWER_S: Final = 10.0
-"""How long a warden may take to do what it is told: it does nothing else, but may be stopped, or
-its machine have no processor left for it."""
+"""How long a warden may take to do what it is told. It does nothing else, but may be stopped, or
+its machine may have no processor left for it."""
 
 _READ_BYTES: Final = 64 * 1024
 _FATAL: Final = "Fatal Python error"
@@ -62,11 +64,15 @@ class KernelProcess:
         connection: socket.socket,
         on_end: Callable[[], None],
         warden: subprocess.Popen[bytes] | None,
+        warden_pid: int | None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._connection = connection
         self._on_end = on_end
         self._warden = warden
+        self._warden_pid = warden_pid
+        self._late: asyncio.TimerHandle | None = None
+        """Kills the warden, unless it ends the process in time."""
         self._incoming = b""
         self._reason = "it still runs"
         self._written = ""
@@ -115,12 +121,13 @@ class KernelProcess:
             raise
         finally:
             theirs.close()
-        return cls(ours, on_end, warden)
+        return cls(ours, on_end, warden, warden.pid)
 
     @classmethod
     def find(cls, private: Path, on_end: Callable[[], None]) -> KernelProcess:
         """One that an earlier daemon launched. Never waits. Raises OSError as `end_at` does."""
-        return cls(_connected(private), on_end, None)
+        connection = _connected(private)
+        return cls(connection, on_end, None, _listener(connection))
 
     @staticmethod
     def end_at(private: Path) -> None:
@@ -171,9 +178,13 @@ class KernelProcess:
     def stop(self, terminate_after_s: float, kill_after_s: float) -> None:
         """SIGTERM in so many seconds and SIGKILL so many later, unless it has ended by then.
 
-        It happens also if this daemon does not live to see it.
+        It happens also if this daemon does not live to see it. A warden that does nothing about it
+        is killed, and the process with it (Linux).
         """
         self._tell({"do": "stop", "graces": [terminate_after_s, kill_after_s]})
+        self._spare_warden()
+        late_s = terminate_after_s + kill_after_s + WARDEN_ANSWER_S
+        self._late = self._loop.call_later(late_s, self._kill_warden)
 
     def forget(self) -> None:
         """Its end was noted: nobody needs to be told again."""
@@ -182,6 +193,7 @@ class KernelProcess:
     def abandon(self) -> None:
         """Let go of it without a word, as a daemon does that is killed."""
         if self._leaving is None and not self.gone.is_set():
+            self._spare_warden()
             self._loop.remove_reader(self._connection.fileno())
             self._connection.close()
             if self._warden is not None and self._warden.poll() is None:
@@ -199,6 +211,16 @@ class KernelProcess:
     def _tell(self, command: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):  # the warden has gone, and it will be told by `gone`
             self._connection.send(json.dumps(command).encode() + b"\n")
+
+    def _kill_warden(self) -> None:
+        if self._warden_pid is not None:
+            # It holds its end of the connection still, so the id is no stranger's.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self._warden_pid, signal.SIGKILL)
+
+    def _spare_warden(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
 
     def _read(self) -> None:
         try:
@@ -249,6 +271,7 @@ class KernelProcess:
 
     def _lose(self) -> None:
         """The warden has closed the connection: it has done everything, or is dead."""
+        self._spare_warden()
         self._loop.remove_reader(self._connection.fileno())
         self._connection.close()
         if not self._begun.done():
@@ -274,6 +297,16 @@ def _connected(private: Path) -> socket.socket:
         connection.close()
         raise
     return connection
+
+
+def _listener(connection: socket.socket) -> int | None:
+    """The id of the process that listens at the other end; None where the system does not tell."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return None
+    credentials = connection.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("3i"))
+    pid, _, _ = struct.unpack("3i", credentials)
+    return int(pid)
 
 
 def _cause(status: int, oom: bool | None) -> str:
