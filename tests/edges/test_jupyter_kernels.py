@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import select
@@ -37,7 +38,7 @@ from headway.core.room.effects import (
     InspectRequest,
     IsCompleteRequest,
 )
-from headway.edges import jupyter_kernel, kernel_replies, kernel_wire
+from headway.edges import jupyter_kernel, kernel_record, kernel_replies, kernel_wire
 from headway.edges import kernels as kernels_module
 from headway.edges.kernel_folder import base_folder
 from headway.edges.kernels import ORPHAN_VARIABLE, JupyterKernels, orphan_s_from
@@ -648,6 +649,23 @@ def test_a_kernel_that_never_answers_is_given_up(
         assert not is_alive(int(mark.read_text()))
 
     play(scenario)
+
+
+def test_a_kernel_that_cannot_leave_its_record_is_ended_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(kernel_record, "write_record", full)
+
+    async def scenario(kernels: JupyterKernels) -> None:
+        heard = Heard()
+        with pytest.raises(KernelStartFailed, match="No space left on device"):
+            await kernels.start(None, None, "/", heard.hear, heard.end, KernelOwner("nb-1", 1))
+        assert list(tmp_path.iterdir()) == []
+
+    play(scenario, tmp_path)
 
 
 def test_a_start_that_is_called_off_leaves_nothing(tmp_path: Path) -> None:

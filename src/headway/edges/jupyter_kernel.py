@@ -51,7 +51,7 @@ from headway.edges.kernel_inquiry import Inquiry
 from headway.edges.kernel_meeting import Meeting
 from headway.edges.kernel_process import KernelProcess
 from headway.edges.kernel_prompts import Prompts
-from headway.edges.kernel_record import Asked, AskedNote, KernelRecord, read_asked, write_record
+from headway.edges.kernel_record import Asked, AskedNote, KernelRecord, leave_record, read_asked
 from headway.edges.kernel_replies import Replies
 from headway.edges.kernel_requests import shell_message
 from headway.edges.kernel_wire import ChannelName, KernelWire
@@ -269,7 +269,6 @@ class JupyterKernel:
             self._wire.bound()
         self._ready = True
         if owner is not None:
-            self._note = AskedNote(self._private)
             record = KernelRecord.of(
                 owner.document,
                 owner.incarnation,
@@ -280,7 +279,7 @@ class JupyterKernel:
                 is_prepared=self._meeting.is_prepared,
                 environment=self.environment,
             )
-            write_record(self._private, record)
+            self._note = leave_record(self._private, record)
         await self._process.ready(keep=owner is not None)
         self._raise_if_ended()
 

@@ -15,9 +15,18 @@ import msgspec
 
 from headway.core.kernel.events import KernelInfo
 from headway.core.wire.rpc import KernelEnvironment
+from headway.errors import KernelStartFailed
 from headway.ids import DocumentId, ExecutionId
 
-__all__ = ["Asked", "AskedNote", "KernelRecord", "read_asked", "read_record", "write_record"]
+__all__ = [
+    "Asked",
+    "AskedNote",
+    "KernelRecord",
+    "leave_record",
+    "read_asked",
+    "read_record",
+    "write_record",
+]
 
 _RECORD: Final = "record.json"
 _ASKED: Final = "asked.json"
@@ -97,11 +106,21 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class AskedNote:
-    """Where a kernel's last execution is noted, before the kernel is asked."""
+    """Where a kernel's last execution is noted, before the kernel is asked.
+
+    Its place on the disk is taken when it is opened, so that a disk that fills up later does not
+    cost a kernel that runs. What is noted already stays. Raises OSError.
+    """
 
     def __init__(self, private: Path) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
         self._descriptor = os.open(private / _ASKED, flags, 0o600)
+        try:
+            if os.fstat(self._descriptor).st_size < _ASKED_BYTES:
+                os.pwrite(self._descriptor, b" " * _ASKED_BYTES, 0)
+        except BaseException:
+            self.close()
+            raise
 
     def write(self, asked: Asked) -> None:
         """Note it. One write of one size within a page: a kill does not cut it."""
@@ -113,6 +132,29 @@ class AskedNote:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+
+
+def leave_record(private: Path, record: KernelRecord) -> AskedNote:
+    """Write the record of a kernel that is about to be used; gives where its executions are noted.
+
+    Raises KernelStartFailed when its folder cannot be written.
+    """
+    try:
+        note = AskedNote(private)
+        try:
+            write_record(private, record)
+        except BaseException:
+            note.close()
+            raise
+    except OSError as why:
+        raise KernelStartFailed(
+            f'The kernel "{record.name}" cannot be used: its folder {private} cannot be written: '
+            f"{why.strerror or why}. Free some space there and start it again.",
+            name=record.name,
+            reason=str(why),
+            stderr="",
+        ) from why
+    return note
 
 
 def write_record(private: Path, record: KernelRecord) -> None:
