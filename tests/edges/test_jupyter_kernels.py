@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,13 @@ from headway.core.room.effects import (
     InspectRequest,
     IsCompleteRequest,
 )
-from headway.edges import jupyter_kernel, kernel_record, kernel_replies, kernel_wire
+from headway.edges import (
+    jupyter_kernel,
+    kernel_own_requests,
+    kernel_record,
+    kernel_replies,
+    kernel_wire,
+)
 from headway.edges import kernels as kernels_module
 from headway.edges.kernel_folder import base_folder
 from headway.edges.kernels import ORPHAN_VARIABLE, JupyterKernels, orphan_s_from
@@ -67,6 +74,12 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """For what nobody tells; the scenario's deadline ends it."""
+    while not condition():
+        await asyncio.sleep(0)
 
 
 def open_descriptors() -> int:
@@ -330,6 +343,29 @@ def test_an_interrupt_ends_a_wait_even_if_it_comes_too_early_for_it(
         kernel.ask(ExecuteRequest("e2", "7"))
         await heard.finished("e2")
         assert ExecuteResult("e2", {"text/plain": "7"}, {}, 2) in heard.events
+
+    play(scenario)
+
+
+def test_what_is_asked_behind_a_long_execution_is_known_however_much_is_asked_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kernel_own_requests, "OWN_REQUESTS_KEPT", 8)
+    monkeypatch.setattr(kernel_replies, "LONG_S", 0.01)
+
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        kernel.ask(ExecuteRequest("e1", 'input("?")', allow_stdin=True))
+        await heard.until(lambda: any(isinstance(e, InputRequest) for e in heard.events))
+        await until(lambda: bool(kernel._replies._probes))
+        (probe,) = kernel._replies._probes
+        for _ in range(20):
+            kernel._ask_own("control", "kernel_info_request", {})
+        assert len(kernel._own_requests) == 8
+        kernel.ask(InputReply("e1", "answered"))
+        await heard.finished("e1")
+        assert probe in kernel._own_requests
+        await until(lambda: not kernel._replies._probes)
 
     play(scenario)
 

@@ -49,6 +49,7 @@ from headway.core.wire.rpc import KernelEnvironment
 from headway.edges.kernel_folder import read_connection, write_configuration, write_connection
 from headway.edges.kernel_inquiry import Inquiry
 from headway.edges.kernel_meeting import Meeting
+from headway.edges.kernel_own_requests import OwnRequests
 from headway.edges.kernel_process import KernelProcess
 from headway.edges.kernel_prompts import Prompts
 from headway.edges.kernel_record import Asked, AskedNote, KernelRecord, leave_record, read_asked
@@ -92,7 +93,7 @@ class JupyterKernel:
         self._sink = events
         self._ended = ended
         self._private = private
-        self._own_requests: set[str] = set()
+        self._own_requests = OwnRequests(self._is_awaited)
         self._replies = Replies(self._probe)
         self._prompts = Prompts(lambda question: self._sink((question,)))
         self._meeting = Meeting(self._ask_own)
@@ -312,10 +313,13 @@ class JupyterKernel:
         )
 
     def _ask_own(self, channel: ChannelName, kind: str, content: dict[str, Any]) -> str:
-        request = os.urandom(16).hex()
-        self._own_requests.add(request)
+        request = self._own_requests.begin()
         self._wire.send(channel, kind, content, request)
         return request
+
+    def _is_awaited(self, request: str) -> bool:
+        is_inquiry = self._inquiry is not None and request == self._inquiry.request
+        return is_inquiry or self._replies.is_probe(request)
 
     def _receive(self, channel: ChannelName, messages: Sequence[dict[str, Any]]) -> None:
         events: list[KernelEvent] = []
@@ -327,7 +331,7 @@ class JupyterKernel:
         for message in messages:
             parent = parent_id(message)
             told: tuple[KernelEvent, ...] = ()
-            if parent in self._own_requests:
+            if parent is not None and parent in self._own_requests:
                 told = self._take_own(parent, message)
             elif is_mark(message):
                 told = self._prompts.marked()
