@@ -6,6 +6,7 @@ The wheels are the test's own and uv is offline: nothing comes from a network.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import pytest
 from headway.core.document.dependencies import Dependencies
 from headway.core.room.effects import FolderEnvironment, NotebookEnvironment
 from headway.core.room.environment import installation_of
+from headway.edges import environments
 from headway.edges.environments import UvEnvironments, find_uv
 from headway.edges.kernelspecs import find_in
 from headway.edges.memory_environments import MemoryEnvironments
@@ -155,6 +157,15 @@ def test_a_path_without_an_environment_is_refused(
 # uv
 
 
+@pytest.mark.parametrize("path", ["bare", "/nul\0byte"])
+def test_what_is_no_absolute_path_is_refused(tmp_path: Path, path: str) -> None:
+    async def scenario() -> None:
+        await UvEnvironments(tmp_path).is_ready(FolderEnvironment(path))
+
+    with pytest.raises(EnvironmentNotFound, match="is none"):
+        bounded(scenario())
+
+
 def test_the_environment_runs_what_was_declared_and_says_what_is_in_it(
     tmp_path: Path, wheels: Path
 ) -> None:
@@ -202,6 +213,62 @@ def test_without_uv_the_way_out_is_named_before_anybody_is_asked(tmp_path: Path)
             await port.is_ready(GREETING)
 
     bounded(scenario())
+
+
+def make_in_vain(port: UvEnvironments) -> EnvironmentNotMade:
+    """How it fails to make an environment."""
+
+    async def scenario() -> None:
+        await port.prepare(GREETING, installation_of(GREETING), Lines())
+
+    with pytest.raises(EnvironmentNotMade) as refused:
+        bounded(scenario())
+    return refused.value
+
+
+def test_a_place_where_nothing_can_be_made_is_told_with_its_path(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "file" / "environments"
+    error = make_in_vain(UvEnvironments(folder))
+    assert error.data["reason"] == f"Not a directory ({folder})"
+    assert "start the kernel again" in str(error)
+
+
+def test_a_uv_that_cannot_be_started_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
+    folder = tmp_path / "environments"
+    error = make_in_vain(UvEnvironments(folder, uv=lambda: "/uv"))
+    assert "No such file or directory" in error.data["reason"]
+    assert left_in(tmp_path) == []
+
+
+def test_an_environment_that_cannot_have_its_name_is_told_and_leaves_nothing(
+    tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path))
+
+    monkeypatch.setattr(environments, "_put_in_place", full)
+    error = make_in_vain(uv_at(tmp_path, wheels))
+    assert error.data["reason"] == f"No space left on device ({tmp_path})"
+    assert left_in(tmp_path) == []
+
+
+def test_a_place_that_cannot_be_looked_at_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(place: Path) -> bool:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+
+    monkeypatch.setattr(environments, "_is_whole", refuse)
+
+    async def scenario() -> None:
+        await UvEnvironments(tmp_path).is_ready(GREETING)
+
+    with pytest.raises(EnvironmentNotMade, match="Permission denied"):
+        bounded(scenario())
 
 
 def test_many_makers_at_once_make_one_environment_and_all_get_it(

@@ -27,7 +27,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -104,8 +104,9 @@ class UvEnvironments:
         """Whether a kernel can run there as it is; see `Environments`."""
         if isinstance(environment, FolderEnvironment):
             return await self._has_ipykernel(environment.path)
-        if await asyncio.to_thread(_is_whole, self._place(environment)):
-            return True
+        with _explained():
+            if await asyncio.to_thread(_is_whole, self._place(environment)):
+                return True
         self._uv()
         return False
 
@@ -113,6 +114,12 @@ class UvEnvironments:
         self, environment: Environment, installation: Installation | None, progress: Progress
     ) -> str:
         """The folder of an environment in which a kernel can run; see `Environments`."""
+        with _explained():
+            return await self._prepare(environment, installation, progress)
+
+    async def _prepare(
+        self, environment: Environment, installation: Installation | None, progress: Progress
+    ) -> str:
         if isinstance(environment, FolderEnvironment):
             if installation is not None:
                 python = str(_python_at(environment.path))
@@ -267,6 +274,21 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         await asyncio.shield(process.wait())
 
 
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """What the system refuses, a full disk say, is EnvironmentNotMade with the reason."""
+    try:
+        yield
+    except OSError as why:
+        place = "" if why.filename is None else f" ({why.filename})"
+        reason = f"{why.strerror or why}{place}"
+        raise EnvironmentNotMade(
+            f"The environment could not be made: {reason}. See to that and start the kernel again.",
+            reason=reason,
+            written="",
+        ) from why
+
+
 def _not_made(reason: str, written: str) -> EnvironmentNotMade:
     lines = [line for line in written.splitlines() if line.strip()]
     errors = [at for at, line in enumerate(lines) if _ERROR.match(line)]
@@ -284,9 +306,9 @@ def _not_made(reason: str, written: str) -> EnvironmentNotMade:
 
 def _python_at(folder: str) -> Path:
     """The Python of an environment. Raises EnvironmentNotFound."""
-    if not os.path.isabs(folder):  # noqa: PTH117 - text in, text out
+    if not os.path.isabs(folder) or "\0" in folder:  # noqa: PTH117 - text in, text out
         raise EnvironmentNotFound(
-            f"The daemon needs the absolute path of an environment, and {folder!r} is relative.",
+            f"The daemon needs the absolute path of an environment, and {folder!r} is none.",
             path=folder,
         )
     python = python_in(Path(folder))
