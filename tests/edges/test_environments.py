@@ -10,6 +10,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -321,6 +322,41 @@ def test_a_maker_that_nobody_waits_for_any_more_is_killed_with_all_it_started(
             await making
         assert left_in(tmp_path) == []
         await asyncio.gather(*(gone(pid) for pid in pids))
+
+    bounded(scenario())
+
+
+@pytest.mark.parametrize("step", ["_begin", "_put_in_place"])
+def test_a_maker_that_is_called_off_while_a_thread_works_leaves_nothing_half_made(
+    tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """The thread cannot be called off: nothing is removed while it goes on."""
+    there, go_on = threading.Event(), threading.Event()
+    whose = UvEnvironments if step == "_begin" else environments
+    work: Callable[..., None] = getattr(whose, step)
+
+    def slowly(*arguments: object) -> None:
+        there.set()
+        go_on.wait(LIMIT_S)
+        work(*arguments)
+
+    monkeypatch.setattr(whose, step, slowly)
+
+    async def scenario() -> None:
+        port = uv_at(tmp_path, wheels)
+        making = asyncio.create_task(port.prepare(GREETING, installation_of(GREETING), Lines()))
+        await asyncio.to_thread(there.wait, LIMIT_S)
+        making.cancel()
+        await asyncio.wait([making], timeout=0.1)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await making
+        if step == "_begin":
+            assert left_in(tmp_path) == []
+        else:
+            (made,) = left_in(tmp_path)
+            folder = tmp_path / "environments" / made
+            assert python_says(str(folder), "import greeting; print(greeting.WORDS)") == "hello 1.0"
 
     bounded(scenario())
 

@@ -23,10 +23,10 @@ import json
 import os
 import platform
 import re
+import secrets
 import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -145,8 +145,10 @@ class UvEnvironments:
         return self._folder / hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
     async def _make(self, place: Path, installation: Installation, progress: Progress) -> None:
-        making = await asyncio.to_thread(self._begin)
+        making = self._folder / f"{_MAKING}{secrets.token_hex(8)}"
+        self._making.add(making.name)
         try:
+            await _to_its_end(self._begin, making)
             made = making / "environment"
             # Of the machine's Pythons the first that fits; without a wish, the one we run on.
             version = installation.requires_python or _OUR_VERSION
@@ -154,20 +156,18 @@ class UvEnvironments:
                 ("venv", "--no-project", "--relocatable", "--python", version, str(made)), progress
             )
             await self._install(str(python_in(made)), installation, progress, made)
-            await asyncio.to_thread(_put_in_place, made, place, installation)
+            await _to_its_end(_put_in_place, made, place, installation)
         finally:
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, making, ignore_errors=True))
             self._making.discard(making.name)
 
-    def _begin(self) -> Path:
+    def _begin(self, making: Path) -> None:
         """A fresh folder to make one in; those of makers that are gone are removed."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in self._folder.glob(f"{_MAKING}*"):
             if left.name not in self._making:
                 shutil.rmtree(left, ignore_errors=True)
-        making = Path(tempfile.mkdtemp(prefix=_MAKING, dir=self._folder))
-        self._making.add(making.name)
-        return making
+        making.mkdir(mode=0o700)
 
     async def _install(
         self, python: str, installation: Installation, progress: Progress, where: Path
@@ -252,6 +252,15 @@ class UvEnvironments:
         ours = {"VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONHOME", "PYTHONPATH", "UV_PROJECT"}
         kept = {name: value for name, value in inherited.items() if name not in ours}
         return {**kept, "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
+
+
+async def _to_its_end(work: Callable[..., None], *arguments: object) -> None:
+    """Do it in a thread. Cancelled, it still waits for that, which cannot be called off."""
+    done = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        await asyncio.shield(done)
+    finally:
+        await asyncio.wait([done])
 
 
 async def _lines(stream: asyncio.StreamReader | None) -> AsyncIterator[str]:
