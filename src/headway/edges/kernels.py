@@ -145,7 +145,7 @@ class JupyterKernels:
             private = private_folder(self._folder)
             kernel = JupyterKernel(spec, events, ended, private)
             kernel.launch(self._context, folder, orphan_s=self._orphan_s)
-        except (OSError, zmq.ZMQError) as why:
+        except (OSError, ValueError, zmq.ZMQError) as why:  # ValueError: a NUL in what it is given
             if private is not None:
                 shutil.rmtree(private, ignore_errors=True)
             raise KernelStartFailed(

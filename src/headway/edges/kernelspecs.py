@@ -6,6 +6,7 @@ because ipykernel is a dependency.
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from collections.abc import Mapping
@@ -36,6 +37,7 @@ NOT_INHERITED: Final = frozenset({"PYTEST_CURRENT_TEST"})
 descriptors. A kernel whose daemon a test has started does not, and its subprocesses had no output.
 """
 
+_LOG = logging.getLogger("headway.kernels")
 _PYTHON: Final = re.compile(r"python[\d.]*")
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 _IPYKERNEL: Final = frozenset({"ipykernel", "ipykernel_launcher"})
@@ -109,9 +111,7 @@ class Kernelspec:
 
 def find_installed() -> dict[str, Kernelspec]:
     """Every installed kernel by name: the default one first, then by name."""
-    found = {
-        name: _read(name, entry) for name, entry in KernelSpecManager().get_all_specs().items()
-    }
+    found = _read_all(KernelSpecManager().get_all_specs())
     return dict(sorted(found.items(), key=lambda item: (item[0] != DEFAULT_KERNEL, item[0])))
 
 
@@ -139,8 +139,7 @@ def find_in(environment: Path) -> dict[str, Kernelspec]:
         name: entry for name, entry in places.get_all_specs().items() if name != DEFAULT_KERNEL
     }
     found = {}
-    for name, entry in entries.items():
-        spec = _read(name, entry)
+    for name, spec in _read_all(entries).items():
         program, *rest = spec.arguments or (python,)
         arguments = (python if _PYTHON.fullmatch(program) else program, *rest)
         found[name] = replace(
@@ -175,6 +174,24 @@ def choose(
             installed=names,
         )
     return spec_or_none
+
+
+def _read_all(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Kernelspec]:
+    """Those that make sense; the others are passed over, and logged.
+
+    So does Jupyter with what has not the types it declares, which say nothing of what a list holds.
+    """
+    found: dict[str, Kernelspec] = {}
+    for name, entry in entries.items():
+        if all(isinstance(argument, str) for argument in entry["spec"].get("argv") or ()):
+            found[name] = _read(name, entry)
+        else:
+            fields = {"kernel": name, "folder": entry["resource_dir"]}
+            _LOG.warning(
+                "a kernelspec is passed over: its argv is no list of texts",
+                extra={"fields": fields},
+            )
+    return found
 
 
 def _read(name: str, entry: Mapping[str, Any]) -> Kernelspec:
