@@ -17,12 +17,13 @@ import pytest
 from headway.core.room.effects import (
     ExecutionAccepted,
     ExecutionFinished,
+    FileIntended,
     FileRecorded,
     RuntimeReplaced,
     UpdateStored,
 )
 from headway.edges import store_schema
-from headway.edges.ports import StoredNotebook
+from headway.edges.ports import StoredNotebook, known_files
 from headway.edges.store import SqliteStore
 from headway.edges.store_check import examine
 from headway.errors import StoreDamaged
@@ -31,6 +32,7 @@ T = TypeVar("T")
 NB, OTHER, RT = "nb-" + "1" * 32, "nb-" + "2" * 32, "rt-" + "1" * 32
 CONTENT = b"MARK-FILE"
 SHA = hashlib.sha256(CONTENT).hexdigest()
+INTENDED = b"INTENDED-FILE"
 
 
 @pytest.fixture
@@ -71,6 +73,17 @@ def write(path: Path) -> None:
     within(path, work)
 
 
+def intend(path: Path) -> None:
+    """The daemon ends between writing the file and recording that."""
+
+    async def work(store: SqliteStore) -> None:
+        sha256 = hashlib.sha256(INTENDED).hexdigest()
+        await store.append([FileIntended(NB, sha256, INTENDED)])
+
+    within(path, work)
+    assert load(path).intended_content == INTENDED
+
+
 def flip(path: Path, mark: bytes) -> None:
     content = path.read_bytes()
     at = content.index(mark) + len(mark) - 1
@@ -97,6 +110,42 @@ def test_the_updates_before_a_damaged_one_are_loaded_and_the_rest_is_kept_apart(
     # A shortened notebook must not be taken for one whose author deleted cells.
     assert (stored.file_sha256, stored.file_content) == (None, None)
     assert stored.path == "/a.ipynb"
+
+
+def test_what_the_file_was_about_to_hold_is_not_known_to_a_shortened_history(path: Path) -> None:
+    """Taken for what the history left there, the file would lose what was put aside."""
+    write(path)
+    intend(path)
+    flip(path, b"MARK-TWO")
+    stored = load(path)
+    assert stored.updates == (b"one",)
+    assert known_files(stored) == ()
+
+
+def test_nothing_of_its_file_is_known_to_a_notebook_without_a_history(path: Path) -> None:
+    async def work(store: SqliteStore) -> None:
+        await store.create(NB, "/a.ipynb")
+        await store.append([UpdateStored(NB, b"MARK-ONE"), FileRecorded(NB, "/a", SHA, CONTENT)])
+
+    within(path, work)
+    intend(path)
+    flip(path, b"MARK-ONE")
+    with pytest.raises(StoreDamaged):
+        load(path)
+    with closing(sqlite3.connect(path)) as connection:
+        columns = "path, file_sha256, file_content, intended_sha256, intended_content"
+        (row,) = connection.execute(f"SELECT {columns} FROM documents").fetchall()
+    assert row == (None,) * 5
+
+
+def test_what_the_file_was_about_to_hold_is_known_although_its_last_content_is_damaged(
+    path: Path,
+) -> None:
+    write(path)
+    intend(path)
+    flip(path, b"MARK-FILE")
+    stored = load(path)
+    assert (stored.file_content, stored.intended_content) == (None, INTENDED)
 
 
 def test_damage_is_found_once_and_told_for_good(path: Path) -> None:

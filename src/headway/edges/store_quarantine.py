@@ -3,9 +3,9 @@
 Floor 4, part of `store`. `store_reading` names the damage; here its rows move into the table
 `quarantine`, in one transaction, so that a crash finds them in one place or in the other.
 
-* An update that is damaged takes the later ones of its document along: they build on it. The
-  file's last known content goes too, because a shortened notebook must not be taken for one whose
-  author deleted cells: without it the file's cells come back.
+* An update that is damaged takes the later ones of its document along: they build on it. What is
+  known of the file, what it was about to hold included, goes too, because a shortened notebook must
+  not be taken for one whose author deleted cells: without it the file's cells come back.
 * A snapshot takes its whole document along. A runtime document is made anew. A notebook has lost
   its history for good: it gives up its path, and its file becomes a new notebook.
 * An execution whose acceptance is damaged stays taken, under its id alone; one whose result is
@@ -25,6 +25,9 @@ from headway.ids import DocumentId
 __all__ = ["Damage", "put_aside"]
 
 _COLUMNS = "INSERT INTO quarantine (found_s, notebook, what, reason, bytes, checksum)"
+_NOTHING_OF_FILE = (
+    "file_sha256 = NULL, file_content = NULL, intended_sha256 = NULL, intended_content = NULL"
+)
 _DAMAGED = "it does not match its checksum"
 _BEHIND = "it builds on something damaged"
 
@@ -66,7 +69,11 @@ def put_aside(
                 f"{_COLUMNS} SELECT ?, id, ?, ?, file_content, NULL FROM documents WHERE id = ?",
                 (found_s, damage.what, _DAMAGED, damage.key),
             )
-            _forget_file(connection, notebook)
+            # What the file was about to hold is all in the history, and stays.
+            connection.execute(
+                "UPDATE documents SET file_sha256 = NULL, file_content = NULL WHERE id = ?",
+                (notebook,),
+            )
         case "acceptance":
             _reduce_acceptance(connection, notebook, damage, found_s, repaired_checksum)
         case "record":
@@ -118,7 +125,7 @@ def _move_snapshot(
 def _give_up_if_lost(connection: sqlite3.Connection, notebook: DocumentId) -> None:
     """A notebook without any history left gives up its path."""
     connection.execute(
-        "UPDATE documents SET path = NULL, file_sha256 = NULL, file_content = NULL WHERE id = ?1"
+        f"UPDATE documents SET path = NULL, {_NOTHING_OF_FILE} WHERE id = ?1"
         " AND NOT EXISTS (SELECT 1 FROM snapshots WHERE document = ?1)"
         " AND NOT EXISTS (SELECT 1 FROM updates WHERE document = ?1)",
         (notebook,),
@@ -126,9 +133,7 @@ def _give_up_if_lost(connection: sqlite3.Connection, notebook: DocumentId) -> No
 
 
 def _forget_file(connection: sqlite3.Connection, notebook: DocumentId) -> None:
-    connection.execute(
-        "UPDATE documents SET file_sha256 = NULL, file_content = NULL WHERE id = ?", (notebook,)
-    )
+    connection.execute(f"UPDATE documents SET {_NOTHING_OF_FILE} WHERE id = ?", (notebook,))
 
 
 def _reduce_acceptance(
