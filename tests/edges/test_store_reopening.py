@@ -23,6 +23,7 @@ class Disk:
 
     def __init__(self) -> None:
         self.is_full = False
+        self.failure: Exception = StoreFailed("The disk is still full.")
         self.attempts = 0
         self.tried = asyncio.Event()
 
@@ -30,7 +31,7 @@ class Disk:
         self.attempts += 1
         self.tried.set()
         if self.is_full:
-            raise StoreFailed("The disk is still full.")
+            raise self.failure
         return failed.crashed()
 
 
@@ -156,6 +157,69 @@ def test_closing_while_the_disk_is_full_ends_the_attempts() -> None:
         assert len(asyncio.all_tasks()) == 1
 
     run(scenario)
+
+
+def test_an_error_that_nobody_foresaw_is_logged_and_told_and_the_store_comes_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario(store: ReopeningStore[MemoryStore], first: MemoryStore, disk: Disk) -> None:
+        disk.is_full, disk.failure = True, RuntimeError("can't start new thread")
+        first.fail()
+        with pytest.raises(StoreFailed):
+            await store.append(update(b"refused"))
+        for _ in range(3):
+            disk.tried.clear()
+            await disk.tried.wait()
+        assert "can't start new thread" in store.notices()[0]
+        with pytest.raises(StoreFailed, match="start new thread"):
+            await store.append(update(b"refused too"))
+        disk.is_full = False
+        assert await updates(store) == ()
+        (logged,) = [each for each in caplog.records if each.exc_info is not None]
+        assert "cannot be opened again yet" in logged.getMessage()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("failure", "waits_s"),
+    [
+        (StoreFailed("full", reason="SQLITE_FULL"), [1, 2, 4, 4, 4, 4]),
+        (StoreFailed("malformed", reason="SQLITE_CORRUPT"), [1, 2, 4, 8, 10, 10]),
+        (StoreDamaged("lost updates"), [1, 2, 4, 8, 10, 10]),
+        (RuntimeError("odd"), [1, 2, 4, 8, 10, 10]),
+    ],
+)
+def test_what_does_not_pass_by_itself_is_tried_less_and_less_often(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception, waits_s: list[int]
+) -> None:
+    monkeypatch.setattr(store_reopening, "REOPEN_FIRST_S", 1)
+    monkeypatch.setattr(store_reopening, "REOPEN_LONGEST_S", 4)
+    monkeypatch.setattr(store_reopening, "REOPEN_DAMAGED_LONGEST_S", 10)
+    slept_s: list[float] = []
+
+    async def sleep(delay_s: float) -> None:
+        slept_s.append(delay_s)
+
+    async def stop_after_all(failed: MemoryStore) -> MemoryStore:
+        if len(slept_s) == len(waits_s):
+            return failed.crashed()
+        raise failure
+
+    async def bounded() -> None:
+        first = MemoryStore()
+        store = ReopeningStore(first, stop_after_all)
+        await store.create(NB, None)
+        monkeypatch.setattr(asyncio, "sleep", sleep)
+        first.fail()
+        with pytest.raises(StoreFailed):
+            await store.append(update(b"refused"))
+        assert store._task is not None
+        await store._task
+        assert slept_s == waits_s
+        await store.close()
+
+    asyncio.run(bounded())
 
 
 def test_a_store_that_lost_what_was_confirmed_is_not_opened_again(tmp_path: Path) -> None:

@@ -21,13 +21,23 @@ from headway.edges.ports import KnownNotebook, Store, StoredExecution, StoredNot
 from headway.errors import HeadwayError, StoreError, StoreFailed
 from headway.ids import DocumentId, ExecutionId
 
-__all__ = ["REOPEN_FIRST_S", "REOPEN_LONGEST_S", "WAIT_FOR_STORE_S", "ReopeningStore"]
+__all__ = [
+    "REOPEN_DAMAGED_LONGEST_S",
+    "REOPEN_FIRST_S",
+    "REOPEN_LONGEST_S",
+    "WAIT_FOR_STORE_S",
+    "ReopeningStore",
+]
 
 REOPEN_FIRST_S = 0.05
 """A failed store is opened again after this long, then after twice as long, and so on."""
 
 REOPEN_LONGEST_S = 0.4
 """The longest wait between two attempts: space that returns is used within a second."""
+
+REOPEN_DAMAGED_LONGEST_S = 60.0
+"""The same for a store that is damaged, or that fails as none should: that does not pass by itself,
+and each attempt reads the whole file."""
 
 WAIT_FOR_STORE_S = 0.8
 """How long a reading waits for a store that is being reopened, before it fails: a person who asks
@@ -45,7 +55,7 @@ class ReopeningStore(Generic[AnyStore]):
     Args:
         first: An open store.
         reopen: Closes the store it is given, which failed, and gives its proved successor. Tried
-            until it succeeds; raises StoreError.
+            until it succeeds, whatever it raises.
     """
 
     def __init__(self, first: AnyStore, reopen: Callable[[AnyStore], Awaitable[AnyStore]]) -> None:
@@ -172,14 +182,19 @@ class ReopeningStore(Generic[AnyStore]):
         wait_s = REOPEN_FIRST_S
         while True:
             await asyncio.sleep(wait_s)
-            wait_s = min(2 * wait_s, REOPEN_LONGEST_S)
             try:
                 self._store = await self._reopen(self._store)
-            except StoreError as error:
-                if error.message != getattr(self._failure, "message", ""):
-                    fields = {"reason": str(error)}
-                    _LOG.warning("the store cannot be opened again yet", extra={"fields": fields})
-                self._failure = error
+            except Exception as error:  # noqa: BLE001 - or the store would never come back
+                failure = _as_failure(error)
+                if failure.message != getattr(self._failure, "message", ""):
+                    fields = {"reason": str(failure)}
+                    _LOG.warning(
+                        "the store cannot be opened again yet",
+                        extra={"fields": fields},
+                        exc_info=None if failure is error else error,
+                    )
+                self._failure = failure
+                wait_s = min(2 * wait_s, _longest_wait_s(failure))
                 continue
             _LOG.warning("the store is open again")
             self._failure = None
@@ -201,3 +216,20 @@ class ReopeningStore(Generic[AnyStore]):
         failure = self._failure
         assert failure is not None, "a store that works refuses nothing"
         return StoreFailed(failure.message, **failure.data)
+
+
+def _as_failure(error: Exception) -> StoreError:
+    if isinstance(error, StoreError):
+        return error
+    name = type(error).__name__
+    return StoreError(
+        f"The store could not be opened again, for a reason that nobody foresaw ({name}: {error}). "
+        "Headway goes on trying; the daemon's log says more.",
+        reason=name,
+    )
+
+
+def _longest_wait_s(failure: StoreError) -> float:
+    may_pass = isinstance(failure, StoreFailed)
+    is_corrupt = str(failure.data.get("reason")).startswith("SQLITE_CORRUPT")
+    return REOPEN_LONGEST_S if may_pass and not is_corrupt else REOPEN_DAMAGED_LONGEST_S
