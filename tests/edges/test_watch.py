@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from watchfiles._rust_notify import RustNotify
@@ -249,6 +250,52 @@ def test_a_system_without_notices_is_asked_again_and_again(
         assert made == [False, True]
 
     asyncio.run(with_disk(scenario))
+
+
+@pytest.mark.parametrize("step", ["empty", "wait"])
+@pytest.mark.parametrize("failure", [RuntimeError, OSError, BaseException])
+def test_when_watching_fails_it_is_logged_and_begun_anew_for_everybody(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    failure: type[BaseException],
+    step: str,
+) -> None:
+    notify, failures = RustNotify, [failure("lost its way")]
+
+    class Fragile:
+        def __init__(self, folders: list[str], **options: Any) -> None:
+            self.real = notify(folders, **options)
+            self.close = self.real.close
+
+        def watch(self, debounce_ms: int, *others: Any) -> object:
+            happening = "empty" if debounce_ms == 1 else "wait"
+            if happening == step and failures:
+                raise failures.pop()
+            return self.real.watch(debounce_ms, *others)
+
+    monkeypatch.setattr(watch_module, "RustNotify", Fragile)
+    monkeypatch.setattr(watch_module, "CHECK_S", 0.05)
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    paths = tmp_path / "one" / "a.ipynb", tmp_path / "two" / "b.ipynb"
+
+    async def scenario(watching: FolderWatching) -> None:
+        told = Told(), Told()
+        watching.watch(str(paths[0]), told[0])
+        await told[0].again()
+        watching.watch(str(paths[1]), told[1])  # the folders change: the former handle is emptied
+        await told[1].again()
+        await told[0].again()
+        assert not failures
+        for path, each in zip(paths, told, strict=True):
+            path.write_bytes(b"1")
+            await each.again()
+
+    asyncio.run(with_disk(scenario))
+    (logged,) = [each for each in caplog.records if each.name == "headway.watch"]
+    assert logged.exc_info is not None
+    assert "begun anew" in logged.getMessage()
 
 
 def test_one_thread_serves_all_and_is_gone_at_the_end(tmp_path: Path) -> None:

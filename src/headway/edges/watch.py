@@ -6,13 +6,15 @@ to look. Folders are watched, not files: a file that is replaced is another file
 One thread serves all folders through one handle of the system's (inotify has few), which is made
 anew when the folders change: the new one first, then the old one is emptied, so no notice falls
 between them. A folder that is not there, or is another one now (removed and made again), is looked
-for every CHECK_S. Where the system has no notices the library compares times by polling.
+for every CHECK_S. Where the system has no notices the library compares times by polling. When
+anything of that fails, it is logged and all of it begun anew, and everybody is told to look.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import threading
 import time
@@ -33,6 +35,7 @@ CHECK_S = 2.0
 """How often folders that are not there, or were replaced, are looked for."""
 
 _POLL_MS = 2_000
+_LOG = logging.getLogger("headway.watch")
 
 
 @dataclass(eq=False, slots=True)
@@ -92,53 +95,69 @@ class FolderWatching:
     # In the thread
 
     def _run(self) -> None:
+        failure = ""
+        while not self._ending.is_set():
+            try:
+                self._watch_all()
+            except BaseException as error:  # noqa: BLE001 - a panic of the library is no Exception
+                if repr(error) != failure:
+                    failure = repr(error)
+                    _LOG.exception("watching files failed, and is begun anew")
+                with self._lock:
+                    self._fresh = list(self._watches)  # what happened meanwhile nobody knows
+                self._ending.wait(CHECK_S)
+
+    def _watch_all(self) -> None:
+        """Tell what happens, until the end."""
         notifier: RustNotify | None = None
         there: dict[str, tuple[int, int]] = {}
-        while not self._ending.is_set():
-            self._added.clear()
-            folders, fresh = self._wanted()
-            now = _identities(folders)
-            if now != there or (notifier is None and now):
-                former, notifier = notifier, _notifier(now) if now else None
-                self._tell_of_folders(now.items() ^ there.items(), fresh)
-                there = now
-                if former is not None:
-                    self._tell(former.watch(1, 1, 1, None))
-                    former.close()
-            self._announce(fresh)
-            if notifier is None:
-                self._added.wait(CHECK_S if folders else None)
-            elif not self._wait(notifier, there):
-                notifier = None
-        if notifier is not None:
+        try:
+            while not self._ending.is_set():
+                self._added.clear()
+                folders, fresh = self._wanted()
+                now = _identities(folders)
+                if now != there or (notifier is None and now):
+                    former, notifier = notifier, _notifier(now) if now else None
+                    self._tell_of_folders(now.items() ^ there.items(), fresh)
+                    there = now
+                    if former is not None:
+                        self._empty(former)
+                self._announce(fresh)
+                if notifier is None:
+                    self._added.wait(CHECK_S if folders else None)
+                else:
+                    self._wait(notifier, there)
+        finally:
+            if notifier is not None:
+                notifier.close()
+
+    def _empty(self, notifier: RustNotify) -> None:
+        """Tell what it has gathered, and let go of it."""
+        try:
+            self._tell(notifier.watch(1, 1, 1, None))
+        finally:
             notifier.close()
 
-    def _wait(self, notifier: RustNotify, there: dict[str, tuple[int, int]]) -> bool:
-        """Tell what happens, for a while; False when the notifier is of no use any more.
+    def _wait(self, notifier: RustNotify, there: dict[str, tuple[int, int]]) -> None:
+        """Tell what happens, for a while.
 
         To stop it early would make it forget what it has gathered: only the end may do that.
         """
         until_s = time.monotonic() + CHECK_S
-        try:
-            while not self._added.is_set() and time.monotonic() < until_s:
-                happened = notifier.watch(
-                    round(GATHER_S * 1000),
-                    round(STEP_S * 1000),
-                    round(GATHER_S * 1000),
-                    self._ending,
-                )
-                self._tell(happened)
-                if isinstance(happened, set) and (lost := there.keys() & {p for _, p in happened}):
-                    # Something happened to a folder itself. If it was removed and made again, it
-                    # is not watched any more, and may have the same number as before.
-                    for folder in lost:
-                        del there[folder]
-                    break
-        except (OSError, RuntimeError):
-            notifier.close()
-            self._ending.wait(CHECK_S)
-            return False
-        return True
+        while not self._added.is_set() and time.monotonic() < until_s:
+            happened = notifier.watch(
+                round(GATHER_S * 1000),
+                round(STEP_S * 1000),
+                round(GATHER_S * 1000),
+                self._ending,
+            )
+            self._tell(happened)
+            if isinstance(happened, set) and (lost := there.keys() & {p for _, p in happened}):
+                # Something happened to a folder itself. If it was removed and made again, it is
+                # not watched any more, and may have the same number as before.
+                for folder in lost:
+                    del there[folder]
+                break
 
     def _wanted(self) -> tuple[list[str], list[_Watch]]:
         with self._lock:
