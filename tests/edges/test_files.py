@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -12,7 +13,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
@@ -278,6 +279,80 @@ def test_a_file_that_another_program_is_writing_is_left_to_it(tmp_path: Path) ->
         writing.write(FOREIGN)
     assert path.read_bytes() == FOREIGN
     assert run(put(DiskFiles(), str(path), NEW, sha_of(FOREIGN))) is True
+
+
+def is_open_in(folder: Path) -> bool:
+    """Whether this process has a file of the folder open, be its name gone."""
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if str(descriptor.readlink()).startswith(f"{folder}/"):
+                return True
+    return False
+
+
+def test_a_replacement_that_is_called_off_while_it_is_written_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    taken: list[bytes] = []
+
+    def pieces() -> Iterator[bytes]:
+        for piece in (b"one", b"two", b"three"):
+            taken.append(piece)
+            yield piece
+            begun.set()
+            go_on.wait(20)
+
+    async def ready(_: str) -> bool:
+        raise AssertionError("nobody is asked any more")
+
+    async def scenario() -> None:
+        path = str(tmp_path / "a.ipynb")
+        replacing = asyncio.create_task(DiskFiles().replace(path, pieces(), None, ready))
+        await asyncio.to_thread(begun.wait, 20)
+        replacing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await replacing
+        assert is_open_in(tmp_path), "the thread has it in hand"
+        go_on.set()
+        while names_in(tmp_path) or is_open_in(tmp_path):
+            await asyncio.sleep(0)
+
+    run(scenario())
+    assert taken == [b"one", b"two"]
+
+
+def test_a_replacement_that_is_called_off_as_it_takes_its_place_puts_back_what_is_not_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = tmp_path / "a.ipynb", tmp_path / "other"
+    path.write_bytes(OLD)
+    other.write_bytes(FOREIGN)
+    exchanged, go_on = threading.Event(), threading.Event()
+    real = files_module.exchange
+
+    def exchange(one: Path, another: Path) -> bool:
+        if not exchanged.is_set():
+            other.rename(path)
+            real(one, another)
+            exchanged.set()
+            return go_on.wait(20)
+        return real(one, another)
+
+    monkeypatch.setattr(files_module, "exchange", exchange)
+
+    async def scenario() -> None:
+        replacing = asyncio.create_task(put(DiskFiles(), str(path), NEW, sha_of(OLD)))
+        await asyncio.to_thread(exchanged.wait, 20)
+        replacing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await replacing
+        go_on.set()
+        while names_in(tmp_path) != ["a.ipynb"]:
+            await asyncio.sleep(0)
+
+    run(scenario())
+    assert path.read_bytes() == FOREIGN
 
 
 def test_a_system_that_cannot_exchange_files_replaces_them(

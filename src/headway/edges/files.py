@@ -24,6 +24,7 @@ import ctypes
 import errno
 import fcntl
 import hashlib
+import itertools
 import os
 import secrets
 import signal
@@ -33,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from headway.edges.folders import sync_folder
+from headway.edges.leftover import Leftover
 from headway.edges.ports import FileState
 from headway.errors import FileChanged, FileNotWritable, NotebookUnreadable
 
@@ -122,8 +124,9 @@ class DiskFiles:
         FileNotWritable with a sentence that says what to do; its `data["transient"]` is True when
         trying again later may help.
         """
-        temporary = await asyncio.to_thread(self._prepare, path, content)
+        left = Leftover(_Temporary.remove)
         try:
+            temporary = await asyncio.to_thread(self._prepare, path, content, left)
             found = await asyncio.to_thread(_found, path)
             if found == temporary.sha256:
                 return FileState(temporary.sha256, changed=False)
@@ -132,22 +135,21 @@ class DiskFiles:
             if not await ready(temporary.sha256):
                 assert expected_sha256 is not None, "what is not there says nothing"
                 return FileState(expected_sha256, changed=False)
-            return await asyncio.to_thread(_put_in_place, path, temporary, expected_sha256)
+            return await asyncio.to_thread(_put_in_place, path, temporary, expected_sha256, left)
         finally:
-            await asyncio.shield(asyncio.to_thread(temporary.remove))
+            await asyncio.shield(asyncio.to_thread(left.give_up))
 
-    def _prepare(self, path: str, content: Iterable[bytes]) -> _Temporary:
+    def _prepare(
+        self, path: str, content: Iterable[bytes], left: Leftover[_Temporary]
+    ) -> _Temporary:
         """The file under its temporary name, on the disk."""
-        with _explained(path):
+        with _explained(path), left.in_use():
             target = Path(os.path.realpath(path))
             like = _status_to_keep(target)
             self._tidy(target.parent)
             temporary = _Temporary(target.parent, like)
-            try:
-                temporary.fill(content)
-            except BaseException:
-                temporary.remove()
-                raise
+            left.keep(temporary)
+            temporary.fill(itertools.takewhile(lambda _: not left.is_unwanted, content))
             return temporary
 
     def _tidy(self, folder: Path) -> None:
@@ -165,8 +167,10 @@ def _found(path: str) -> str | None:
         return _hash_now(path)
 
 
-def _put_in_place(path: str, temporary: _Temporary, expected_sha256: str | None) -> FileState:
-    with _explained(path):
+def _put_in_place(
+    path: str, temporary: _Temporary, expected_sha256: str | None, left: Leftover[_Temporary]
+) -> FileState:
+    with _explained(path), left.in_use():
         target = Path(os.path.realpath(path))
         try:
             found = _hash_now(path)
