@@ -56,6 +56,14 @@ def test_a_daemon_is_started_and_found_again(home: Path) -> None:
     run(scenario())
 
 
+def test_the_log_is_private_before_the_daemon_writes_to_it(home: Path) -> None:
+    found = prepare(home)
+    with starting.launch(found) as process:
+        mode = found.log.stat().st_mode
+        process.terminate()
+    assert mode & 0o777 == 0o600
+
+
 def test_clients_that_start_at_once_end_with_one_daemon(home: Path) -> None:
     async def scenario() -> None:
         notebooks = await asyncio.gather(

@@ -61,6 +61,14 @@ def test_the_file_and_its_folder_are_private(opened: tuple[Path, Callable[[], No
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
+def test_a_log_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
+    path = tmp_path / "daemon.log"
+    path.write_text("")
+    path.chmod(0o644)
+    open_log(path, "info")()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_what_is_below_the_level_is_not_written(opened: tuple[Path, Callable[[], None]]) -> None:
     path, _ = opened
     LOGGER.debug("not this")

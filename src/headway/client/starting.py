@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 from headway.edges import paths
+from headway.edges.private_file import open_to_append
 from headway.errors import DaemonUnavailable, HeadwayError
 
 __all__ = ["IDLE_EXIT_S", "launch", "start", "start_ahead"]
@@ -45,7 +47,7 @@ def launch(found: paths.Paths, *options: str) -> subprocess.Popen[bytes]:
     """A daemon of this home as a process of its own. Raises DaemonUnavailable."""
     command = [sys.executable, "-m", "headway.daemon.main", "--home", str(found.home), *options]
     try:
-        with found.log.open("ab") as log:
+        with os.fdopen(open_to_append(found.log), "ab") as log:
             return subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 command,
                 stdin=subprocess.DEVNULL,

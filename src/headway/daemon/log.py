@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from headway.edges.private_file import open_to_append
 from headway.errors import StoreError
 
 __all__ = [
@@ -38,7 +39,6 @@ LOG_LEVEL_VARIABLE = "HEADWAY_LOG"
 
 LEVELS = ("debug", "info", "warning", "error")
 
-_FILE_MODE = 0o600
 _FOLDER_MODE = 0o700
 
 # uvicorn writes request lines, and a request line of a WebSocket holds the token.
@@ -70,9 +70,7 @@ class _PrivateFile(logging.handlers.RotatingFileHandler):
     """A rotating log file that only its owner can read, from its first byte on."""
 
     def _open(self) -> Any:
-        descriptor = os.open(
-            self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, _FILE_MODE
-        )
+        descriptor = open_to_append(self.baseFilename)
         return os.fdopen(descriptor, self.mode, encoding=self.encoding, errors=self.errors)
 
 
