@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import sys
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
@@ -96,9 +99,52 @@ def test_a_token_that_others_can_read_is_no_secret(tmp_path: Path) -> None:
         load_token(path)
 
 
-def test_a_token_file_without_a_token_is_refused(tmp_path: Path) -> None:
+def test_an_empty_token_file_is_what_a_crash_left_and_gets_a_token(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.touch(mode=0o600)
+    token = load_token(path)
+    assert len(token) >= 43
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert load_token(path) == token
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "rename"])
+def test_a_crash_while_the_token_is_made_leaves_none_and_the_next_daemon_makes_it(
+    tmp_path: Path, call: str
+) -> None:
+    path = tmp_path / "token"
+    program = (
+        "import os, signal, sys, pathlib\n"
+        "from headway.daemon.guard import load_token\n"
+        "def die(*_): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "class Dying:\n"
+        "    def __init__(self, descriptor, *_, **__): self.descriptor = descriptor\n"
+        "    def __enter__(self): return self\n"
+        "    def __exit__(self, *_): pass\n"
+        "    write = die\n"
+        "match sys.argv[2]:\n"
+        "    case 'write': os.fdopen = Dying\n"
+        "    case 'fsync': os.fsync = die\n"
+        "    case 'rename': pathlib.Path.rename = die\n"
+        "load_token(pathlib.Path(sys.argv[1]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(path), call], timeout=20)
+    assert done.returncode == -signal.SIGKILL
+    assert not path.exists()
+    token = load_token(path)
+    assert load_token(path) == token
+    assert [each.name for each in tmp_path.iterdir()] == ["token"]
+
+
+def test_a_folder_where_no_token_can_be_made_is_a_typed_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be made"):
+        load_token(tmp_path / "missing" / "token")
+
+
+def test_a_token_file_with_something_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.touch(mode=0o600)
+    path.write_text("\n")
     with pytest.raises(StoreError, match="does not hold a token"):
         load_token(path)
 

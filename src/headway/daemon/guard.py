@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+from headway.edges.folders import sync_folder
 from headway.errors import StoreError
 
 __all__ = ["ASGIApplication", "Guard", "load_token"]
@@ -27,39 +28,54 @@ ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _TOKEN_BYTES = 32
 _TOKEN_FORM = re.compile(r"[A-Za-z0-9_-]{32,128}")
+_BEGINNING_SUFFIX = ".new"
+"""What the name of a token's file ends with while it is being made."""
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
 
 
 def load_token(path: Path) -> str:
-    """The token in this file; made (mode 0600) if there is no file.
+    """The token in this file; made (mode 0600) if there is no file, or an empty one.
 
-    Raises StoreError for a file that others can read or that holds no token.
+    It is written whole or not at all. The caller holds the home's lock. Raises StoreError for a
+    file that others can read or that holds something else.
     """
+    token = _read_token(path)
+    return _make_token(path) if token is None else token
+
+
+def _make_token(path: Path) -> str:
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    beginning = path.with_name(f"{path.name}{_BEGINNING_SUFFIX}")
     try:
-        descriptor = os.open(
-            path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-        )
-    except FileExistsError:
-        return _read_token(path)
+        beginning.unlink(missing_ok=True)
+        descriptor = os.open(beginning, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(token + "\n")
+            file.flush()
+            os.fsync(descriptor)
+        beginning.rename(path)
+        sync_folder(path.parent)
     except OSError as error:
         raise StoreError(f"The token {path} cannot be made: {error.strerror}.") from error
-    token = secrets.token_urlsafe(_TOKEN_BYTES)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(token + "\n")
     return token
 
 
-def _read_token(path: Path) -> str:
+def _read_token(path: Path) -> str | None:
+    """The token in the file; None if there is no file, or nothing in it."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         with os.fdopen(descriptor, encoding="ascii", errors="replace") as file:
             status = os.fstat(file.fileno())
             token = file.readline().strip()
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise StoreError(f"The token {path} cannot be read: {error.strerror}.") from error
     if status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise StoreError(f"Others can read {path}, so it is no secret. Remove it and start again.")
+    if status.st_size == 0:
+        return None  # a crash came before what was written to it
     if not _TOKEN_FORM.fullmatch(token):
         raise StoreError(f"{path} does not hold a token. Remove it and start again.")
     return token
