@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from file_content import written
-from headway.core.document.edits import SetCellMetadata, UpdateSource
+from file_stage import PATH, FileStage, notebook, run, sha, shown
 from headway.core.kernel.events import CommOpened
 from headway.core.room.autosave import AUTOSAVE_QUIET_S
-from headway.core.room.effects import (
-    Effect,
-    FileRecorded,
-    Persist,
-    ReadFile,
-    StoreBlob,
-    UpdateStored,
-    WriteFile,
-)
+from headway.core.room.effects import FileRecorded, Persist, ReadFile, UpdateStored, WriteFile
 from headway.core.room.file import LOOK_AGAIN_S, MAX_RACES
-from headway.core.room.inputs import (
-    FileAccepted,
-    FileSeen,
-    FileTouched,
-    FileUnseen,
-    FileWriteFailed,
-    FileWritten,
-    KernelEnded,
-)
+from headway.core.room.inputs import FileAccepted, FileTouched, KernelEnded
 from headway.core.room.opening import Opening
 from headway.core.wire import rpc
 from headway.errors import (
@@ -41,123 +20,9 @@ from headway.errors import (
     FileError,
     FileNotWritable,
     FileWouldEmpty,
-    HeadwayError,
     NotebookUnreadable,
 )
 from room_stage import DOCUMENT, Stage
-
-PATH = "/n/a.ipynb"
-
-
-def sha(content: bytes | None) -> str | None:
-    return None if content is None else hashlib.sha256(content).hexdigest()
-
-
-def notebook(*cells: str | dict[str, Any], **metadata: Any) -> bytes:
-    """A file. A cell given as text has that text and the id c0, c1 and so on."""
-    made = [
-        {
-            "cell_type": "code",
-            "id": f"c{number}",
-            "metadata": {},
-            "execution_count": None,
-            "outputs": [],
-            **({"source": cell} if isinstance(cell, str) else cell),
-        }
-        for number, cell in enumerate(cells)
-    ]
-    content = {"cells": made, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
-    return json.dumps(content, indent=1, sort_keys=True).encode() + b"\n"
-
-
-def shown(text: str, count: int = 1) -> dict[str, Any]:
-    """A cell that was run."""
-    output = {"output_type": "stream", "name": "stdout", "text": text}
-    return {"source": "print()", "execution_count": count, "outputs": [output]}
-
-
-@dataclass
-class FileStage(Stage):
-    """A stage with a disk of one folder. While `holds_file`, its answers wait for `file()`."""
-
-    opening: Opening = field(
-        default_factory=lambda: Opening(document=DOCUMENT, path=PATH, file=notebook("1", "2"))
-    )
-    holds_file: bool = False
-
-    def __post_init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-        self.blobs: dict[str, bytes] = {}
-        self.refusal: HeadwayError | None = None
-        self.asked: list[ReadFile | WriteFile] = []
-        if self.opening.file is not None:
-            self.files[PATH] = self.opening.file
-        super().__post_init__()
-
-    @property
-    def text(self) -> str:
-        return self.files[PATH].decode()
-
-    def in_file(self) -> list[str]:
-        return ["".join(cell["source"]) for cell in json.loads(self.text)["cells"]]
-
-    def sources(self) -> list[str]:
-        return [cell.source for cell in self.room.notebook.cells()]
-
-    def outside(self, content: bytes | None, *, told: bool = True) -> None:
-        """Another program writes the file, or removes it; the watcher may tell."""
-        if content is None:
-            self.files.pop(PATH, None)
-        else:
-            self.files[PATH] = content
-        if told:
-            self.feed(FileTouched())
-
-    def save(self, path: str | None = None) -> Any:
-        return self.answer(self.ask(rpc.Save(document=DOCUMENT, path=path)))
-
-    def settle(self) -> None:
-        """Let the autosave do what it wants to."""
-        self.wait(60)
-
-    def _perform(self, effects: list[Effect]) -> None:
-        super()._perform(effects)
-        for effect in effects:
-            if isinstance(effect, StoreBlob):
-                self.blobs[effect.sha256] = effect.data
-            elif isinstance(effect, ReadFile | WriteFile):
-                self.asked.append(effect)
-        if not self.holds_file and hasattr(self, "room"):
-            self.file()
-
-    def file(self) -> None:
-        """The disk does what it was asked to do."""
-        while self.asked:
-            effect = self.asked.pop(0)
-            self.feed(self._write(effect) if isinstance(effect, WriteFile) else self._read(effect))
-
-    def _read(self, effect: ReadFile) -> FileSeen | FileUnseen:
-        if self.refusal is not None:
-            return FileUnseen(effect.token, self.refusal)
-        content = self.files.get(effect.path)
-        return FileSeen(effect.token, content, sha(content))
-
-    def _write(self, effect: WriteFile) -> FileWritten | FileWriteFailed:
-        current = self.files.get(effect.path)
-        if self.refusal is not None:
-            return FileWriteFailed(effect.token, self.refusal)
-        content, image = written(effect.notebook, effect.like, self.blobs.__getitem__, current)
-        if content != current and sha(current) != effect.expected_sha256:
-            return FileWriteFailed(effect.token, FileChanged("It was written.", path=effect.path))
-        self.files[effect.path] = content
-        digest = hashlib.sha256(content).hexdigest()
-        return FileWritten(
-            effect.token, effect.path, digest, changed=content != current, content=image
-        )
-
-    def records(self, kind: type[Any]) -> list[Any]:
-        return [each for persist in self.persists for each in persist.records if type(each) is kind]
-
 
 # Merging
 
@@ -338,84 +203,6 @@ def test_a_wholly_other_notebook_in_the_file_takes_the_place_of_what_was_there()
     assert stage.sources() == ["other 0", "other 1", "other 2"]
 
 
-@given(st.lists(st.lists(st.sampled_from("abcd"), min_size=4, max_size=4), max_size=6))
-def test_a_notebook_that_a_script_makes_anew_each_time_is_the_scripts(
-    versions: list[list[str]],
-) -> None:
-    """The cells keep their ids, and some of a version are by chance as they were in another."""
-    stage = FileStage()
-    for number, version in enumerate(versions, 1):
-        stage.outside(notebook(*version))
-        assert stage.sources() == version
-        peer = stage.peer(number)
-        peer.edit(SetCellMetadata("c0", "seen", number))
-        stage.settle()
-        assert stage.sources() == stage.in_file() == version
-
-
-def test_what_others_wrote_over_each_other_is_no_edit_of_ours() -> None:
-    stage = FileStage(opening=Opening(document=DOCUMENT, path=PATH, file=notebook("p = 1", "q")))
-    stage.outside(notebook("p = 2", "q"))
-    stage.outside(notebook("p = 1", "q + 1"))
-    assert stage.sources() == ["p = 1", "q + 1"]
-
-
-def saved_twice() -> tuple[FileStage, list[bytes]]:
-    """A notebook whose file we wrote twice, and what was in it before, between and after."""
-    stage = FileStage()
-    versions = [stage.files[PATH]]
-    for number in range(2):
-        stage.peer(number + 1).add_cell(f"ours{number}", f"ours {number}")
-        stage.settle()
-        versions.append(stage.files[PATH])
-    return stage, versions
-
-
-def with_cell(content: bytes, source: str) -> bytes:
-    read = json.loads(content)
-    read["cells"].append({"cell_type": "raw", "id": "new", "metadata": {}, "source": source})
-    return json.dumps(read).encode()
-
-
-@pytest.mark.parametrize("version", [0, 1])
-def test_a_program_that_read_the_file_before_we_wrote_it_deletes_nothing_of_ours(
-    version: int,
-) -> None:
-    stage, versions = saved_twice()
-    stage.outside(with_cell(versions[version], "theirs"))
-    stage.settle()
-
-    assert sorted(stage.sources()) == ["1", "2", "ours 0", "ours 1", "theirs"]
-    assert sorted(stage.in_file()) == ["1", "2", "ours 0", "ours 1", "theirs"]
-
-
-def test_a_program_that_read_the_file_before_we_changed_a_cell_does_not_change_it_back() -> None:
-    stage = FileStage()
-    before = stage.files[PATH]
-    peer = stage.peer()
-    peer.edit(UpdateSource("c0", "1 and more"))
-    stage.settle()
-    stage.outside(with_cell(before, "theirs"))
-
-    assert stage.sources() == ["1 and more", "2", "theirs"]
-
-
-def test_a_file_that_is_put_back_as_it_was_takes_back_what_came_since() -> None:
-    stage, versions = saved_twice()
-    stage.outside(versions[1])
-
-    assert stage.sources() == ["1", "2", "ours 0"]
-
-
-def test_a_cell_that_another_program_deletes_from_the_latest_file_is_deleted() -> None:
-    stage, versions = saved_twice()
-    read = json.loads(with_cell(versions[2], "theirs"))
-    del read["cells"][0]
-    stage.outside(json.dumps(read).encode())
-
-    assert stage.sources() == ["2", "ours 0", "ours 1", "theirs"]
-
-
 # Outputs
 
 
@@ -443,13 +230,6 @@ def test_outputs_that_another_program_cleared_are_cleared() -> None:
     stage.outside(notebook({"source": "print()"}))
 
     assert outputs_of(stage, "c0") == ("file", "")
-
-
-def run(stage: Stage, cell: str, value: str, count: int) -> None:
-    stage.ask(rpc.Execute(document=DOCUMENT, cell_id=cell, execution_id=stage.new_id()))
-    if count == 1:
-        stage.kernel_ready()
-    stage.kernel_finishes(value=value, count=count)
 
 
 def test_a_cell_that_was_run_since_the_last_save_keeps_its_outputs() -> None:

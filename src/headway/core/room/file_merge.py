@@ -3,13 +3,7 @@
 Floor 3, pure. Used when a notebook is opened and whenever another program has written its file.
 What is written and when is `file`'s business.
 
-Which base? A program that read the file, and wrote it after we had written it anew, knows nothing
-of what we wrote in between: against the latest base that would be deleted. So the base is the one
-of the last few that the file differs from least, the latest in doubt. One before the latest counts
-only if edits of ours were written over it, or nothing but outputs, and if at least half of the
-file's cells are as they were in it: a file that is made anew each time (by a script, with the same
-ids) differs from all of them, and from an older one by chance in a cell less. And a file that is
-exactly as one of them was put back on purpose, and counts against the latest.
+Which base? The one that the other program started from, as far as that can be told: `file_base`.
 
 A cell's outputs in the file count as the other program's when they differ from those in the
 base. They then take the place of what the document shows, unless the cell was run here since the
@@ -18,20 +12,22 @@ base was written: a run is never put aside for a file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from headway.core.document.align import with_ids_of
 from headway.core.document.brake import check_merge
 from headway.core.document.edits import Edit
 from headway.core.document.file_image import is_blank
 from headway.core.document.json_values import identical
 from headway.core.document.nbformat import ParsedNotebook, ShownOutputs, parse_notebook
 from headway.core.document.notebook import Cell, NotebookDocument
-from headway.core.document.reconcile import aligned, reconcile
+from headway.core.document.reconcile import reconcile
 from headway.core.document.runtime import TERMINAL, RuntimeReader
 from headway.core.document.widget_state import WIDGETS_KEY
 from headway.core.room.bases import Base
+from headway.core.room.file_base import same_outputs, started_from
 from headway.errors import NotebookUnreadable
 from headway.ids import CellId, Entropy, ExecutionId, cell_id
 
@@ -95,11 +91,12 @@ def plan_merge(
         return parse_notebook(file, lambda: cell_id(entropy))
 
     parsed = parse(content)
-    read = [parse(each.content) for each in bases]
-    known, theirs = aligned(read[-1] if read else None, parsed, ours)
-    if known is not None:
-        older = [aligned(one, parsed, ours) for one in _that_count(bases, read)]
-        known, theirs = _closest([(known, theirs), *((one, them) for one, them in older if one)])
+    known: ParsedNotebook | None = None
+    if bases:
+        read = [parse(each.content) for each in bases]
+        known, theirs = started_from(bases, read, parsed, ours)
+    else:
+        theirs = with_ids_of(parsed, ours)
     edits = reconcile(
         known, theirs, ours, notebook.metadata(), notebook.deleted(), may_empty=accepts
     )
@@ -113,7 +110,7 @@ def plan_merge(
             FileOutputs(cell.id, cell.source, theirs.outputs[cell.id])
             for cell in theirs.cells
             if cell.id in theirs.outputs
-            and not _same_outputs(before.get(cell.id), theirs.outputs[cell.id])
+            and not same_outputs(before.get(cell.id), theirs.outputs[cell.id])
         ),
         before,
         widgets_changed=known is None or not identical(known.widgets, theirs.widgets),
@@ -169,53 +166,3 @@ def runs_shown(
         ):
             found[each] = record.execution_id
     return found
-
-
-_Pair = tuple[ParsedNotebook, ParsedNotebook]
-
-
-def _that_count(bases: Sequence[Base], read: Sequence[ParsedNotebook]) -> Iterator[ParsedNotebook]:
-    """Those before the latest that another program may have started from, latest first."""
-    texts = [_texts(each) for each in read]
-    has_ours_since = False
-    for older in reversed(range(len(bases) - 1)):
-        has_ours_since |= bases[older + 1].is_ours and texts[older] != texts[older + 1]
-        if has_ours_since or texts[older] == texts[-1]:
-            yield read[older]
-
-
-def _texts(parsed: ParsedNotebook) -> list[tuple[str, str]]:
-    return [(cell.cell_type, cell.source) for cell in parsed.cells]
-
-
-def _closest(pairs: Sequence[_Pair]) -> _Pair:
-    """The base, with the file aligned to it, that the file differs from least; latest first."""
-    distances = [_distance(*pair) for pair in pairs]
-    if not all(distances):
-        return pairs[0]
-    able = [0, *(each for each in range(1, len(pairs)) if _is_mostly_as(*pairs[each]))]
-    return pairs[min(able, key=lambda each: distances[each])]
-
-
-def _is_mostly_as(base: ParsedNotebook, theirs: ParsedNotebook) -> bool:
-    """Whether at least half of the file's cells were in the base, with the same text."""
-    before = {cell.id: cell.source for cell in base.cells}
-    same = sum(before.get(cell.id) == cell.source for cell in theirs.cells)
-    return 2 * same >= len(theirs.cells)
-
-
-def _distance(base: ParsedNotebook, theirs: ParsedNotebook) -> int:
-    """How many cells differ, in what is in them or in what they show."""
-    before = {cell.id: cell for cell in base.cells}
-    after = {cell.id: cell for cell in theirs.cells}
-    changed = sum(
-        cell != before[each] or not _same_outputs(base.outputs.get(each), theirs.outputs.get(each))
-        for each, cell in after.items()
-        if each in before
-    )
-    return len(before.keys() ^ after.keys()) + changed + (base.metadata != theirs.metadata)
-
-
-def _same_outputs(before: ShownOutputs | None, after: ShownOutputs | None) -> bool:
-    before, after = before or ShownOutputs(), after or ShownOutputs()
-    return (before.execution_count, before.digest) == (after.execution_count, after.digest)
