@@ -49,6 +49,7 @@ class Bases:
 
     def know(self, latest: Base, sha256: str) -> None:
         """The file holds this now."""
-        if self.latest is not None and len(self.latest.content) <= OLDER_BASE_BYTES:
-            self._older.append(self.latest)
+        before = self.latest if sha256 != self.sha256 else None
+        if before is not None and len(before.content) <= OLDER_BASE_BYTES:
+            self._older.append(before)
         self.latest, self.sha256 = latest, sha256
