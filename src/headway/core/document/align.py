@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
+from itertools import takewhile
 from typing import Protocol
 
 from headway.core.document.file_reading import ParsedCell, ParsedNotebook
@@ -66,6 +67,23 @@ def with_ids_of(parsed: ParsedNotebook, known: Sequence[Known]) -> ParsedNoteboo
 
 def _pairs(unnamed: Sequence[ParsedCell], free: Sequence[Known]) -> dict[CellId, CellId]:
     """Minted id -> known id."""
+    # Equal ends first: the rest takes time like the square of how many cells are equal.
+    before = _equal_from_the_start(unnamed, free)
+    after = _equal_from_the_start(unnamed[before:][::-1], free[before:][::-1])
+    ends = [*zip(unnamed[:before], free, strict=False)]
+    ends += zip(unnamed[len(unnamed) - after :], free[len(free) - after :], strict=True)
+    unnamed = unnamed[before : len(unnamed) - after]
+    free = free[before : len(free) - after]
+    return {cell.id: same.id for cell, same in ends} | _inner_pairs(unnamed, free)
+
+
+def _equal_from_the_start(unnamed: Sequence[ParsedCell], free: Sequence[Known]) -> int:
+    pairs = zip(unnamed, free, strict=False)
+    same = takewhile(lambda pair: _content(pair[0]) == _content(pair[1]), pairs)
+    return sum(1 for _ in same)
+
+
+def _inner_pairs(unnamed: Sequence[ParsedCell], free: Sequence[Known]) -> dict[CellId, CellId]:
     matcher = SequenceMatcher(
         None,
         [_content(cell) for cell in unnamed],
