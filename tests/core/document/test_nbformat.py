@@ -336,6 +336,36 @@ def test_unknown_keys_and_oversize_metadata_stay_with_the_file() -> None:
     assert written["cells"][1]["future"] == [1]
 
 
+@pytest.mark.parametrize("ids", [(None, None, None), ("a", "a", "not an id")])
+def test_what_only_a_file_without_usable_ids_knows_stays_with_its_cells(
+    ids: tuple[str | None, ...],
+) -> None:
+    large = {"image.png": {"image/png": "A" * 9_000_000}}
+    first, second, third = ids
+    there = notebook(
+        code(first, "import one", future=[1]),
+        {"cell_type": "markdown", "source": "text", "metadata": {}, "attachments": large}
+        | ({} if second is None else {"id": second}),
+        code(third, "import three", metadata={"long": list(range(30_000))}),
+        minor=5 if first else 4,
+    )
+    ours = notebook(
+        code("fresh", "new"),
+        {"cell_type": "markdown", "id": "m2", "source": "text", "metadata": {}},
+        code("m3", "import three, more"),
+        code("a" if first else "m1", "import one"),
+    )
+    written = json.loads(serialize(ours, json.dumps(there).encode()))["cells"]
+    assert [set(cell) - set(code()) for cell in written] == [
+        set(),
+        {"attachments"},
+        set(),
+        {"future"},
+    ]
+    assert written[1]["attachments"] == large
+    assert written[2]["metadata"] == {"long": list(range(30_000))}
+
+
 @pytest.mark.parametrize("indent", [2, 4, "\t"])
 def test_the_indentation_of_the_file_is_kept(indent: Any) -> None:
     there = json.dumps(notebook(code()), indent=indent).encode()

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from itertools import count, zip_longest
-from typing import Any
+from typing import Any, NamedTuple
 
+from headway.core.document.align import with_ids_of
 from headway.core.document.file_image import OutputsDigest, OutputsImage, image_of, split_image
 from headway.core.document.file_reading import (
     ParsedCell,
@@ -41,8 +42,9 @@ class FileWriting:
 
     Of what is there now, its indentation is kept, and what only it knows: keys that nbformat does
     not know, metadata and attachments too large for a document, a newer minor format; cells match
-    by id. Otherwise nbformat's conventions: an indent of 1, sorted keys, text beyond ASCII as it
-    is, multi-line strings as lists of lines, a final line feed.
+    by id, and those without one of their own by what they are (`align`). Otherwise nbformat's
+    conventions: an indent of 1, sorted keys, text beyond ASCII as it is, multi-line strings as
+    lists of lines, a final line feed.
 
     Args:
         notebook: nbformat JSON, `mime.BlobPart` and `mime.JoinedText` where blobs belong.
@@ -54,6 +56,7 @@ class FileWriting:
         self._there = None if like is None else _understood(like)
         self._indent = " " * INDENT
         if like is not None and self._there is not None:
+            self._there = with_ids_of(self._there, [_cell(cell) for cell in notebook["cells"]])
             notebook = _with_unknown(notebook, self._there)
             self._indent = _indentation(like)
         self._notebook = notebook
@@ -175,6 +178,18 @@ def _mint() -> Callable[[], CellId]:
     """Ids that no cell of a document has: no cell without an id equals one with an id."""
     numbers = count()
     return lambda: f"no-id-in-the-file-{next(numbers)}"
+
+
+class _Cell(NamedTuple):
+    """A cell that is to be written, as far as it is told from others."""
+
+    id: CellId
+    cell_type: str
+    source: str
+
+
+def _cell(cell: dict[str, Any]) -> _Cell:
+    return _Cell(cell["id"], cell["cell_type"], cell["source"])
 
 
 def _with_unknown(notebook: dict[str, Any], there: ParsedNotebook) -> dict[str, Any]:
