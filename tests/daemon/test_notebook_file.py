@@ -31,12 +31,13 @@ def notebook(*outputs: dict[str, Any]) -> dict[str, Any]:
     return {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
 
 
+async def noted(sha256: str, image: bytes) -> None:
+    assert named_sha256(image) == sha256
+
+
 def write(
     content: dict[str, Any], *, there: bytes | None = None, expected: str | None = None
 ) -> tuple[FileWritten | FileWriteFailed, MemoryFiles]:
-    async def note(sha256: str, image: bytes) -> None:
-        assert named_sha256(image) == sha256
-
     async def scenario() -> tuple[FileWritten | FileWriteFailed, MemoryFiles]:
         async with asyncio.timeout(10):
             blobs, files = MemoryBlobs(), MemoryFiles()
@@ -46,7 +47,7 @@ def write(
                 await put(files, "/a.ipynb", there, None)
             like = None if there is None else image(there)
             effect = WriteFile(7, "/a.ipynb", content, expected, like)
-            return await write_notebook(effect, files, blobs, note), files
+            return await write_notebook(effect, files, blobs, noted), files
 
     return asyncio.run(scenario())
 
@@ -96,6 +97,16 @@ def test_a_file_that_holds_the_notebook_already_is_not_touched() -> None:
         assert isinstance(again, FileWritten)
         assert (again.changed, again.content) == (False, image(there))
         assert touched.contents["/a.ipynb"] == there
+
+
+def test_a_file_that_is_gone_is_written_although_it_would_say_the_same() -> None:
+    _, files = write(notebook())
+    there = files.contents["/a.ipynb"]
+    effect = WriteFile(7, "/b.ipynb", notebook(), None, image(there))
+    written = asyncio.run(write_notebook(effect, files, MemoryBlobs(), noted))
+    assert isinstance(written, FileWritten)
+    assert written.changed
+    assert files.contents["/b.ipynb"] == there
 
 
 def test_what_is_no_json_is_a_failure_and_not_a_crash() -> None:

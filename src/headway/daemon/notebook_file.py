@@ -29,7 +29,7 @@ async def write_notebook(
     writing = FileWriting(effect.notebook, effect.like, lambda sha256: _load(sha256, effect, blobs))
 
     async def ready(sha256: str) -> bool:
-        if writing.says_the_same:
+        if effect.expected_sha256 is not None and writing.says_the_same:
             return False
         await note(sha256, writing.image(sha256))
         return True

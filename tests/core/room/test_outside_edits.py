@@ -283,6 +283,24 @@ def test_a_save_that_is_asked_for_writes_a_removed_file_again() -> None:
     assert stage.room.summary().saved
 
 
+@pytest.mark.parametrize("path", [PATH, "/n/elsewhere.ipynb"])
+def test_what_only_the_file_knew_is_written_where_there_is_none(path: str) -> None:
+    cell = {"source": "1", "metadata": {"long": list(range(30_000))}, "their key": [1]}
+    file = notebook(cell, "2", long=list(range(30_000)))
+    stage = FileStage(opening=Opening(document=DOCUMENT, path=PATH, file=file))
+    if path == PATH:
+        stage.outside(None)
+    saved = stage.save(path)
+
+    assert isinstance(saved, rpc.Saved)
+    assert json.loads(stage.files[path]) == json.loads(file) | {"cells": in_lines(file)}
+
+
+def in_lines(file: bytes) -> list[dict[str, Any]]:
+    cells = json.loads(file)["cells"]
+    return [cell | {"source": [cell["source"]]} for cell in cells]
+
+
 def test_a_save_that_finds_its_file_removed_writes_it_again() -> None:
     stage = FileStage()
     stage.peer().add_cell("ours", "ours")

@@ -7,9 +7,8 @@ in their places; and the image of what was written).
 
 What the notebook document has no place for stays with the file: unknown keys of the notebook and
 of cells, widget state, and metadata and attachments too large for a document. `FileWriting`
-takes them over from the file it is to replace, matching cells by id, or by what they are if the
-file has no ids. So they are lost when a cell is deleted, and (all but widget state) when the
-notebook is saved to a new path.
+takes them over from the file it is to replace, or replaces at another path, matching cells by id,
+or by what they are if the file has no ids. So they are lost when a cell is deleted.
 Dropped, as nbformat itself does: a cell's `trusted`, the notebook's `signature` and
 `orig_nbformat*`.
 

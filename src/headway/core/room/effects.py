@@ -361,7 +361,8 @@ class WriteFile:
     notebook: dict[str, Any]
     expected_sha256: str | None
     like: bytes | None = None
-    """The image of the expected bytes: their form is kept, and what only they know."""
+    """The image of the bytes that the file held last, here or where it was before: their form is
+    kept, and what only they know."""
     is_awaited: bool = True
     """Whether somebody asked for it and waits; else it may take its turn among others."""
 

@@ -318,7 +318,8 @@ class NotebookFile:
         self.autosave.began()
         expected = self._there if target == self.path else None
         latest = self._bases.latest
-        like = None if expected is None or latest is None else latest.content
+        # Also where there is no file (any more): what only the file knew is in nothing else.
+        like = None if latest is None else latest.content
         effect = WriteFile(self._step.token, target, content, expected, like, bool(waiters))
         self._ledger.when_durable(lambda _: self._ledger.emit(effect))
 
