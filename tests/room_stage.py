@@ -118,11 +118,13 @@ class Stage:
         self.now_s += seconds
         self.feed(Tick())
 
-    def ask(self, params: rpc.RoomParams, asked_by: str = "ada") -> int:
+    def ask(
+        self, params: rpc.RoomParams, asked_by: str = "ada", *, is_daemons: bool = False
+    ) -> int:
         """Send a request; gives its token."""
         self.tokens += 1
         deadline_s = self.now_s + params.timeout_s
-        self.feed(Requested(self.tokens, None, params, deadline_s, asked_by))
+        self.feed(Requested(self.tokens, None, params, deadline_s, asked_by, is_daemons))
         return self.tokens
 
     def answer(self, token: int) -> Any:

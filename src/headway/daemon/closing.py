@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 
+from headway.core.room.file_errors import is_removed
 from headway.core.room.inputs import Requested
 from headway.core.wire import rpc
 from headway.core.wire.codec import encode
 from headway.core.wire.messages import Kind, RoomError, RoomErrorCode
 from headway.daemon.desk import Outcome
 from headway.daemon.host import RoomHost, closed
-from headway.errors import FileChanged, FileWouldEmpty, HeadwayError
+from headway.errors import FileWouldEmpty, HeadwayError
 
 __all__ = ["ask", "close_room", "wind_down"]
 
@@ -31,7 +32,7 @@ async def ask(host: RoomHost, params: rpc.RoomParams, deadline_s: float) -> Outc
             future.set_result(outcome)
 
     token = host.desk.open(host.document, reply, deadline_s, host.feed)
-    host.feed(Requested(token, None, params, deadline_s, _DAEMON))
+    host.feed(Requested(token, None, params, deadline_s, _DAEMON, is_daemons=True))
     try:
         return await future
     finally:
@@ -44,14 +45,9 @@ async def close_room(host: RoomHost, deadline_s: float, *, required_heads: str |
     A file that somebody removed is not brought back by this. Raises what the save raised, and
     FileWouldEmpty where only a person can decide; then nothing is closed.
     """
-    codes = [notice.code for notice in host.room.summary().notices]
-    if FileWouldEmpty.code in codes:
-        raise _undecided(host)
-    if host.room.path is not None and FileChanged.code not in codes:
-        save = rpc.Save(document=host.document, required_heads=required_heads)
-        outcome = await ask(host, save, deadline_s)
-        if isinstance(outcome, HeadwayError):
-            raise outcome
+    failure = await _save(host, deadline_s, required_heads)
+    if failure is not None:
+        raise failure
     shutdown = rpc.ShutdownKernel(document=host.document, required_heads=required_heads)
     outcome = await ask(host, shutdown, deadline_s)
     if isinstance(outcome, HeadwayError):
@@ -66,23 +62,29 @@ async def wind_down(host: RoomHost, deadline_s: float) -> HeadwayError | None:
 
     What could not be saved is in the store. Peers are not put out: they are to come back.
     """
-    failure: HeadwayError | None = None
-    codes = [notice.code for notice in host.room.summary().notices]
-    if FileWouldEmpty.code in codes:
-        failure = _undecided(host)
-    elif host.room.path is not None and FileChanged.code not in codes:
-        outcome = await ask(host, rpc.Save(document=host.document), deadline_s)
-        failure = outcome if isinstance(outcome, HeadwayError) else None
+    failure = await _save(host, deadline_s, None)
     await ask(host, rpc.ShutdownKernel(document=host.document), deadline_s)
     host.end()
     await host.ended.wait()
     return failure
 
 
-def _undecided(host: RoomHost) -> FileWouldEmpty:
-    """A save now would be a person's word that the notebook is right and its file is wrong."""
-    (notice,) = [each for each in host.room.summary().notices if each.code == FileWouldEmpty.code]
-    return FileWouldEmpty(notice.message, **{**notice.data, "document": host.document})
+async def _save(
+    host: RoomHost, deadline_s: float, required_heads: str | None
+) -> HeadwayError | None:
+    """Save on the daemon's own account; why that failed, None if the file is as it should be.
+
+    It should stay away when somebody removed it, also if nobody was told of that yet.
+    """
+    if host.room.path is None:
+        return None
+    save = rpc.Save(document=host.document, required_heads=required_heads)
+    outcome = await ask(host, save, deadline_s)
+    if not isinstance(outcome, HeadwayError) or is_removed(outcome):
+        return None
+    if isinstance(outcome, FileWouldEmpty):
+        return FileWouldEmpty(outcome.message, **{**outcome.data, "document": host.document})
+    return outcome
 
 
 def _put_out(host: RoomHost) -> None:

@@ -12,6 +12,7 @@ from headway.core.kernel.events import CommOpened
 from headway.core.room.autosave import AUTOSAVE_QUIET_S
 from headway.core.room.effects import FileRecorded, Persist, ReadFile, UpdateStored, WriteFile
 from headway.core.room.file import LOOK_AGAIN_S, MAX_RACES
+from headway.core.room.file_errors import is_removed
 from headway.core.room.inputs import FileAccepted, FileTouched, KernelEnded
 from headway.core.room.opening import Opening
 from headway.core.wire import rpc
@@ -308,6 +309,46 @@ def test_a_save_that_finds_its_file_removed_writes_it_again() -> None:
 
     assert isinstance(stage.save(), rpc.Saved)
     assert stage.in_file() == ["1", "2", "ours"]
+
+
+@pytest.mark.parametrize("told", [False, True])
+@pytest.mark.parametrize("is_behind", [False, True])
+def test_a_save_of_the_daemons_own_does_not_bring_a_removed_file_back(
+    told: bool, is_behind: bool
+) -> None:
+    """Nor when the system's notice comes later than the daemon's end."""
+    stage = FileStage()
+    if is_behind:
+        stage.peer().add_cell("ours", "ours")
+    stage.outside(None, told=told)
+    refused = stage.answer(stage.ask(rpc.Save(document=DOCUMENT), is_daemons=True))
+
+    assert isinstance(refused, FileChanged)
+    assert is_removed(refused)
+    assert stage.files == {}
+    assert isinstance(stage.save(), rpc.Saved)
+
+
+def test_a_removal_between_the_daemons_look_and_its_write_is_respected_too() -> None:
+    stage = FileStage(holds_file=True)
+    stage.peer().add_cell("ours", "ours")
+    token = stage.ask(rpc.Save(document=DOCUMENT), is_daemons=True)
+    (write,) = stage.asked
+    assert isinstance(write, WriteFile)
+    stage.outside(None, told=False)
+    stage.holds_file = False
+    stage.file()
+
+    assert is_removed(stage.answer(token))
+    assert stage.files == {}
+
+
+def test_a_save_of_the_daemons_own_is_no_word_against_the_brake() -> None:
+    stage = emptied_stage()
+    refused = stage.answer(stage.ask(rpc.Save(document=DOCUMENT), is_daemons=True))
+
+    assert isinstance(refused, FileWouldEmpty)
+    assert stage.in_file() == ["0"]
 
 
 def test_an_autosave_that_finds_its_file_removed_leaves_it_so() -> None:

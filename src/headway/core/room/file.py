@@ -33,7 +33,7 @@ from headway.core.room.inputs import (
     FileWriteFailed,
     FileWritten,
 )
-from headway.core.room.savers import Savers
+from headway.core.room.savers import Saver, Savers
 from headway.core.wire.rpc import Saved
 from headway.errors import (
     BadRequest,
@@ -73,7 +73,7 @@ class _Write:
     token: int
     path: str
     heads: Heads
-    waiters: tuple[int, ...]
+    waiters: tuple[Saver, ...]
     runs: dict[CellId, ExecutionId]
 
 
@@ -155,8 +155,12 @@ class NotebookFile:
             self.autosave.began()
             self.autosave.succeeded()
 
-    def save(self, token: int, path: str | None) -> None:
-        """Write for this request; a write under way is followed by another."""
+    def save(self, token: int, path: str | None, *, decides: bool = True) -> None:
+        """Write for this request; a write under way is followed by another.
+
+        `decides`: a person asks, who brings a removed file back and keeps what is here. Else the
+        daemon does, on its own account.
+        """
         target = path or self.path
         if target is None:
             raise BadRequest(
@@ -164,12 +168,12 @@ class NotebookFile:
             )
         if target == self.path and self._held is not None:
             self._look_now()
-            if isinstance(self._held, FileWouldEmpty):
+            if isinstance(self._held, FileWouldEmpty) and decides:
                 self._keeps_ours = self._held_sha256
         elif target == self.path and self._there is not None and not self.autosave.is_behind:
             # There is nothing to write, if the file still is what we know.
             self._look_now()
-        self._savers.add(token, target)
+        self._savers.add(Saver(token, target, decides))
 
     def handle(self, event: FileInput, now: Moment) -> None:
         """Take an input that is about the file."""
@@ -237,7 +241,9 @@ class NotebookFile:
             if self._bases.latest is None:
                 self._release()
             else:
-                self._hold(removed(self.path), None)
+                gone = removed(self.path)
+                self._hold(gone, None)
+                self._savers.refuse(self.path, gone, undecided=True)
         elif event.sha256 == self._bases.sha256:
             self._there = event.sha256
             self._release()
@@ -339,8 +345,8 @@ class NotebookFile:
         )
 
         def answer(_: Moment) -> None:
-            for token in write.waiters:
-                self._requests.answer(token, saved)
+            for saver in write.waiters:
+                self._requests.answer(saver.token, saved)
 
         self._ledger.when_durable(answer)
 
@@ -357,12 +363,12 @@ class NotebookFile:
             self.autosave.put_off(now)
             self._look_now()
             if self._lost_race(now):
-                self._savers.put_back(write.waiters, write.path)
+                self._savers.put_back(write.waiters)
                 return
         else:
             self.autosave.failed(error, now)
-        for waiter in write.waiters:
-            self._requests.refuse(waiter, error)
+        for saver in write.waiters:
+            self._requests.refuse(saver.token, error)
 
     def _lost_race(self, now: Moment) -> bool:
         """Another program wrote just before we did; whether to go on trying for who waits."""

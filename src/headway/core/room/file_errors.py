@@ -5,9 +5,9 @@ Floor 3. Sentences; what leads to them is `file`'s business.
 
 from __future__ import annotations
 
-from headway.errors import FileChanged, FileError
+from headway.errors import FileChanged, FileError, HeadwayError
 
-__all__ = ["exists_already", "removed"]
+__all__ = ["exists_already", "is_removed", "removed"]
 
 
 def removed(path: str | None) -> FileChanged:
@@ -18,6 +18,11 @@ def removed(path: str | None) -> FileChanged:
         path=path,
         found_sha256=None,
     )
+
+
+def is_removed(error: HeadwayError) -> bool:
+    """Whether the error is that of a file that is gone."""
+    return isinstance(error, FileChanged) and error.data.get("found_sha256") is None
 
 
 def exists_already(path: str) -> FileError:

@@ -77,6 +77,8 @@ class Requested:
     params: RoomParams
     deadline_s: float
     asked_by: str
+    is_daemons: bool = False
+    """The daemon asks on its own account: no person decided anything."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -394,7 +394,7 @@ class Room:
                 interrupted = self._executions.interrupt(now)
                 self._ledger.when_durable(lambda _: self._requests.answer(token, interrupted))
             case rpc.Save(path=path):
-                self._file.save(token, path)
+                self._file.save(token, path, decides=not request.is_daemons)
             case rpc.StartKernel() as params:
                 self._life.start(token, params, now)
             case rpc.RestartKernel() as params:
