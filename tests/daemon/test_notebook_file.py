@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 from file_content import image, put
 from headway.core.document import mime
 from headway.core.document.file_image import named_sha256
+from headway.core.document.file_reading import joined_output
+from headway.core.document.forms import file_form, seal_outputs
 from headway.core.room.effects import ReadFile, WriteFile
 from headway.core.room.inputs import FileSeen, FileUnseen, FileWriteFailed, FileWritten
 from headway.daemon.notebook_file import read_notebook, write_notebook
@@ -70,16 +74,60 @@ def test_blobs_are_put_in_their_places_and_the_bytes_are_reported() -> None:
     assert "".join(shown[1]["text"]) == "first part, second part"
 
 
-def test_a_missing_blob_leaves_the_file_as_it_is_and_says_which() -> None:
-    absent = {
-        "output_type": "display_data",
-        "data": {"image/png": mime.BlobPart("0" * 64, "image/png")},
-        "metadata": {},
-    }
-    failed, _ = write(notebook(absent))
-    assert isinstance(failed, FileWriteFailed)
-    assert failed.token == 7
-    assert failed.error.data["sha256"] == "0" * 64
+def pictures(*data: bytes) -> list[dict[str, Any]]:
+    """Outputs as nbformat has them, too large to stand in a document."""
+    encoded = [base64.b64encode(each).decode() + "\n" for each in data]
+    return [
+        {"output_type": "display_data", "data": {"image/png": each}, "metadata": {}}
+        for each in encoded
+    ]
+
+
+def written_without_blobs(
+    there: dict[str, Any] | None, *outputs: dict[str, Any]
+) -> tuple[FileWritten | FileWriteFailed, MemoryFiles, MemoryBlobs]:
+    """Write outputs whose blobs are not in the store over a file that is there."""
+    sealed = seal_outputs(map(joined_output, outputs))
+    effect = WriteFile(7, "/a.ipynb", notebook(*map(file_form, sealed.outputs)), None)
+    files, blobs = MemoryFiles(), MemoryBlobs()
+    if there is not None:
+        content = files.contents["/a.ipynb"] = json.dumps(there).encode()
+        effect = replace(
+            effect, expected_sha256=hashlib.sha256(content).hexdigest(), like=image(content)
+        )
+    return asyncio.run(write_notebook(effect, files, blobs, noted)), files, blobs
+
+
+def test_a_missing_blob_that_the_file_has_is_put_into_the_store_again() -> None:
+    (shown,) = pictures(b"picture" * 1000)
+    there = notebook(shown)
+    there["cells"][0]["source"] = "older"
+    written, files, blobs = written_without_blobs(there, shown)
+    assert isinstance(written, FileWritten)
+    assert (written.changed, written.lost) == (True, 0)
+    (cell,) = json.loads(files.contents["/a.ipynb"])["cells"]
+    assert (cell["source"], cell["outputs"]) == (["1"], [shown])
+    assert list(blobs.contents.values()) == [b"picture" * 1000]
+
+
+def test_a_missing_blob_holds_back_nothing_else_and_is_told() -> None:
+    for there in (None, notebook()):
+        written, files, _ = written_without_blobs(there, *pictures(b"a" * 2000, b"b" * 2000))
+        assert isinstance(written, FileWritten)
+        assert (written.changed, written.lost) == (True, 2)
+        (cell,) = json.loads(files.contents["/a.ipynb"])["cells"]
+        assert cell["source"] == ["1"]
+        assert [each["output_type"] for each in cell["outputs"]] == ["stream", "stream"]
+        assert "missing from the store" in "".join(cell["outputs"][0]["text"])
+
+
+def test_a_file_that_says_already_that_an_output_is_lost_is_not_written_again() -> None:
+    (shown,) = pictures(b"a" * 2000)
+    _, files, _ = written_without_blobs(None, shown)
+    there = files.contents["/a.ipynb"]
+    again, files, _ = written_without_blobs(json.loads(there), shown)
+    assert isinstance(again, FileWritten)
+    assert (again.changed, again.lost) == (False, 1)
 
 
 def test_a_file_that_another_program_changed_is_left_alone() -> None:

@@ -6,9 +6,13 @@ piece in a thread of their own; nobody ever holds the whole file.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Collection, Iterator
+from dataclasses import replace
 
-from headway.core.document.nbformat import FileScan, FileWriting
+from headway.core.document.mime import parts_of
+from headway.core.document.nbformat import FileScan, FileWriting, without_lost
 from headway.core.room.effects import ReadFile, WriteFile
 from headway.core.room.inputs import FileSeen, FileUnseen, FileWriteFailed, FileWritten
 from headway.edges.ports import Blobs, FileContent, Files
@@ -19,6 +23,10 @@ __all__ = ["Note", "read_notebook", "see_file", "write_notebook"]
 Note = Callable[[str, bytes], Awaitable[None]]
 
 
+class _BlobMissing(Exception):
+    """A blob that is not in the store, or damaged there."""
+
+
 async def write_notebook(
     effect: WriteFile, files: Files, blobs: Blobs, note: Note
 ) -> FileWritten | FileWriteFailed:
@@ -26,7 +34,21 @@ async def write_notebook(
 
     `note` makes the SHA-256 and the image of what the file is about to hold durable.
     """
-    writing = FileWriting(effect.notebook, effect.like, lambda sha256: _load(sha256, effect, blobs))
+    try:
+        try:
+            return await _write(effect, files, blobs, note)
+        except _BlobMissing:
+            whole, lost = await _without_lost(effect, files, blobs)
+        return replace(await _write(whole, files, blobs, note), lost=lost)
+    except _BlobMissing as error:
+        sentence = f"{effect.path} was not written: outputs are vanishing from the store ({error})."
+        return FileWriteFailed(effect.token, FileError(sentence, path=effect.path))
+    except HeadwayError as error:
+        return FileWriteFailed(effect.token, error)
+
+
+async def _write(effect: WriteFile, files: Files, blobs: Blobs, note: Note) -> FileWritten:
+    writing = FileWriting(effect.notebook, effect.like, lambda sha256: _load(sha256, blobs))
 
     async def ready(sha256: str) -> bool:
         if effect.expected_sha256 is not None and writing.says_the_same:
@@ -34,16 +56,26 @@ async def write_notebook(
         await note(sha256, writing.image(sha256))
         return True
 
-    try:
-        pieces = _pieces(writing, effect.path)
-        state = await files.replace(effect.path, pieces, effect.expected_sha256, ready)
-    except HeadwayError as error:
-        return FileWriteFailed(effect.token, error)
+    pieces = _pieces(writing, effect.path)
+    state = await files.replace(effect.path, pieces, effect.expected_sha256, ready)
     # What stays as it is has the form that it had.
     kept = effect.like is not None and not state.changed and state.sha256 == effect.expected_sha256
     image = effect.like if kept else writing.image(state.sha256)
     assert image is not None, "what is kept is known"
     return FileWritten(effect.token, effect.path, state.sha256, state.changed, image)
+
+
+async def _without_lost(effect: WriteFile, files: Files, blobs: Blobs) -> tuple[WriteFile, int]:
+    """The effect with what can be written, and how many outputs are nowhere."""
+    found: FileContent | None = None
+    with contextlib.suppress(NotebookUnreadable):
+        # What the file has of them is in the store again once it was read.
+        found = await see_file(effect.path, (), files, blobs)
+    parts = {part.sha256 for part in parts_of(effect.notebook)}
+    lost = await asyncio.to_thread(lambda: {each for each in parts if blobs.get_now(each) is None})
+    image = None if found is None else found.content
+    notebook, missing = without_lost(effect.notebook, lost, image)
+    return replace(effect, notebook=notebook), missing
 
 
 async def read_notebook(effect: ReadFile, files: Files, blobs: Blobs) -> FileSeen | FileUnseen:
@@ -119,13 +151,8 @@ def _pieces(writing: FileWriting, path: str) -> Iterator[bytes]:
         raise FileNotWritable(sentence, path=path) from error
 
 
-def _load(sha256: str, effect: WriteFile, blobs: Blobs) -> bytes:
+def _load(sha256: str, blobs: Blobs) -> bytes:
     data = blobs.get_now(sha256)
     if data is None:
-        raise FileError(
-            f"The file {effect.path} was not written: an output of the notebook "
-            f"(blob {sha256[:12]}) is missing from the store. Run its cell again.",
-            path=effect.path,
-            sha256=sha256,
-        )
+        raise _BlobMissing(sha256)
     return data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from headway.core.room.autosave import AUTOSAVE_QUIET_S
 from headway.core.room.effects import FileRecorded, Persist, ReadFile, UpdateStored, WriteFile
 from headway.core.room.file import LOOK_AGAIN_S, MAX_RACES
 from headway.core.room.file_errors import is_removed
-from headway.core.room.inputs import FileAccepted, FileTouched, KernelEnded
+from headway.core.room.inputs import FileAccepted, FileTouched, FileWritten, KernelEnded
 from headway.core.room.opening import Opening
 from headway.core.wire import rpc
 from headway.errors import (
@@ -499,6 +500,24 @@ def test_a_folder_that_refuses_for_good_is_not_asked_for_ever() -> None:
     peer.add_cell("more", "more")
     stage.settle()
     assert stage.in_file() == ["1", "2", "ours", "more"]
+
+
+def test_a_file_that_was_written_without_an_output_says_so_until_it_has_it() -> None:
+    stage = FileStage(holds_file=True)
+    peer = stage.peer()
+    for number, lost in enumerate([1, 0]):
+        peer.add_cell(f"ours{number}", "ours")
+        stage.wait(60)
+        (write,) = stage.asked
+        assert isinstance(write, WriteFile)
+        stage.asked.clear()
+        written = stage._write(write)
+        assert isinstance(written, FileWritten)
+        stage.feed(replace(written, lost=lost))
+        codes = [each.code for each in stage.room.summary().notices]
+        assert codes == (["FILE_ERROR"] if lost else [])
+        assert stage.room.summary().saved
+    assert stage.in_file() == ["1", "2", "ours", "ours"]
 
 
 # The brake

@@ -27,7 +27,15 @@ from headway.core.document.strict_json import MAX_FILE_BYTES
 from headway.errors import FileNotWritable, NotebookUnreadable
 from headway.ids import CellId
 
-__all__ = ["INDENT", "PIECE_BYTES", "FileWriting", "same_content"]
+__all__ = [
+    "INDENT",
+    "PIECE_BYTES",
+    "CellToWrite",
+    "FileWriting",
+    "cells_to_write",
+    "same_content",
+    "unused_ids",
+]
 
 INDENT = 1
 
@@ -56,7 +64,7 @@ class FileWriting:
         self._there = None if like is None else _understood(like)
         self._indent = " " * INDENT
         if like is not None and self._there is not None:
-            self._there = with_ids_of(self._there, [_cell(cell) for cell in notebook["cells"]])
+            self._there = with_ids_of(self._there, cells_to_write(notebook))
             notebook = _with_unknown(notebook, self._there)
             self._indent = _indentation(like)
         self._notebook = notebook
@@ -102,7 +110,7 @@ class FileWriting:
         if there is None or there.changed:
             return False
         bare = {**self._notebook, "cells": [_without_outputs(c) for c in self._notebook["cells"]]}
-        ours = interpret(bare, _mint())
+        ours = interpret(bare, unused_ids())
         shown = {
             ours.cells[place].id: ours.outputs[ours.cells[place].id]._replace(image=image)
             for place, image in self._shown.items()
@@ -169,27 +177,30 @@ def same_content(one: ParsedNotebook, other: ParsedNotebook, shown: Any = None) 
 
 def _understood(content: bytes) -> ParsedNotebook | None:
     try:
-        return parse_notebook(content, _mint())
+        return parse_notebook(content, unused_ids())
     except NotebookUnreadable:
         return None
 
 
-def _mint() -> Callable[[], CellId]:
+def unused_ids() -> Callable[[], CellId]:
     """Ids that no cell of a document has: no cell without an id equals one with an id."""
     numbers = count()
     return lambda: f"no-id-in-the-file-{next(numbers)}"
 
 
-class _Cell(NamedTuple):
-    """A cell that is to be written, as far as it is told from others."""
+class CellToWrite(NamedTuple):
+    """A cell as far as it is told from others."""
 
     id: CellId
     cell_type: str
     source: str
 
 
-def _cell(cell: dict[str, Any]) -> _Cell:
-    return _Cell(cell["id"], cell["cell_type"], cell["source"])
+def cells_to_write(notebook: dict[str, Any]) -> list[CellToWrite]:
+    """The cells of nbformat JSON that has an id for each."""
+    return [
+        CellToWrite(each["id"], each["cell_type"], each["source"]) for each in notebook["cells"]
+    ]
 
 
 def _with_unknown(notebook: dict[str, Any], there: ParsedNotebook) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from headway.core.document.file_losses import without_lost
 from headway.core.document.file_reading import (
     MAX_FILE_BYTES,
     NBFORMAT,
@@ -53,6 +54,7 @@ __all__ = [
     "parse_notebook",
     "render_notebook",
     "same_content",
+    "without_lost",
 ]
 
 

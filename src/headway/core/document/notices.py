@@ -18,6 +18,7 @@ __all__ = [
     "error_form",
     "file_marker",
     "gap_text",
+    "lost_marker",
     "marker_text",
     "unanswered_text",
 ]
@@ -52,6 +53,15 @@ def file_marker(left_out: int, number: int, limit: int) -> dict[str, Any]:
     text = (
         f"[Headway left {number:,} outputs of this cell, {left_out:,} bytes, out of this file: a "
         f"file holds at most {limit:,} bytes of outputs. The daemon keeps them.]\n"
+    )
+    return {"output_type": "stream", "name": "stderr", "text": text, "sealed": []}
+
+
+def lost_marker() -> dict[str, Any]:
+    """An output that says that one is lost, as the document holds it."""
+    text = (
+        "[Headway cannot write the output that was here: its content is missing from the store, or "
+        "damaged there, and was not in this file. Run the cell again.]\n"
     )
     return {"output_type": "stream", "name": "stderr", "text": text, "sealed": []}
 

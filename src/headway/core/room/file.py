@@ -24,7 +24,7 @@ from headway.core.document.nbformat import render_notebook
 from headway.core.room.autosave import Autosave
 from headway.core.room.bases import Base, Bases
 from headway.core.room.effects import FileRecorded, ReadFile, WriteFile
-from headway.core.room.file_errors import exists_already, removed
+from headway.core.room.file_errors import exists_already, lacks_outputs, removed
 from headway.core.room.inputs import (
     FileAccepted,
     FileSeen,
@@ -107,6 +107,7 @@ class NotebookFile:
         self.autosave = Autosave()
         self._held = known.refused
         self._held_sha256: str | None = None
+        self._lacks: HeadwayError | None = None
         self._keeps_ours: str | None = None
         self._accepts = False
         self._step: _Write | _Look | None = None
@@ -135,8 +136,8 @@ class NotebookFile:
 
     @property
     def trouble(self) -> HeadwayError | None:
-        """Why the file is left alone, or could not be written; None when all is well."""
-        return self._held or self.autosave.error
+        """Why the file is left alone, not written or not whole; None when all is well."""
+        return self._held or self.autosave.error or self._lacks
 
     def changed(self, now: Moment) -> None:
         """Something that the file contains is different now."""
@@ -336,6 +337,7 @@ class NotebookFile:
             return
         self.path, self._runs, self._races = event.path, write.runs, 0
         self.autosave.succeeded(now, event.took_s)
+        self._lacks = lacks_outputs(event.path, event.lost) if event.lost else None
         self._know(Base(event.content, is_ours=True), event.sha256)
         saved = Saved(
             path=event.path,

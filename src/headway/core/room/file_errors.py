@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from headway.errors import FileChanged, FileError, HeadwayError
 
-__all__ = ["exists_already", "is_removed", "removed"]
+__all__ = ["exists_already", "is_removed", "lacks_outputs", "removed"]
 
 
 def removed(path: str | None) -> FileChanged:
@@ -31,4 +31,16 @@ def exists_already(path: str) -> FileError:
         f"There is a file at {path} already, and it was left as it is. Choose another path, or "
         "open that one.",
         path=path,
+    )
+
+
+def lacks_outputs(path: str, number: int) -> FileError:
+    """What is told of a file that was written without some outputs."""
+    outputs = "1 output" if number == 1 else f"{number} outputs"
+    return FileError(
+        f"{path} was written without the content of {outputs}: it is missing from the store, or "
+        "damaged there, and was not in the file. A line in the file says so; run those cells "
+        "again. `headway doctor` looks at the store.",
+        path=path,
+        lost=number,
     )

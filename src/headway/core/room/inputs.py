@@ -178,6 +178,8 @@ class FileWritten:
     """The image of the file."""
     took_s: float = 0.0
     """How long the writing took."""
+    lost: int = 0
+    """How many outputs it has not, because their content is nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
