@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import pytest
+
+from headway.core.document.edits import MAX_CELLS
 from headway.core.room.effects import RuntimeReplaced, UpdateStored, WriteFile
 from headway.core.room.opening import Opening
 from headway.core.wire.rpc import Execute
+from headway.errors import NotebookUnreadable
 from room_stage import DOCUMENT, Stage
 
 PATH = "/notebooks/a.ipynb"
@@ -90,3 +95,40 @@ def test_opening_again_shows_no_cell_twice() -> None:
     stage = first(FILE)
     later = reopened(stage, file=FILE, base=FILE)
     assert later.room.notebook.order() == stage.room.notebook.order()
+
+
+def of_many(cells: int, **metadata: Any) -> bytes:
+    made = [
+        {"cell_type": "raw", "id": f"c{number}", "metadata": {}, "source": ""}
+        for number in range(cells)
+    ]
+    content = {"cells": made, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(content).encode()
+
+
+def test_a_file_of_as_many_cells_as_a_notebook_holds_is_opened_with_its_metadata() -> None:
+    stage = first(of_many(MAX_CELLS, title="T"))
+    assert len(stage.room.notebook) == MAX_CELLS
+    assert stage.room.notebook.metadata() == {"title": "T"}
+
+
+def test_a_file_with_more_cells_than_a_notebook_holds_is_unreadable_and_says_what_to_do() -> None:
+    with pytest.raises(NotebookUnreadable, match=r"It has 20,001; divide it"):
+        first(of_many(MAX_CELLS + 1))
+
+
+def test_more_edits_than_one_call_takes_are_taken_in_when_a_notebook_is_opened_again() -> None:
+    tagged = json.loads(of_many(7_000))
+    stage = first(of_many(7_000))
+    for cell in tagged["cells"]:
+        cell["metadata"] = {"a": 1, "b": 2, "c": 3}
+    later = reopened(stage, file=json.dumps(tagged).encode(), base=of_many(7_000))
+    assert all(cell.metadata == {"a": 1, "b": 2, "c": 3} for cell in later.room.notebook.cells())
+
+
+def test_attachments_that_are_too_large_together_are_taken_in_one_by_one() -> None:
+    attachments = {name: {"image/png": "A" * 5_000_000} for name in ("one.png", "two.png")}
+    file = json.loads(of_many(1))
+    file["cells"][0] |= {"cell_type": "markdown", "attachments": attachments}
+    stage = first(json.dumps(file).encode())
+    assert stage.room.notebook.cells()[0].attachments == attachments

@@ -452,7 +452,17 @@ def test_what_breaks_our_limits_is_unreadable_and_changes_nothing() -> None:
     stage.outside(notebook("1", "2", *cells))
 
     assert isinstance(stage.room.file_trouble, NotebookUnreadable)
+    assert "divide it" in str(stage.room.file_trouble)
     assert stage.sources() == ["1", "2"]
+
+
+def test_more_edits_than_one_call_takes_wait_for_the_next_opening_and_say_so() -> None:
+    before: list[Any] = [{"source": ""} for _ in range(7_000)]
+    opening = Opening(document=DOCUMENT, path=PATH, file=notebook(*before))
+    stage = FileStage(opening=opening)
+    stage.outside(notebook(*[{**cell, "metadata": {"a": 1, "b": 2, "c": 3}} for cell in before]))
+
+    assert "when it is opened next" in str(stage.room.file_trouble)
 
 
 def test_a_file_that_cannot_be_read_is_looked_at_again_if_that_may_help() -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from headway.core.document.align import with_ids_of
@@ -31,11 +32,12 @@ from headway.core.document.edits import (
     UpdateSource,
 )
 from headway.core.document.file_reading import ParsedCell, ParsedNotebook
-from headway.core.document.json_values import identical
+from headway.core.document.json_values import check_json, identical
 from headway.core.document.text_merge import merge_texts
+from headway.errors import InvalidEdit
 from headway.ids import CellId
 
-__all__ = ["OurCell", "aligned", "reconcile"]
+__all__ = ["OurCell", "additions", "aligned", "reconcile"]
 
 
 class OurCell(Protocol):
@@ -162,24 +164,14 @@ class _Merge:
 
     def _addition(self, cell: ParsedCell, previous: CellId | None) -> Iterator[Edit]:
         if cell.id not in self._deleted:
-            yield AddCell(
-                cell.id,
-                cell.cell_type,
-                cell.source,
-                cell.metadata,
-                cell.attachments,
-                index=0 if previous is None else None,
-                after=previous,
-            )
+            first = 0 if previous is None else None
+            yield from additions(cell, index=first, after=previous)
             return
         yield UndeleteCell(cell.id)
         yield _move(cell.id, previous)
         yield SetCellType(cell.id, cell.cell_type)
         yield UpdateSource(cell.id, cell.source)
-        for key, value in cell.metadata.items():
-            yield SetCellMetadata(cell.id, key, value)
-        for name, value in cell.attachments.items():
-            yield SetCellAttachment(cell.id, name, value)
+        yield from _all_entries(cell)
 
     def _deletions(self) -> Iterator[Edit]:
         if not self._deletes:
@@ -188,6 +180,31 @@ class _Merge:
             our_cell = self._ours.get(cell_id)
             if cell_id not in self._theirs and our_cell is not None and _same(before, our_cell):
                 yield DeleteCell(cell_id)
+
+
+def additions(
+    cell: ParsedCell, *, index: int | None = None, after: CellId | None = None
+) -> Iterator[Edit]:
+    """A new cell, at the end if no place is given.
+
+    What is too large to come in one edit, each entry of it being small enough, comes in several.
+    """
+    bare = AddCell(cell.id, cell.cell_type, cell.source, index=index, after=after)
+    try:
+        check_json(cell.metadata)
+        check_json(cell.attachments)
+    except InvalidEdit:
+        yield bare
+        yield from _all_entries(cell)
+    else:
+        yield replace(bare, metadata=cell.metadata, attachments=cell.attachments)
+
+
+def _all_entries(cell: ParsedCell) -> Iterator[Edit]:
+    for key, value in cell.metadata.items():
+        yield SetCellMetadata(cell.id, key, value)
+    for name, value in cell.attachments.items():
+        yield SetCellAttachment(cell.id, name, value)
 
 
 def _move(cell_id: CellId, previous: CellId | None) -> MoveCell:

@@ -5,9 +5,10 @@ Floor 3. Sentences; what leads to them is `file`'s business.
 
 from __future__ import annotations
 
-from headway.errors import FileChanged, FileError, HeadwayError
+from headway.core.document.edits import MAX_CELLS, MAX_EDITS
+from headway.errors import EditError, FileChanged, FileError, HeadwayError, NotebookUnreadable
 
-__all__ = ["exists_already", "is_removed", "lacks_outputs", "removed"]
+__all__ = ["beyond_limits", "exists_already", "is_removed", "lacks_outputs", "removed"]
 
 
 def removed(path: str | None) -> FileChanged:
@@ -43,4 +44,23 @@ def lacks_outputs(path: str, number: int) -> FileError:
         "again. `headway doctor` looks at the store.",
         path=path,
         lost=number,
+    )
+
+
+def beyond_limits(error: EditError, cells: int, *, edits: int = 0) -> NotebookUnreadable:
+    """The error of a file that is a notebook, but not one that we can hold.
+
+    Args:
+        error: What could not be done.
+        cells: How many cells the file has.
+        edits: How many edits were to be made at once.
+    """
+    if cells > MAX_CELLS:
+        advice = f"It has {cells:,}; divide it into several notebooks."
+    elif edits > MAX_EDITS:
+        advice = "Close the notebook everywhere: it is taken in when it is opened next."
+    else:
+        advice = "Make it smaller, or move it to another path, where its history begins anew."
+    return NotebookUnreadable(
+        f"What is in the file cannot be taken in: {error} {advice}", **error.data
     )

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headway.core.document.runtime import TERMINAL
+from headway.core.room.file_errors import beyond_limits
 from headway.core.room.file_merge import check_readable, plan_merge, says_all
-from headway.errors import EditError, NotebookUnreadable
+from headway.errors import EditError
 
 if TYPE_CHECKING:
     from headway.core.room.bases import Base
@@ -70,9 +71,8 @@ class Intake:
         try:
             notebook.apply(plan.edits, now, "file")
         except EditError as error:
-            raise NotebookUnreadable(
-                f"What another program wrote into the file cannot be taken in: {error}"
-            ) from error
+            cells, edits = len(plan.theirs.cells), len(plan.edits)
+            raise beyond_limits(error, cells, edits=edits) from error
         self._documents.commit(now)
         shown = self._recorder.found_in_file(plan.outputs, now, runs)
         if plan.widgets_changed:

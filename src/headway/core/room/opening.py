@@ -7,20 +7,21 @@ a peer that holds the old one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from headway.core.document.crdt import Replica, Version
-from headway.core.document.edits import AddCell, Edit, SetNotebookMetadata
+from headway.core.document.edits import MAX_EDITS, Edit, SetNotebookMetadata
 from headway.core.document.file_image import named_sha256
 from headway.core.document.nbformat import ParsedNotebook, parse_notebook
 from headway.core.document.notebook import NotebookDocument
-from headway.core.document.reconcile import aligned
+from headway.core.document.reconcile import additions, aligned
 from headway.core.document.runtime import RuntimeReader
 from headway.core.kernel.events import KernelInfo
 from headway.core.room.bases import Base
 from headway.core.room.effects import ExecutionAccepted
+from headway.core.room.file_errors import beyond_limits
 from headway.core.room.file_merge import (
     FileMerge,
     FileOutputs,
@@ -30,7 +31,7 @@ from headway.core.room.file_merge import (
     says_all,
 )
 from headway.core.wire.rpc import KernelEnvironment
-from headway.errors import HeadwayError
+from headway.errors import EditError, HeadwayError
 from headway.ids import CellId, DocumentId, Entropy, ExecutionId, cell_id, peer_id
 from headway.moments import Moment
 
@@ -159,7 +160,7 @@ def _first_reading(
 ) -> tuple[KnownFile, _Outputs]:
     """A file that begins a history."""
     theirs = parse_notebook(content, lambda: cell_id(entropy))
-    notebook.apply(_first_edits(theirs), now, "file")
+    _apply(notebook, _first_edits(theirs), theirs, now)
     outputs = tuple(
         FileOutputs(cell.id, cell.source, theirs.outputs[cell.id])
         for cell in theirs.cells
@@ -210,7 +211,7 @@ def _merged(
         check_readable(content)
     bases = () if opening.base is None else (Base(opening.base),)
     plan: FileMerge = plan_merge(notebook, bases, content, entropy, accepts=opening.accept_file)
-    notebook.apply(plan.edits, now, "file")
+    _apply(notebook, plan.edits, plan.theirs, now)
     runs = {} if runtime is None else runs_shown(runtime, plan.shown)
     replaced = {each.cell_id: runs[each.cell_id] for each in plan.outputs if each.cell_id in runs}
     same = {} if runtime is None else runs_shown(runtime, plan.theirs.outputs)
@@ -263,14 +264,17 @@ def _old_runtime(opening: Opening, entropy: Entropy) -> RuntimeReader | None:
 
 def _first_edits(theirs: ParsedNotebook) -> list[Edit]:
     edits: list[Edit] = [SetNotebookMetadata(key, value) for key, value in theirs.metadata.items()]
-    edits.extend(
-        AddCell(
-            cell_id=cell.id,
-            cell_type=cell.cell_type,
-            source=cell.source,
-            metadata=cell.metadata,
-            attachments=cell.attachments,
-        )
-        for cell in theirs.cells
-    )
+    for cell in theirs.cells:
+        edits.extend(additions(cell))
     return edits
+
+
+def _apply(
+    notebook: NotebookDocument, edits: Sequence[Edit], theirs: ParsedNotebook, now: Moment
+) -> None:
+    """All of a file's edits, in as many commits as it takes: nobody has the notebook yet."""
+    try:
+        for start in range(0, len(edits), MAX_EDITS):
+            notebook.apply(edits[start : start + MAX_EDITS], now, "file")
+    except EditError as error:
+        raise beyond_limits(error, len(theirs.cells)) from error
