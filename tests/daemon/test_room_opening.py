@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import hashlib
 import os
 
 import pytest
 
+from file_content import image
 from headway.core.document.crdt import Replica
 from headway.core.document.edits import AddCell
 from headway.core.document.notebook import NotebookDocument
@@ -62,6 +64,22 @@ def test_a_file_that_is_no_notebook_is_named_in_the_refusal() -> None:
         open_room(stored(path="/plans.ipynb"), file, os.urandom, NOW)
     assert "not JSON" in str(refused.value)
     assert refused.value.data["path"] == "/plans.ipynb"
+
+
+@pytest.mark.parametrize(
+    ("file", "advice"),
+    [
+        (FILE.replace(b'"metadata": {}', b'"metadata": {"x": NaN}', 1), "write null or a text"),
+        (FILE.replace(b'"nbformat": 4', b'"nbformat": 5'), "save it as format 4"),
+        (FILE.replace(b'"code"', b'"widgetx"'), "write code, markdown or raw"),
+    ],
+)
+def test_what_is_wrong_in_a_file_comes_with_what_to_write_instead(file: bytes, advice: str) -> None:
+    content = FileContent(image(file), hashlib.sha256(file).hexdigest())
+    with pytest.raises(NotebookUnreadable, match=r"/plans\.ipynb was not opened") as refused:
+        open_room(stored(path="/plans.ipynb"), content, os.urandom, NOW)
+    assert advice in str(refused.value)
+    assert str(refused.value).endswith(" Correct the file and open it again.")
 
 
 def test_a_known_notebook_whose_file_is_no_notebook_opens_without_it_and_says_so() -> None:

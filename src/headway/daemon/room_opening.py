@@ -62,6 +62,8 @@ def open_room(
     except (NotebookUnreadable, FileWouldEmpty) as error:
         # Whoever reads it knows a name, not which bytes were looked at.
         sentence = f"{stored.path} was not opened, and left as it is. {error}"
+        if isinstance(error, NotebookUnreadable):
+            sentence += " Correct the file and open it again."
         refused = type(error)(sentence, **{"path": stored.path, **error.data})
         if stored.snapshot is None and not stored.updates:
             raise refused from error

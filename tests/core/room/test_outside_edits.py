@@ -393,9 +393,11 @@ def test_a_new_notebook_gets_its_file_although_there_was_never_one() -> None:
 
 # A file that is no notebook
 
+NO_TYPE = notebook({"source": "", "cell_type": "widgetx"})
+
 
 @pytest.mark.parametrize(
-    "content", [b"", b"  \n", b'{"cells": [', b"[]", b"<<<<<<< ours\n", b"\xff\xfe"]
+    "content", [b"", b"  \n", NO_TYPE, b'{"cells": [', b"[]", b"<<<<<<< ours\n", b"\xff\xfe"]
 )
 def test_a_file_that_is_no_notebook_is_left_alone_until_it_is_one(content: bytes) -> None:
     stage = FileStage()
@@ -409,6 +411,8 @@ def test_a_file_that_is_no_notebook_is_left_alone_until_it_is_one(content: bytes
     refused = stage.save()
     assert isinstance(refused, NotebookUnreadable)
     assert refused.data["path"] == PATH
+    assert PATH in str(refused)
+    assert "Correct the file or remove it, or save the notebook elsewhere." in str(refused)
     assert stage.files[PATH] == content
 
     stage.outside(notebook("1", "2", "3"))

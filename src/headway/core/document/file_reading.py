@@ -172,7 +172,8 @@ def _as_format_4(notebook: Any) -> tuple[dict[str, Any], int, int]:
         raise NotebookUnreadable("The file is no notebook: it does not say its format.")
     if major > NBFORMAT:
         raise NotebookUnreadable(
-            f"The notebook has format {major}.{minor}; this reads formats up to {NBFORMAT}.",
+            f"The notebook has format {major}.{minor}; this reads formats up to {NBFORMAT}. Have "
+            f"the program that wrote it save it as format {NBFORMAT}.",
             nbformat=major,
         )
     if major < NBFORMAT:
@@ -216,7 +217,9 @@ def _fresh(mint: Callable[[], CellId], taken: set[str]) -> CellId:
 def _parse_cell(cell: dict[str, Any], where: str, cell_id: CellId, *, minted: bool) -> ParsedCell:
     cell_type: Any = cell.get("cell_type")
     if not any(cell_type == known for known in CELL_TYPES):
-        raise NotebookUnreadable(f"In {where}: {cell_type!r:.50} is no type of cell.")
+        raise NotebookUnreadable(
+            f"In {where}: {cell_type!r:.50} is no type of cell; write code, markdown or raw."
+        )
     source = _source(cell.get("source"), where)
     metadata = _object(cell, "metadata", where)
     metadata.pop("trusted", None)

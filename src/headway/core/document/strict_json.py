@@ -83,7 +83,9 @@ def _check(value: Any) -> None:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise NotebookUnreadable(f"The file holds {name}, which is not a JSON number.")
+    raise NotebookUnreadable(
+        f"The file holds {name}, which is no number of JSON; write null or a text in its place."
+    )
 
 
 def too_deep() -> NotebookUnreadable:

@@ -24,7 +24,7 @@ from headway.core.document.nbformat import render_notebook
 from headway.core.room.autosave import Autosave
 from headway.core.room.bases import Base, Bases
 from headway.core.room.effects import FileRecorded, ReadFile, WriteFile
-from headway.core.room.file_errors import exists_already, lacks_outputs, removed
+from headway.core.room.file_errors import exists_already, lacks_outputs, left_alone, removed
 from headway.core.room.inputs import (
     FileAccepted,
     FileSeen,
@@ -258,8 +258,7 @@ class NotebookFile:
         """The file is there and cannot be read."""
         if not self._ends(token):
             return
-        self._hold(error, None)
-        self._savers.refuse(self.path, error)
+        self._leave_alone(error, None)
         if error.data.get("transient"):
             self._look_s = now.monotonic_s + LOOK_AGAIN_S
 
@@ -267,16 +266,11 @@ class NotebookFile:
         was_saved = not self.autosave.is_behind and not self._savers
         try:
             taken = self._intake.take(self._bases.all, content, self._runs, now, accepts=accepts)
-        except FileWouldEmpty as error:
+        except (FileWouldEmpty, NotebookUnreadable) as error:
             if self._keeps_ours == sha256:
                 self._know(Base(content), sha256)
-                return
-            self._hold(error, sha256)
-            self._savers.refuse(self.path, error)
-        except NotebookUnreadable as error:
-            error.data.setdefault("path", self.path)
-            self._hold(error, sha256)
-            self._savers.refuse(self.path, error)
+            else:
+                self._leave_alone(error, sha256)
         else:
             self._runs = taken.runs
             self._know(Base(content), sha256)
@@ -298,6 +292,11 @@ class NotebookFile:
         self._held, self._held_sha256 = error, sha256
         if sha256 is None or sha256 != self._keeps_ours:
             self._keeps_ours = None
+
+    def _leave_alone(self, error: HeadwayError, sha256: str | None) -> None:
+        error = left_alone(self.path, error)
+        self._hold(error, sha256)
+        self._savers.refuse(self.path, error)
 
     def _release(self) -> None:
         self._held = self._held_sha256 = self._keeps_ours = None

@@ -8,7 +8,14 @@ from __future__ import annotations
 from headway.core.document.edits import MAX_CELLS, MAX_EDITS
 from headway.errors import EditError, FileChanged, FileError, HeadwayError, NotebookUnreadable
 
-__all__ = ["beyond_limits", "exists_already", "is_removed", "lacks_outputs", "removed"]
+__all__ = [
+    "beyond_limits",
+    "exists_already",
+    "is_removed",
+    "lacks_outputs",
+    "left_alone",
+    "removed",
+]
 
 
 def removed(path: str | None) -> FileChanged:
@@ -24,6 +31,20 @@ def removed(path: str | None) -> FileChanged:
 def is_removed(error: HeadwayError) -> bool:
     """Whether the error is that of a file that is gone."""
     return isinstance(error, FileChanged) and error.data.get("found_sha256") is None
+
+
+def left_alone(path: str | None, error: HeadwayError) -> HeadwayError:
+    """What is told of a file that cannot be read while its notebook is open.
+
+    Whoever read its bytes knew no path. An error that names one says itself what to do.
+    """
+    if not isinstance(error, NotebookUnreadable) or "path" in error.data:
+        return error
+    return NotebookUnreadable(
+        f"{path} was left as it is, and cannot be saved over. {error} Correct the file or remove "
+        "it, or save the notebook elsewhere.",
+        **{**error.data, "path": path},
+    )
 
 
 def exists_already(path: str) -> FileError:

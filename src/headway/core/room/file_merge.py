@@ -121,8 +121,7 @@ def check_readable(content: bytes) -> None:
     """Raise NotebookUnreadable for an empty file: it is being written, or was cut off."""
     if is_blank(content):
         raise NotebookUnreadable(
-            "The notebook's file is empty: another program cut it off or is still writing it. It "
-            "is left as it is. Put a notebook there or remove it, or save elsewhere."
+            "The notebook's file is empty: another program cut it off or is still writing it."
         )
 
 
