@@ -146,7 +146,7 @@ class _Scanning:
 def _pieces(writing: FileWriting, path: str) -> Iterator[bytes]:
     try:
         yield from writing.pieces()
-    except (ValueError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         sentence = f"The notebook could not be written to {path}: {error}"
         raise FileNotWritable(sentence, path=path) from error
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from file_content import serialize
 from headway.core.document import strict_json
 from headway.core.document.crdt import Replica
-from headway.core.document.edits import AddCell, SetNotebookMetadata
+from headway.core.document.edits import AddCell, SetCellType, SetNotebookMetadata
 from headway.core.document.forms import blobs_of, form_size, seal_outputs
 from headway.core.document.mime import resolve
 from headway.core.document.nbformat import (
@@ -145,6 +145,48 @@ def test_bytes_that_say_the_same_are_never_touched(
 ) -> None:
     text = json.dumps(content, indent=indent, ensure_ascii=ascii_only, sort_keys=sort)
     assert serialize(content, text.encode()) == text.encode()
+
+
+@pytest.mark.parametrize(
+    "odd", [b"bytes", float("nan"), float("inf"), [b"bytes"], {"deep": {"er": float("-inf")}}]
+)
+def test_what_a_foreign_peer_wrote_that_is_no_json_stops_no_file(odd: Any) -> None:
+    replica = Replica(next(peers))
+    document = NotebookDocument(replica)
+    document.initialize(NOW, "daemon")
+    added = AddCell("a", "markdown", "1", {"kept": 1}, {"kept": {"image/png": ""}})
+    document.apply([added], NOW, "")
+    replica.map("metadata").set("odd", odd)
+    for name in ("metadata", "attachments"):
+        cell = replica.map("cells").map("a")
+        values = None if cell is None else cell.map(name)
+        assert values is not None
+        values.set("odd", odd)
+    for key in ("nbformat_minor", "schema"):
+        replica.map("meta").set(key, odd)
+    replica.commit(1, "foreign")
+    rendered = render_notebook(document, RuntimeDocument(Replica(next(peers))).reader)
+    written = serialize(rendered)
+    assert serialize(rendered, written) == written
+    parsed = parse(written)
+    assert parsed.cells[0].metadata["kept"] == 1
+    assert parsed.cells[0].attachments["kept"] == {"image/png": ""}
+
+
+def test_a_notebook_that_nbformat_finds_invalid_is_written_as_a_valid_one() -> None:
+    document = NotebookDocument(Replica(next(peers)))
+    document.initialize(NOW, "daemon")
+    cell = AddCell("a", "markdown", "1", {}, {"x.png": {"image/png": "iVBORw=="}})
+    edits = [SetNotebookMetadata(key, "python") for key in ("kernelspec", "language_info")]
+    document.apply([cell, SetCellType("a", "code"), *edits], NOW, "")
+    runtime = RuntimeDocument(Replica(next(peers))).reader
+    written = json.loads(serialize(render_notebook(document, runtime)))
+    library.validate(written)
+    assert document.cells()[0].attachments == {"x.png": {"image/png": "iVBORw=="}}
+    document.apply([SetCellType("a", "markdown")], NOW, "")
+    written = json.loads(serialize(render_notebook(document, runtime)))
+    library.validate(written)
+    assert written["cells"][0]["attachments"] == {"x.png": {"image/png": "iVBORw=="}}
 
 
 @given(notebooks())

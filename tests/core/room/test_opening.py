@@ -86,6 +86,15 @@ def test_a_file_that_holds_everything_is_not_written_for_being_opened() -> None:
     assert later.of(WriteFile) == []
 
 
+def test_what_no_file_can_hold_is_no_reason_to_write_one() -> None:
+    file = json.loads(FILE)
+    file["cells"][0]["attachments"] = {"x.png": {"image/png": "iVBORw=="}}
+    file["metadata"]["language_info"] = "python"
+    content = json.dumps(file).encode()
+    later = reopened(first(content), file=content, base=content)
+    assert later.of(WriteFile) == []
+
+
 def test_a_file_that_somebody_deleted_is_not_written_for_being_opened() -> None:
     later = reopened(first(FILE), file=None, base=FILE)
     assert later.of(WriteFile) == []

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from file_stage import PATH, FileStage, notebook, run, sha, shown
+from headway.core.document.edits import AddCell, SetCellType, SetNotebookMetadata
 from headway.core.kernel.events import CommOpened
 from headway.core.room.autosave import AUTOSAVE_QUIET_S
 from headway.core.room.effects import FileRecorded, Persist, ReadFile, UpdateStored, WriteFile
@@ -203,6 +204,24 @@ def test_a_wholly_other_notebook_in_the_file_takes_the_place_of_what_was_there()
     stage.outside(notebook(*others))
 
     assert stage.sources() == ["other 0", "other 1", "other 2"]
+
+
+def test_a_cell_with_what_no_file_can_hold_is_deleted_as_any_other() -> None:
+    stage = FileStage()
+    peer = stage.peer()
+    attached = AddCell("ours", "markdown", "ours", {}, {"x.png": {"image/png": "iVBORw=="}})
+    peer.edit(attached, SetCellType("ours", "code"), SetNotebookMetadata("kernelspec", "python"))
+    stage.settle()
+    written = json.loads(stage.text)
+    assert "attachments" not in written["cells"][2]
+    assert written["metadata"] == {}
+    assert stage.room.summary().saved
+    del written["cells"][2]
+    stage.outside(json.dumps(written).encode())
+    stage.settle()
+
+    assert stage.sources() == stage.in_file() == ["1", "2"]
+    assert stage.room.notebook.metadata() == {"kernelspec": "python"}
 
 
 # Outputs

@@ -215,6 +215,8 @@ def _with_unknown(notebook: dict[str, Any], there: ParsedNotebook) -> dict[str, 
 
 
 def _cell_with_unknown(cell: dict[str, Any], there: ParsedCell | None) -> dict[str, Any]:
+    # Attachments that only the file knows stay also when the cell is a code cell now: nbformat
+    # knows none of those, but they would be lost for good.
     if there is None:
         return cell
     oversize = {name: {**entries, **cell.get(name, {})} for name, entries in there.oversize.items()}

@@ -10,7 +10,7 @@ of cells, widget state, and metadata and attachments too large for a document. `
 takes them over from the file it is to replace, or replaces at another path, matching cells by id,
 or by what they are if the file has no ids. So they are lost when a cell is deleted.
 Dropped, as nbformat itself does: a cell's `trusted`, the notebook's `signature` and
-`orig_nbformat*`.
+`orig_nbformat*`. What a document holds and a file cannot is left out of the file (`file_values`).
 
 Source: "The Notebook file format", nbformat 4.5, and the nbformat library's reader and writer.
 """
@@ -30,6 +30,7 @@ from headway.core.document.file_reading import (
     parse_notebook,
 )
 from headway.core.document.file_scanning import FileScan
+from headway.core.document.file_values import cell_in_file, metadata_in_file
 from headway.core.document.file_writing import INDENT, FileWriting, same_content
 from headway.core.document.forms import file_form, form_size
 from headway.core.document.notices import MAX_FILE_OUTPUT_BYTES, file_marker
@@ -79,7 +80,7 @@ def render_notebook(
 
 
 def _metadata(notebook: NotebookDocument, runtime: RuntimeReader) -> dict[str, Any]:
-    metadata = notebook.metadata()
+    metadata = metadata_in_file(notebook.metadata())
     widgets = widgets_form(runtime.comms)
     if widgets is None:
         metadata.pop(WIDGETS_KEY, None)
@@ -107,14 +108,9 @@ class _Room:
 
 
 def _render_cell(cell: Cell, runtime: RuntimeReader, room: _Room) -> dict[str, Any]:
-    rendered: dict[str, Any] = {
-        "id": cell.id,
-        "cell_type": cell.cell_type,
-        "source": cell.source,
-        "metadata": cell.metadata,
-    }
-    if cell.attachments:
-        rendered["attachments"] = cell.attachments
+    rendered = {"id": cell.id, **cell_in_file(cell)}
+    if not rendered["attachments"]:
+        del rendered["attachments"]
     if cell.cell_type == "code":
         latest = runtime.latest(cell.id)
         record = None if latest is None else runtime.execution(latest)

@@ -8,6 +8,7 @@ from several threads.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -278,8 +279,9 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _whole(value: Any) -> int | None:
-    """JavaScript writes 1 as 1.0."""
-    return int(value) if isinstance(value, (int, float)) else None
+    """JavaScript writes 1 as 1.0. A foreign peer may have written what is no number of JSON."""
+    is_number = isinstance(value, (int, float)) and math.isfinite(value)
+    return int(value) if is_number else None
 
 
 def _text_or_none(value: Any) -> str | None:

@@ -32,6 +32,7 @@ from headway.core.document.edits import (
     UpdateSource,
 )
 from headway.core.document.file_reading import ParsedCell, ParsedNotebook
+from headway.core.document.file_values import cell_in_file, in_file, metadata_in_file
 from headway.core.document.json_values import check_json, identical
 from headway.core.document.text_merge import merge_texts
 from headway.errors import InvalidEdit
@@ -94,7 +95,7 @@ def reconcile(
     edits: list[Edit] = [
         SetNotebookMetadata(key, value)
         for key, value in _entries(
-            None if base is None else base.metadata, theirs.metadata, metadata
+            None if base is None else base.metadata, theirs.metadata, metadata_in_file(metadata)
         )
     ]
     edits.extend(_Merge(base, theirs, ours, deleted, may_empty=may_empty).edits())
@@ -156,10 +157,10 @@ class _Merge:
         if source != our_cell.source:
             yield UpdateSource(cell.id, source)
         known = None if before is None else before.metadata
-        for key, value in _entries(known, cell.metadata, our_cell.metadata):
+        for key, value in _entries(known, cell.metadata, in_file(our_cell.metadata)):
             yield SetCellMetadata(cell.id, key, value)
         known = None if before is None else before.attachments
-        for name, value in _entries(known, cell.attachments, our_cell.attachments):
+        for name, value in _entries(known, cell.attachments, in_file(our_cell.attachments)):
             yield SetCellAttachment(cell.id, name, value)
 
     def _addition(self, cell: ParsedCell, previous: CellId | None) -> Iterator[Edit]:
@@ -214,12 +215,7 @@ def _move(cell_id: CellId, previous: CellId | None) -> MoveCell:
 
 
 def _same(one: OurCell, other: OurCell) -> bool:
-    return (
-        one.cell_type == other.cell_type
-        and one.source == other.source
-        and identical(dict(one.metadata), dict(other.metadata))
-        and identical(dict(one.attachments), dict(other.attachments))
-    )
+    return identical(cell_in_file(one), cell_in_file(other))
 
 
 def _entries(

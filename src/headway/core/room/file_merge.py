@@ -20,6 +20,7 @@ from headway.core.document.align import with_ids_of
 from headway.core.document.brake import check_merge
 from headway.core.document.edits import Edit
 from headway.core.document.file_image import is_blank
+from headway.core.document.file_values import cell_in_file, metadata_in_file
 from headway.core.document.json_values import identical
 from headway.core.document.nbformat import ParsedNotebook, ShownOutputs, parse_notebook
 from headway.core.document.notebook import Cell, NotebookDocument
@@ -136,12 +137,10 @@ def says_all(theirs: ParsedNotebook, ours: Sequence[Cell], metadata: Mapping[str
     return (
         len(ours) == len(theirs.cells)
         and all(
-            (cell.id, cell.cell_type, cell.source) == (our.id, our.cell_type, our.source)
-            and identical(dict(cell.metadata), dict(our.metadata))
-            and identical(dict(cell.attachments), dict(our.attachments))
+            cell.id == our.id and identical(cell_in_file(cell), cell_in_file(our))
             for cell, our in zip(theirs.cells, ours, strict=True)
         )
-        and identical(dict(theirs.metadata), metadata)
+        and identical(metadata_in_file(theirs.metadata), metadata_in_file(metadata))
     )
 
 
