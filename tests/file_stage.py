@@ -64,6 +64,7 @@ class FileStage(Stage):
         self.files: dict[str, bytes] = {}
         self.blobs: dict[str, bytes] = {}
         self.refusal: HeadwayError | None = None
+        self.write_refusal: HeadwayError | None = None
         self.asked: list[ReadFile | WriteFile] = []
         if self.opening.file is not None:
             self.files[PATH] = self.opening.file
@@ -119,8 +120,9 @@ class FileStage(Stage):
 
     def _write(self, effect: WriteFile) -> FileWritten | FileWriteFailed:
         current = self.files.get(effect.path)
-        if self.refusal is not None:
-            return FileWriteFailed(effect.token, self.refusal)
+        refusal = self.refusal or self.write_refusal
+        if refusal is not None:
+            return FileWriteFailed(effect.token, refusal)
         content, image = written(effect.notebook, effect.like, self.blobs.__getitem__, current)
         if content != current and sha(current) != effect.expected_sha256:
             return FileWriteFailed(effect.token, FileChanged("It was written.", path=effect.path))

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import pytest
 
@@ -220,8 +220,8 @@ def void(_: object) -> None:
     """For what gives a value that nobody needs."""
 
 
-def in_the_last_instant(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
-    """Another program acts between our last comparison and the exchange."""
+def in_the_last_instant(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> list[bool]:
+    """Another program acts between our last comparison and the exchange; what is given tells."""
     real = files_module.exchange
     done: list[bool] = []
 
@@ -232,6 +232,7 @@ def in_the_last_instant(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], N
         return real(one, other)
 
     monkeypatch.setattr(files_module, "exchange", exchange)
+    return done
 
 
 def test_a_file_renamed_into_place_in_the_last_instant_is_put_back(
@@ -270,12 +271,29 @@ def test_a_file_removed_in_the_last_instant_is_not_brought_back(
 
 
 @pytest.mark.skipif(not hasattr(fcntl, "F_SETLEASE"), reason="the system has no leases")
-def test_a_file_that_another_program_is_writing_is_left_to_it(tmp_path: Path) -> None:
+def test_a_file_that_another_program_has_open_for_writing_is_not_even_exchanged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.ipynb"
     path.write_bytes(OLD)
-    with path.open("r+b") as writing:
-        with pytest.raises(FileChanged):
-            run(put(DiskFiles(), str(path), NEW, sha_of(OLD)))
+    exchanged = in_the_last_instant(monkeypatch, lambda: None)
+    with path.open("r+b"), pytest.raises(FileChanged, match="open for writing") as refused:
+        run(put(DiskFiles(), str(path), NEW, sha_of(OLD)))
+    assert refused.value.data["found_sha256"] == sha_of(OLD)
+    assert exchanged == []
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETLEASE"), reason="the system has no leases")
+def test_a_file_that_is_opened_for_writing_in_the_last_instant_is_left_to_its_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.ipynb"
+    path.write_bytes(OLD)
+    writers: list[BinaryIO] = []
+    in_the_last_instant(monkeypatch, lambda: writers.append(path.open("r+b")))
+    with pytest.raises(FileChanged, match="open for writing"):
+        run(put(DiskFiles(), str(path), NEW, sha_of(OLD)))
+    with writers[0] as writing:
         writing.write(FOREIGN)
     assert path.read_bytes() == FOREIGN
     assert run(put(DiskFiles(), str(path), NEW, sha_of(FOREIGN))) is True

@@ -9,11 +9,12 @@ the owner where the system lets us. What it cannot keep: other hard links to the
 with the old bytes, and access control lists.
 
 How safe "replace only what I know" is: a file that must not exist yet is put in place by link(2),
-which fails if a name appeared meanwhile. A file that exists is read and compared, then exchanged
-with ours by renameat2(2), and what came out is compared once more: if another program wrote in
-between, or has it open for writing still (told by asking for a lease), theirs is put back and
-nothing is lost. Where the system cannot exchange, what another program writes between the
-comparison and rename(2), some tens of microseconds, is lost.
+which fails if a name appeared meanwhile. A file that exists is read and compared, and left to
+whoever has it open for writing (told by asking for a lease). Then it is exchanged with ours by
+renameat2(2), and what came out is compared and asked about once more: if another program wrote in
+between, or is about to, theirs is put back and nothing is lost. Where the system cannot exchange,
+what another program writes between the comparison and rename(2), some tens of microseconds, is
+lost.
 """
 
 from __future__ import annotations
@@ -29,16 +30,22 @@ import os
 import secrets
 import signal
 import stat
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from headway.edges.files_errors import (
+    SENTENCES,
+    changed_elsewhere,
+    explanation,
+    open_elsewhere,
+)
 from headway.edges.folders import sync_folder
 from headway.edges.leftover import Leftover
 from headway.edges.ports import FileState
-from headway.errors import FileChanged, FileNotWritable, NotebookUnreadable
+from headway.errors import FileNotWritable, NotebookUnreadable
 
-__all__ = ["MAX_FILE_BYTES", "TEMPORARY_PREFIX", "DiskFiles", "changed_elsewhere", "exchange"]
+__all__ = ["MAX_FILE_BYTES", "TEMPORARY_PREFIX", "DiskFiles", "exchange"]
 
 MAX_FILE_BYTES = 8 * 1024 * 1024 * 1024
 """A larger file is not read. None that we write is: `MAX_FILE_OUTPUT_BYTES` of outputs, of which a
@@ -63,40 +70,11 @@ _renameat2: Any = None
 with contextlib.suppress(OSError, AttributeError):
     _renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
 
-_TRANSIENT = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EBUSY, errno.EAGAIN}
-)
-_SENTENCES = {
-    errno.ENOSPC: "its disk is full. Free some space there and save again",
-    errno.EDQUOT: "your quota on its disk is used up. Free some space there and save again",
-    errno.EFBIG: "it would be larger than the system allows. Raise that limit, or save elsewhere",
-    errno.EACCES: "you have no permission. Change the permissions, or save elsewhere",
-    errno.EPERM: "you have no permission. Change the permissions, or save elsewhere",
-    errno.EROFS: "its disk is read-only. Save elsewhere",
-    errno.ENOENT: "its folder does not exist. Make the folder, or save elsewhere",
-    errno.ENOTDIR: "a part of its path is a file, not a folder. Correct the path",
-    errno.EISDIR: "it is a folder. Choose the path of a file",
-    errno.ENAMETOOLONG: "its path is too long. Choose a shorter one",
-    errno.ELOOP: "its symbolic links lead in a circle. Correct them",
-    errno.EINVAL: "it is no ordinary file, or has no valid path. Choose another",
-    errno.EBUSY: "the system holds it in place (a mount point?). Save elsewhere",
-}
 _READING_SENTENCES = {
     errno.EACCES: "you have no permission. Change the permissions and open it again",
     errno.EPERM: "you have no permission. Change the permissions and open it again",
     errno.EFBIG: f"it is larger than {MAX_FILE_BYTES >> 20} MiB. Make it smaller first",
 }
-
-
-def changed_elsewhere(path: str, found_sha256: str | None) -> FileChanged:
-    """The FileChanged for a file that holds other bytes than we know; None: it is gone."""
-    what = "was removed or renamed" if found_sha256 is None else "was written"
-    return FileChanged(
-        f"{path} {what} by another program since Headway last read or wrote it. It was left as "
-        "it is. Open it again to merge the two, or save elsewhere.",
-        path=path,
-        found_sha256=found_sha256,
-    )
 
 
 class DiskFiles:
@@ -180,6 +158,9 @@ def _put_in_place(
                 raise changed_elsewhere(path, found)
             if expected_sha256 is None:
                 temporary.appear_as(target)
+            elif _is_being_written(target):
+                # Asked before anything is moved: whoever reads it would see it change and back.
+                raise open_elsewhere(path, expected_sha256)
             else:
                 temporary.take_the_place_of(target, expected_sha256)
         except FileExistsError as error:
@@ -194,7 +175,7 @@ def _explained(path: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        sentence, data = _explanation(path, "written", error, _SENTENCES)
+        sentence, data = explanation(path, "written", error, SENTENCES)
         raise FileNotWritable(sentence, **data) from error
 
 
@@ -266,20 +247,24 @@ class _Temporary:
                 raise
             raise changed_elsewhere(str(target), None) from error
         found = _hash_now(str(self.path))
-        if found == expected_sha256 and not _is_being_written(self.path):
+        if found != expected_sha256:
+            refused = changed_elsewhere(str(target), found)
+        elif _is_being_written(self.path):
+            refused = open_elsewhere(str(target), expected_sha256)
+        else:
             return
         # Theirs back in its place. Whatever is there by then instead of ours is newer still.
         exchange(self.path, target)
         if _hash_now(str(self.path)) != self.sha256:
             exchange(self.path, target)
-        raise changed_elsewhere(str(target), found)
+        raise refused
 
 
 def _read_now(path: str, take: Callable[[bytes], None]) -> str | None:
     try:
         return _read_pieces(path, take)
     except (OSError, ValueError) as error:
-        sentence, data = _explanation(path, "read", error, _SENTENCES | _READING_SENTENCES)
+        sentence, data = explanation(path, "read", error, SENTENCES | _READING_SENTENCES)
         raise NotebookUnreadable(sentence, **data) from error
 
 
@@ -377,17 +362,3 @@ def _remove_if_abandoned(leftover: Path) -> None:
             leftover.unlink()
         finally:
             os.close(descriptor)
-
-
-def _explanation(
-    path: str, done: str, error: OSError | ValueError, sentences: Mapping[int, str]
-) -> tuple[str, dict[str, Any]]:
-    """The sentence and the data of the error that `error` becomes; `done` is "read", "written"."""
-    number = (error.errno if isinstance(error, OSError) else None) or errno.EINVAL
-    clause = sentences.get(number, f"the system says: {error}. Check the disk")
-    data = {
-        "path": path,
-        "reason": errno.errorcode.get(number, str(number)),
-        "transient": number in _TRANSIENT,
-    }
-    return f"{path!r} cannot be {done}: {clause}.", data

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Collection, Iterable
 
 from headway.edges.blobs import check_blob, is_blob_id
-from headway.edges.files import changed_elsewhere
+from headway.edges.files_errors import changed_elsewhere
 from headway.edges.ports import FileState
 from headway.errors import FileError
 

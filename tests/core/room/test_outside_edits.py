@@ -130,6 +130,25 @@ def test_a_save_gives_up_after_many_races_and_the_autosave_goes_on() -> None:
     assert stage.in_file() == ["1", "2", f"theirs {races}", "ours"]
 
 
+def test_a_file_that_stays_open_for_writing_elsewhere_is_tried_seldom_and_told() -> None:
+    stage = FileStage()
+    stage.peer().add_cell("ours", "ours")
+    stage.write_refusal = FileChanged("It is open for writing.", found_sha256="0" * 64)
+    for _ in range(300):
+        stage.wait(1.0)
+
+    assert MAX_RACES < len(stage.of(WriteFile)) < MAX_RACES + 10
+    assert stage.room.file_trouble is stage.write_refusal
+    assert stage.save() is None
+    for _ in range(20):
+        stage.wait(1.0)
+    assert stage.answer(stage.tokens) is stage.write_refusal
+    stage.write_refusal = None
+    stage.settle()
+    assert stage.in_file() == ["1", "2", "ours"]
+    assert stage.room.file_trouble is None
+
+
 def test_a_save_of_what_is_in_the_file_already_looks_and_does_not_write() -> None:
     without_ids = json.loads(notebook("1", "2"))
     for cell in without_ids["cells"]:

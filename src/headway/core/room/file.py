@@ -59,7 +59,8 @@ if TYPE_CHECKING:
 __all__ = ["LOOK_AGAIN_S", "MAX_RACES", "NotebookFile"]
 
 MAX_RACES = 20
-"""A save is refused after so many writes in a row that came just after another program's."""
+"""A save is refused after so many writes in a row that came just after another program's; the
+autosave tries less often then, and says why."""
 
 _RACE_FIRST_S, _RACE_LONGEST_S = 0.005, 0.5
 """Waits between a refused write and the look after it; doubled each time."""
@@ -162,6 +163,7 @@ class NotebookFile:
         `decides`: a person asks, who brings a removed file back and keeps what is here. Else the
         daemon does, on its own account.
         """
+        self._races = 0
         target = path or self.path
         if target is None:
             raise BadRequest(
@@ -361,25 +363,23 @@ class NotebookFile:
             if isinstance(error, FileChanged):
                 error = exists_already(write.path)
         elif isinstance(error, FileChanged | NotebookUnreadable):
-            self.autosave.put_off(now)
             self._look_now()
-            if self._lost_race(now):
+            if self._may_try_again(now):
+                self.autosave.put_off(now)
                 self._savers.put_back(write.waiters)
                 return
+            self.autosave.failed(error, now)
         else:
             self.autosave.failed(error, now)
         for saver in write.waiters:
             self._requests.refuse(saver.token, error)
 
-    def _lost_race(self, now: Moment) -> bool:
-        """Another program wrote just before we did; whether to go on trying for who waits."""
+    def _may_try_again(self, now: Moment) -> bool:
+        """Another program wrote just before we did, or is about to; whether to go on trying."""
         wait_s = min(_RACE_FIRST_S * 2**self._races, _RACE_LONGEST_S) if self._races else 0.0
         self._not_before_s = now.monotonic_s + wait_s
-        self._races += 1
-        if self._races <= MAX_RACES:
-            return True
-        self._races = 0
-        return False
+        self._races = min(self._races + 1, MAX_RACES + 1)
+        return self._races <= MAX_RACES
 
     def abandon(self) -> None:
         """The store failed: nothing more is written."""
