@@ -61,6 +61,21 @@ def test_a_file_that_lost_most_of_its_cells_is_refused_until_a_person_accepts_it
         assert [cell.source for cell in notebook.cells] == ["cell 0"]
 
 
+def test_a_file_that_would_empty_its_notebook_is_moved_away_and_the_notebook_saved(
+    daemon: HeadwayDaemon,
+) -> None:
+    """As the refusal says."""
+    put_away(daemon, "moved", 6)
+    rewrite(daemon, "moved", 1)
+    path = daemon.path("moved")
+    refused = daemon.post("open", path=str(path))
+    assert "move the file away, open its path again and save" in refused.body["error"]["message"]
+    path.rename(path.with_name("away.ipynb"))
+    with daemon.open("moved") as notebook:
+        notebook.save()
+    assert len(json.loads(path.read_text())["cells"]) == 6
+
+
 @pytest.mark.parametrize("content", [b"", b'{"cells": [], "metadata": {}, "nbformat": 4}'])
 def test_a_file_that_was_emptied_deletes_nothing(daemon: HeadwayDaemon, content: bytes) -> None:
     name = f"emptied-{len(content)}"

@@ -8,9 +8,9 @@ import pytest
 
 from daemon_world import FakeRoom, World, obliging, reserved, running
 from headway.core.room.effects import Effect, ExecutionAccepted, ExecutionFinished, Refuse
-from headway.core.room.inputs import Input, Requested
+from headway.core.room.inputs import FileTouched, Input, Requested
 from headway.core.wire import rpc
-from headway.errors import FileNotWritable
+from headway.errors import FileNotWritable, FileWouldEmpty
 
 
 async def post(world: World, method: str, **params: Any) -> tuple[int, dict[str, Any]]:
@@ -85,6 +85,33 @@ def test_a_notebook_that_cannot_be_saved_is_not_closed() -> None:
             status, error = await post(world, "close", document="nb-1")
             assert (status, error["error"]["code"]) == (403, "FILE_NOT_WRITABLE")
             assert world.service.rooms.find("nb-1") is not None
+
+    asyncio.run(scenario())
+
+
+class RoomOfAnEmptiedFile(FakeRoom):
+    """Says that its file would empty it, until it has looked at one that was moved away."""
+
+    is_moved = False
+
+    def summary(self) -> rpc.NotebookSummary:
+        told = super().summary()
+        if not (self.is_moved and self.seen(FileTouched)):
+            told.notices.append(rpc.Notice(code=FileWouldEmpty.code, message="Move it away."))
+        return told
+
+
+def test_a_file_that_would_empty_its_notebook_is_looked_at_before_the_path_is_refused() -> None:
+    async def scenario() -> None:
+        async with running() as world:
+            host, _ = await world.service.rooms.open_path("/a.ipynb", create=True)
+            host.room = room = RoomOfAnEmptiedFile(host.document, "/a.ipynb")
+            refused, error = await post(world, "open", path="/a.ipynb")
+            assert (refused, error["error"]["code"]) == (409, "FILE_WOULD_EMPTY")
+            assert error["error"]["data"]["document"] == host.document
+            room.is_moved = True
+            room.inputs.clear()
+            assert (await post(world, "open", path="/a.ipynb"))[0] == 200
 
     asyncio.run(scenario())
 

@@ -14,7 +14,7 @@ from typing import assert_never
 
 import msgspec
 
-from headway.core.room.inputs import FileAccepted, Requested
+from headway.core.room.inputs import FileAccepted, FileTouched, Requested
 from headway.core.wire import rpc
 from headway.daemon.closing import close_room
 from headway.daemon.desk import Desk, Outcome, Reply
@@ -33,13 +33,13 @@ from headway.errors import (
     NotebookNotFound,
 )
 
-__all__ = ["ACCEPTED_WITHIN_S", "Caller", "Pending", "Requests"]
+__all__ = ["LOOKED_AT_WITHIN_S", "Caller", "Pending", "Requests"]
 
 _LOG = logging.getLogger("headway.requests")
 
 
-ACCEPTED_WITHIN_S = 5.0
-"""How long the answer to `open` waits for an accepted file to be read."""
+LOOKED_AT_WITHIN_S = 5.0
+"""How long the answer to `open` waits for a file to be read that is accepted, or was not taken."""
 
 # About a notebook, but not for the room alone: the daemon has a part in them.
 _INDIRECT = (rpc.GetExecution, rpc.Close)
@@ -216,9 +216,9 @@ class Requests:
             host.refused_file = None
             host.feed(FileAccepted())
             # The file is merged and durable by then, so whoever joins next sees it.
-            await host.wait_until_quiet(ACCEPTED_WITHIN_S)
+            await host.wait_until_quiet(LOOKED_AT_WITHIN_S)
         else:
-            _refuse_to_empty(host)
+            await _refuse_to_empty(host)
         return _opened(host, created=created)
 
     async def _ask_room(
@@ -319,11 +319,18 @@ def _opened(host: RoomHost, *, created: bool) -> rpc.Opened:
     )
 
 
-def _refuse_to_empty(host: RoomHost) -> None:
+async def _refuse_to_empty(host: RoomHost) -> None:
     """Whoever opens a file by its path must know that the notebook is not what is in it."""
     refused, host.refused_file = host.refused_file, None
     if isinstance(refused, FileWouldEmpty):
         raise FileWouldEmpty(refused.message, **{**refused.data, "document": host.document})
-    for notice in host.room.summary().notices:
-        if notice.code == FileWouldEmpty.code:
-            raise FileWouldEmpty(notice.message, **{**notice.data, "document": host.document})
+    if _told_to_empty(host):
+        # It may have been moved away, or put back, and the system tells a little later.
+        host.feed(FileTouched())
+        await host.wait_until_quiet(LOOKED_AT_WITHIN_S)
+    for notice in _told_to_empty(host):
+        raise FileWouldEmpty(notice.message, **{**notice.data, "document": host.document})
+
+
+def _told_to_empty(host: RoomHost) -> list[rpc.Notice]:
+    return [each for each in host.room.summary().notices if each.code == FileWouldEmpty.code]

@@ -592,6 +592,7 @@ def test_a_file_that_would_take_most_of_the_notebook_is_not_merged() -> None:
     assert len(stage.sources()) == 7
     assert stage.files[PATH] == content
     assert isinstance(stage.room.file_trouble, FileWouldEmpty)
+    assert str(stage.room.file_trouble).startswith(f"{PATH} was not merged, and left as it is.")
     assert stage.room.is_idle
 
 

@@ -58,9 +58,10 @@ def check_merge(cells: Sequence[Weighed], edits: Iterable[Edit], *, leaves_nothi
     if is_emptied or is_halved:
         raise FileWouldEmpty(
             f"The file has changed so much that merging it would leave {len(left)} of the "
-            f"notebook's {len(before)} cells{' without any text' if is_emptied else ''}, so it "
-            "was not merged and the file was left as it is. Save to keep the notebook as it is "
-            "here, or open it with `accept_file` (`--accept-file`) to take the file's version.",
+            f"notebook's {len(before)} cells{' without any text' if is_emptied else ''}. To keep "
+            "the notebook as it is here, save it where it is open, or move the file away, open its "
+            "path again and save. To take the file's version, open it with `accept_file` "
+            "(`--accept-file`).",
             cells=len(before),
             removed=len(before) - len(left),
         )

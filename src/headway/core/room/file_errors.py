@@ -6,7 +6,14 @@ Floor 3. Sentences; what leads to them is `file`'s business.
 from __future__ import annotations
 
 from headway.core.document.edits import MAX_CELLS, MAX_EDITS
-from headway.errors import EditError, FileChanged, FileError, HeadwayError, NotebookUnreadable
+from headway.errors import (
+    EditError,
+    FileChanged,
+    FileError,
+    FileWouldEmpty,
+    HeadwayError,
+    NotebookUnreadable,
+)
 
 __all__ = [
     "beyond_limits",
@@ -34,11 +41,16 @@ def is_removed(error: HeadwayError) -> bool:
 
 
 def left_alone(path: str | None, error: HeadwayError) -> HeadwayError:
-    """What is told of a file that cannot be read while its notebook is open.
+    """What is told of a file that was not merged while its notebook is open.
 
     Whoever read its bytes knew no path. An error that names one says itself what to do.
     """
-    if not isinstance(error, NotebookUnreadable) or "path" in error.data:
+    if "path" in error.data:
+        return error
+    if isinstance(error, FileWouldEmpty):
+        sentence = f"{path} was not merged, and left as it is. {error}"
+        return FileWouldEmpty(sentence, **{**error.data, "path": path})
+    if not isinstance(error, NotebookUnreadable):
         return error
     return NotebookUnreadable(
         f"{path} was left as it is, and cannot be saved over. {error} Correct the file or remove "
