@@ -17,6 +17,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from headway.client.arguments import checked_limit, checked_timeout
 from headway.client.connection import connect_url
 from headway.client.discovery import daemon_dial
 from headway.client.executions import time_left
@@ -105,11 +106,14 @@ class AsyncNotebook(RunningNotebook):
         return answer
 
     async def wait_until(
-        self, is_true: Callable[[], bool], *, timeout: float = CONFIRM_TIMEOUT_S
+        self, is_true: Callable[[], bool], *, timeout: float | None = CONFIRM_TIMEOUT_S
     ) -> None:
-        """Wait until `is_true()`, looked at again whenever anything about the notebook changes."""
+        """Wait until `is_true()`, looked at again whenever anything about the notebook changes.
+
+        Raises DeadlineExceeded when `timeout` passes first; None is no limit.
+        """
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(checked_limit(timeout)):
                 await self._pump.changed.until(is_true)
         except TimeoutError as error:
             raise DeadlineExceeded(f"It did not come true within {timeout} s.") from error
@@ -125,6 +129,7 @@ class AsyncNotebook(RunningNotebook):
 
     async def _end(self, timeout_s: float, *, strict: bool) -> None:
         try:
+            timeout_s = checked_timeout(timeout_s)
             is_held = self.is_synced and not self._session.owes_an_error
             if not (self._session.is_closed or is_held or self._session.is_read_only):
                 await self.confirm_sync(timeout_s, required=strict)
@@ -146,6 +151,7 @@ def open_async(
     `kernel` names a kernel to start; `name` is what others see of you. A file that would take
     most of the notebook away raises FileWouldEmpty, unless you `accept_file`.
     """
+    timeout = checked_timeout(timeout)
     chosen = paths.named_path(home) if home is not None else paths.home()
     author = name or f"python {os.getpid()}"
 
@@ -176,6 +182,7 @@ def connect_async(
 
     Such a server keeps documents and runs nothing: executing raises UnknownMethod.
     """
+    timeout = checked_timeout(timeout)
 
     async def begin() -> AsyncNotebook:
         return await _begin(

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from headway.client.arguments import checked_timeout
 from headway.client.blobs import BLOB_TIMEOUT_S
 from headway.client.fetching import AsyncFetching
 from headway.core.document.comm_records import CommRecord
@@ -93,7 +94,7 @@ class AsyncComms(AsyncFetching):
         if record is None:
             raise CommNotFound(f"There is no comm {identity!r} here.", comm_id=identity)
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(checked_timeout(timeout)):
                 state = {key: await self._value(value) for key, value in record.state.items()}
                 for parts in record.buffers.values():
                     for part in parts:

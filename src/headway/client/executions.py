@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from headway.client.arguments import checked_limit
 from headway.client.blobs import resolve_outputs
 from headway.client.models import (
     ANSWER_TIMEOUT_S,
@@ -267,5 +268,6 @@ def time_left(deadline_s: float | None) -> float | None:
 
 
 def deadline_of(timeout_s: float | None) -> float | None:
-    """When a time-out that begins now has passed, on the running loop's clock."""
-    return None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
+    """When a time-out that begins now has passed, on the running loop's clock. BadRequest."""
+    limit_s = checked_limit(timeout_s)
+    return None if limit_s is None else asyncio.get_running_loop().time() + limit_s

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from headway.client.arguments import checked_timeout
 from headway.client.blobs import BLOB_TIMEOUT_S, fetch_blob, resolve_outputs
 from headway.client.local import LocalNotebook
 from headway.edges.paths import Paths
@@ -31,7 +32,7 @@ class AsyncFetching(LocalNotebook):
         What cannot be had stays a reference. Raises DeadlineExceeded.
         """
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(checked_timeout(timeout)):
                 return (await resolve_outputs(self._home, [output]))[0]
         except TimeoutError as error:
             raise DeadlineExceeded("The values of an output did not arrive in time.") from error
@@ -41,7 +42,7 @@ class AsyncFetching(LocalNotebook):
         if self._home is None:
             raise UnknownMethod("This server only synchronises documents; it has no blobs.")
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(checked_timeout(timeout)):
                 return await fetch_blob(self._home, sha256)
         except TimeoutError as error:
             raise DeadlineExceeded(f"The blob {sha256} did not arrive in time.") from error

@@ -19,6 +19,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
+from headway.client.arguments import checked_timeout
 from headway.client.connection import Dial
 from headway.client.pulse import Pulse
 from headway.core.session import effects as effect
@@ -80,6 +81,7 @@ class Pump:
 
     async def confirm(self, timeout_s: float) -> Confirmation:
         """Wait until the other side holds every change of now; raises as `confirm_sync`."""
+        timeout_s = checked_timeout(timeout_s)
         replica = self.session.document.replica
         with replica.lock:
             wanted, heads = replica.version(), replica.heads()
@@ -91,6 +93,7 @@ class Pump:
 
     async def request(self, params: Params, timeout_s: float) -> Any:
         """Send a command and wait for its result; raises its typed error."""
+        timeout_s = checked_timeout(timeout_s)
         token = next(self._tokens)
         deadline_s = self._clock.now().monotonic_s + timeout_s
         return await self._ask(token, inputs.Requested(token, params, deadline_s))

@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from typing import Literal
 
+from headway.client.arguments import checked_limit
 from headway.client.executions import AsyncExecution, deadline_of, time_left
 from headway.client.kernels import KernelCalls
 from headway.client.local import CellLike, id_of
@@ -113,6 +114,7 @@ class RunningNotebook(AsyncQuestions, KernelCalls):
         self, code: str, *, timeout: float | None = None, allow_stdin: bool = False
     ) -> ExecutionResult:
         """Add a code cell with `code` at the end, and execute it."""
+        checked_limit(timeout)
         cell = self.add_cell(code)
         return await self.execute_cell(cell, timeout=timeout, allow_stdin=allow_stdin)
 
@@ -214,4 +216,5 @@ class RunningNotebook(AsyncQuestions, KernelCalls):
 
 
 def _or_default(timeout_s: float | None) -> float:
-    return rpc.REQUEST_TIMEOUT_S if timeout_s is None else timeout_s
+    limit_s = checked_limit(timeout_s)
+    return rpc.REQUEST_TIMEOUT_S if limit_s is None else limit_s

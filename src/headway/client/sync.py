@@ -312,9 +312,12 @@ class Notebook(Comms):
         return self._call(self._twin.fetch_blob(sha256, timeout=timeout))
 
     def wait_until(
-        self, is_true: Callable[[], bool], *, timeout: float = CONFIRM_TIMEOUT_S
+        self, is_true: Callable[[], bool], *, timeout: float | None = CONFIRM_TIMEOUT_S
     ) -> None:
-        """Wait until `is_true()`, looked at again whenever anything about the notebook changes."""
+        """Wait until `is_true()`, looked at again whenever anything about the notebook changes.
+
+        Raises DeadlineExceeded when `timeout` passes first; None is no limit.
+        """
         self._call(self._twin.wait_until(is_true, timeout=timeout))
 
     def close(self, *, timeout: float = aio.CLOSE_TIMEOUT_S) -> None:

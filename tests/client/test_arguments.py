@@ -1,0 +1,122 @@
+"""What a caller gives that makes no sense is refused where it is given, by an error of the tree."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Coroutine
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import headway
+from headway.errors import BadRequest
+from mini_daemon import daemon_at
+
+LIMIT_S = 30
+
+
+def run(scenario: Coroutine[Any, Any, None]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(LIMIT_S):
+            await scenario
+
+    asyncio.run(bounded())
+
+
+ENDING: dict[str, Callable[[headway.AsyncNotebook, Any], Coroutine[Any, Any, Any]]] = {
+    "confirm_sync": lambda nb, timeout: nb.confirm_sync(timeout),
+    "confirm_sync, forgiving": lambda nb, timeout: nb.confirm_sync(timeout, required=False),
+    "interrupt": lambda nb, timeout: nb.interrupt(timeout=timeout),
+    "queue_cell": lambda nb, timeout: nb.queue_cell(nb.cells[0], timeout=timeout),
+    "fetch_output": lambda nb, timeout: nb.fetch_output({}, timeout=timeout),
+    "fetch_blob": lambda nb, timeout: nb.fetch_blob("0" * 64, timeout=timeout),
+}
+"""Waits that must have an end."""
+
+ENDLESS: dict[str, Callable[[headway.AsyncNotebook, Any], Coroutine[Any, Any, Any]]] = {
+    "wait_until": lambda nb, timeout: nb.wait_until(lambda: False, timeout=timeout),
+    "run": lambda nb, timeout: nb.run("1", timeout=timeout),
+    "execute_cell": lambda nb, timeout: nb.execute_cell(nb.cells[0], timeout=timeout),
+    "run_all": lambda nb, timeout: nb.run_all(timeout=timeout),
+    "stream_execute": lambda nb, timeout: anext(nb.stream_execute(nb.cells[0], timeout=timeout)),
+}
+"""Waits that may have none."""
+
+NO_NUMBERS = [math.nan, -math.nan, "3", b"3", True, 1j, [1.0]]
+
+
+@pytest.mark.parametrize("call", [*ENDING, *ENDLESS])
+def test_a_time_out_that_is_no_number_is_refused_at_once_and_changes_nothing(
+    tmp_path: Path, call: str
+) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path) as daemon, headway.open_async("a", home=tmp_path) as nb:
+            daemon.hold_updates = True  # so that a confirmation has something to wait for
+            nb.add_cell("1")
+            heads = nb.heads
+            for timeout in NO_NUMBERS:
+                with pytest.raises(BadRequest, match="number of seconds"):
+                    await (ENDING | ENDLESS)[call](nb, timeout)
+            assert nb.heads == heads
+            assert daemon.accepted == []
+            daemon.hold_updates = False
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("call", ENDING)
+def test_a_wait_that_needs_an_end_is_not_begun_without_one(tmp_path: Path, call: str) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path), headway.open_async("a", home=tmp_path) as nb:
+            nb.add_cell("1")
+            for timeout in (math.inf, None, 10**400):
+                with pytest.raises(BadRequest, match="needs an end"):
+                    await ENDING[call](nb, timeout)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("timeout", [math.inf, None, 10**400], ids=["inf", "None", "10**400"])
+def test_a_wait_that_may_last_has_no_limit_if_the_limit_is_infinite(
+    tmp_path: Path, timeout: Any
+) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path), headway.open_async("a", home=tmp_path) as nb:
+            assert (await nb.run("1", timeout=timeout)).text == "1"
+            (result,) = await nb.run_all(timeout=timeout)
+            assert result.text == "1"
+            await nb.wait_until(lambda: bool(nb.cells), timeout=timeout)
+
+    run(scenario())
+
+
+def test_every_kind_of_number_is_a_time_out(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path), headway.open_async("a", home=tmp_path) as nb:
+            for timeout in (5, 5.5, Fraction(11, 2)):
+                nb.add_cell("1")
+                await nb.confirm_sync(timeout)  # type: ignore[arg-type]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("timeout", [*NO_NUMBERS, math.inf, None], ids=repr)
+def test_a_notebook_is_not_opened_with_a_time_out_that_makes_no_sense(timeout: Any) -> None:
+    with pytest.raises(BadRequest, match="number of seconds"):
+        headway.open("a", timeout=timeout)
+    with pytest.raises(BadRequest, match="number of seconds"):
+        headway.connect("ws://127.0.0.1:9", "nb-room", timeout=timeout)
+
+
+def test_closing_with_a_time_out_that_makes_no_sense_closes_all_the_same(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path):
+            nb = await headway.open_async("a", home=tmp_path)
+            with pytest.raises(BadRequest):
+                await nb.close(timeout=math.nan)
+            assert nb.status == "closed"
+
+    run(scenario())
