@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import headway
+from headway.client.arguments import MAX_NAME_CHARACTERS
 from headway.errors import BadRequest
 from mini_daemon import daemon_at
 
@@ -120,3 +121,45 @@ def test_closing_with_a_time_out_that_makes_no_sense_closes_all_the_same(tmp_pat
             assert nb.status == "closed"
 
     run(scenario())
+
+
+@pytest.mark.parametrize("name", [5, b"ada", "\ud800"], ids=ascii)
+def test_a_name_that_is_no_text_is_refused_at_once(name: Any) -> None:
+    with pytest.raises(BadRequest, match="`name`"):
+        headway.open("a", name=name, timeout=5)
+    with pytest.raises(BadRequest, match="`name`"):
+        headway.connect("ws://127.0.0.1:9", "nb-room", name=name, timeout=5)
+
+
+def test_a_long_name_is_cut_to_what_the_daemon_shows(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with (
+            daemon_at(tmp_path),
+            headway.open_async("a", home=tmp_path, name="\u1234" * 10_000, timeout=5) as nb,
+        ):
+            nb.add_cell("1")
+            assert nb.history(1)[0].message == "\u1234" * MAX_NAME_CHARACTERS + ": add cell"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "nonsense",
+        "ws:/127.0.0.1/SECRET",
+        "http://127.0.0.1:9/?token=SECRET",
+        "ws://127.0.0.1:99999/?token=SECRET",
+        "ws://[::1?token=SECRET",
+        "ws://\ud800/",
+        b"ws://127.0.0.1:9/SECRET",
+        5,
+        None,
+    ],
+    ids=ascii,
+)
+def test_what_is_no_address_is_refused_at_once_and_not_repeated(url: Any) -> None:
+    with pytest.raises(BadRequest, match="`url`") as refused:
+        headway.connect(url, "nb-room", timeout=5)
+    assert "SECRET" not in f"{refused.value} {refused.value.data}"

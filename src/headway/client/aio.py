@@ -17,7 +17,12 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from headway.client.arguments import checked_limit, checked_timeout
+from headway.client.arguments import (
+    checked_limit,
+    checked_name,
+    checked_timeout,
+    checked_url,
+)
 from headway.client.connection import connect_url
 from headway.client.discovery import daemon_dial
 from headway.client.executions import time_left
@@ -148,12 +153,12 @@ def open_async(
 ) -> AsyncOpening:
     """Open the notebook at `path` (made if absent) with the daemon of `home`, started if need be.
 
-    `kernel` names a kernel to start; `name` is what others see of you. A file that would take
-    most of the notebook away raises FileWouldEmpty, unless you `accept_file`.
+    `kernel` names a kernel to start; `name` is what others see of you, 64 characters of it. A file
+    that would take most of the notebook away raises FileWouldEmpty, unless you `accept_file`.
     """
     timeout = checked_timeout(timeout)
     chosen = paths.named_path(home) if home is not None else paths.home()
-    author = name or f"python {os.getpid()}"
+    author = checked_name(name)
 
     async def begin() -> AsyncNotebook:
         deadline_s = asyncio.get_running_loop().time() + timeout
@@ -182,13 +187,13 @@ def connect_async(
 
     Such a server keeps documents and runs nothing: executing raises UnknownMethod.
     """
-    timeout = checked_timeout(timeout)
+    url, author, timeout = checked_url(url), checked_name(name), checked_timeout(timeout)
 
     async def begin() -> AsyncNotebook:
         return await _begin(
             Target(document=room, commands=False),
             lambda session: Pump(session, lambda _start: connect_url(url)),
-            name or f"python {os.getpid()}",
+            author,
             None,
             timeout,
         )
@@ -210,8 +215,9 @@ async def _begin(
         async with asyncio.timeout(timeout_s):
             await pump.changed.until(lambda: session.status in {"live", "closed"})
     except TimeoutError as error:
+        last = f" The last attempt: {pump.trouble.rstrip('.')}." if pump.trouble else ""
         await pump.close()
-        raise DeadlineExceeded(f"The notebook was not open within {timeout_s} s.") from error
+        raise DeadlineExceeded(f"The notebook was not open within {timeout_s} s.{last}") from error
     except BaseException:
         await pump.close()
         raise

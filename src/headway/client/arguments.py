@@ -7,11 +7,24 @@ harm is told here, where it was made; what the daemon checks of a request is lef
 from __future__ import annotations
 
 import math
+import os
+import urllib.parse
 from numbers import Real
+from typing import Any
 
+from headway.core.document.json_values import encodable
 from headway.errors import BadRequest
 
-__all__ = ["checked_limit", "checked_timeout"]
+__all__ = [
+    "MAX_NAME_CHARACTERS",
+    "checked_limit",
+    "checked_name",
+    "checked_timeout",
+    "checked_url",
+]
+
+MAX_NAME_CHARACTERS = 64
+"""The daemon shows no more of a peer's name."""
 
 
 def checked_timeout(timeout_s: float) -> float:
@@ -43,3 +56,34 @@ def checked_limit(timeout_s: float | None) -> float | None:
             f"`timeout` is a number of seconds, and {timeout_s!r} is none.", field="timeout"
         )
     return None if seconds == math.inf else seconds
+
+
+def checked_name(name: str | None) -> str:
+    """What others see of this peer: the beginning of `name`, or what it is. Raises BadRequest."""
+    return _checked_text("name", name)[:MAX_NAME_CHARACTERS] if name else f"python {os.getpid()}"
+
+
+def checked_url(url: str) -> str:
+    """A server's address. Raises BadRequest, which does not repeat it: it may hold a secret."""
+    try:
+        parts = urllib.parse.urlsplit(_checked_text("url", url))
+        is_address = parts.scheme in {"ws", "wss"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise BadRequest(
+            "`url` is no address of a server, such as ws://localhost:8765/sync or wss://...",
+            field="url",
+        )
+    return url
+
+
+def _checked_text(field: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise BadRequest(f"`{field}` is text, not {type(value).__name__}.", field=field)
+    if encodable(value) != value:
+        raise BadRequest(
+            f"`{field}` holds half a character (a lone surrogate), which cannot be sent.",
+            field=field,
+        )
+    return value

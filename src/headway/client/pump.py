@@ -43,6 +43,8 @@ class Pump:
         """A pump at rest; `start` begins."""
         self.session = session
         self.changed = Pulse()
+        self.trouble: str | None = None
+        """Why the last connection ended, or could not be made."""
         self.loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._dial = dial
@@ -150,7 +152,8 @@ class Pump:
         match asked:
             case effect.Connect(start=start):
                 self._task = self.loop.create_task(self._run(start=start))
-            case effect.Disconnect():
+            case effect.Disconnect(reason=reason):
+                self.trouble = reason
                 self._hang_up()
             case effect.Send(frames=frames):
                 self._outbox.extend(frames)
@@ -198,7 +201,12 @@ class Pump:
         try:
             websocket = await self._dial(start)
         except HeadwayError as error:
-            self.feed(inputs.Disconnected(str(error), error))
+            self._could_not_connect(error)
+            return
+        except Exception as error:  # noqa: BLE001 - told to whoever waits for the connection
+            failure = ConnectionFailed(f"No connection could be made: {error!r}.")
+            failure.__cause__ = error
+            self._could_not_connect(failure)
             return
         self._outbox.clear()
         self._outbox_filled.clear()
@@ -213,7 +221,13 @@ class Pump:
             self._websocket = None
             writer.cancel()
             websocket.transport.abort()
+        if not self._hanging_up:
+            self.trouble = reason
         self.feed(inputs.Disconnected(reason))
+
+    def _could_not_connect(self, error: HeadwayError) -> None:
+        self.trouble = str(error)
+        self.feed(inputs.Disconnected(str(error), error))
 
     async def _receive(self, websocket: ClientConnection) -> str:
         """Take what comes until the connection ends; gives why it did."""

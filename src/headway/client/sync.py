@@ -349,8 +349,8 @@ def open(  # noqa: A001 - `headway.open` is the name
 ) -> Notebook:
     """Open the notebook at `path` (made if absent) with the daemon of `home`, started if need be.
 
-    `kernel` names a kernel to start; `name` is what others see of you. A file that would take
-    most of the notebook away raises FileWouldEmpty, unless you `accept_file`.
+    `kernel` names a kernel to start; `name` is what others see of you, 64 characters of it. A file
+    that would take most of the notebook away raises FileWouldEmpty, unless you `accept_file`.
     """
     opening = aio.open_async(
         path, kernel=kernel, home=home, name=name, accept_file=accept_file, timeout=timeout
