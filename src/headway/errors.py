@@ -50,7 +50,7 @@
     │   ├── StoreDamaged
     │   └── StoreTooNew
     ├── CellFailed                   asked for by `ExecutionResult.raise_for_error`
-    └── WrongThread                  a waiting call made on the thread that would serve it
+    └── WrongThread                  a waiting call made where nothing could end the wait
 
 Every error has a stable `code`, a sentence for a person (`str(error)`), and `data`, which holds
 what a program needs. `to_wire` and `from_wire` carry it over a connection unchanged.
@@ -469,6 +469,10 @@ class CellFailed(HeadwayError):
 
 
 class WrongThread(HeadwayError):
-    """A synchronous call made on the event loop's own thread would wait on itself."""
+    """A call that waits was made where nothing could end the wait.
+
+    A synchronous one on Headway's own event loop would wait on itself; on another event loop than
+    the notebook's nothing wakes an asynchronous one.
+    """
 
     code = "WRONG_THREAD"

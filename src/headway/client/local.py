@@ -338,6 +338,11 @@ class LocalNotebook:
         if self._session.is_closed:
             error = self._session.error
             raise error or NotPermitted("This notebook is closed; edits here would go nowhere.")
+        if self._pump.loop.is_closed():
+            raise NotPermitted(
+                "The event loop on which this notebook was opened has ended, so edits here would "
+                "go nowhere. Open it again."
+            )
 
     def _runnable_around(self, cell: CellLike) -> tuple[list[CellId], list[CellId]]:
         """The code cells that hold something: those above `cell`, and the others."""

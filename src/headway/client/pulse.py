@@ -9,14 +9,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from headway.errors import WrongThread
+
 __all__ = ["Pulse"]
 
 
 class Pulse:
-    """Passive waiters on one event loop."""
+    """Passive waiters on one event loop: the running one when it is made."""
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._waiters: dict[asyncio.Future[None], None] = {}
+
+    def check_loop(self) -> None:
+        """Raise WrongThread on another event loop: nothing that happens would wake it."""
+        if asyncio.get_running_loop() is not self._loop:
+            raise WrongThread(
+                "This notebook was opened on another event loop, and only there can it be waited "
+                "for. Open it here too, or use the synchronous client (`headway.open`), which "
+                "every thread may call."
+            )
 
     def beat(self) -> None:
         """Wake everybody who waits now."""
@@ -26,8 +38,9 @@ class Pulse:
                 waiter.set_result(None)
 
     async def next(self) -> None:
-        """Wait for the next beat."""
-        waiter = asyncio.get_running_loop().create_future()
+        """Wait for the next beat. Raises WrongThread."""
+        self.check_loop()
+        waiter = self._loop.create_future()
         self._waiters[waiter] = None
         try:
             await waiter

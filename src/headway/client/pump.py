@@ -101,7 +101,8 @@ class Pump:
         return await self._ask(token, inputs.Requested(token, params, deadline_s))
 
     async def close(self) -> None:
-        """End the session and its connection; idempotent."""
+        """End the session and its connection; idempotent. Raises WrongThread."""
+        self.changed.check_loop()
         self.feed(inputs.CloseAsked())
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=2 * HANG_UP_S)
@@ -139,6 +140,7 @@ class Pump:
             raise
 
     async def _ask(self, token: int, asked: inputs.ConfirmAsked | inputs.Requested) -> Any:
+        self.changed.check_loop()
         answer = self.loop.create_future()
         self._waiting[token] = answer
         try:
