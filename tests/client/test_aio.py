@@ -14,8 +14,9 @@ from headway.client import executions, fetching
 from headway.core.document.runtime import ExecutionRecord
 from headway.core.session import inputs
 from headway.core.session.effects import Effect
+from headway.core.wire.codec import encode
 from headway.core.wire.commands import encode_result
-from headway.core.wire.messages import UpdateStatus
+from headway.core.wire.messages import Kind, RoomError, RoomErrorCode, UpdateStatus
 from headway.core.wire.rpc import ExecutionOutcome, GetExecution, Status
 from headway.edges.paths import Paths, prepare
 from headway.errors import BadRequest
@@ -395,6 +396,38 @@ def test_closing_says_so_when_something_was_not_delivered(tmp_path: Path) -> Non
                 await nb.close(timeout=0.1)
             assert nb.status == "closed"
             await nb.close(timeout=0.1)
+
+    run(scenario())
+
+
+def test_waiting_for_something_ends_when_the_notebook_is_closed(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path):
+            nb = await headway.open_async("a", home=tmp_path)
+            waiting = asyncio.create_task(nb.wait_until(lambda: False, timeout=None))
+            await asyncio.sleep(0)
+            await nb.close()
+            with pytest.raises(headway.ConnectionLost, match="closed"):
+                await waiting
+            with pytest.raises(headway.ConnectionLost, match="closed"):
+                await nb.wait_until(lambda: False, timeout=None)
+            await nb.wait_until(lambda: nb.status == "closed", timeout=None)
+
+    run(scenario())
+
+
+def test_waiting_for_something_ends_with_the_reason_when_the_daemon_puts_the_client_out(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path) as daemon:
+            nb = await headway.open_async("a", home=tmp_path)
+            waiting = asyncio.create_task(nb.wait_until(lambda: False, timeout=None))
+            await asyncio.sleep(0)
+            out = RoomError(Kind.DOCUMENT, NOTEBOOK, RoomErrorCode.EVICTED, "for a test")
+            await daemon.connections[0].send(encode(out))
+            with pytest.raises(headway.ConnectionLost, match="for a test"):
+                await waiting
 
     run(scenario())
 

@@ -115,11 +115,14 @@ class AsyncNotebook(RunningNotebook):
     ) -> None:
         """Wait until `is_true()`, looked at again whenever anything about the notebook changes.
 
-        Raises DeadlineExceeded when `timeout` passes first; None is no limit.
+        Raises DeadlineExceeded when `timeout` passes first (None is no limit), and what the
+        notebook ended with, as a rule ConnectionLost, when it is closed first.
         """
         try:
             async with asyncio.timeout(checked_limit(timeout)):
-                await self._pump.changed.until(is_true)
+                while not is_true():
+                    self._check_open()
+                    await self._pump.changed.next()
         except TimeoutError as error:
             raise DeadlineExceeded(f"It did not come true within {timeout} s.") from error
 
@@ -131,6 +134,12 @@ class AsyncNotebook(RunningNotebook):
         await self._end(timeout, strict=True)
 
     # Inside
+
+    def _check_open(self) -> None:
+        if self._session.is_closed:
+            raise self._session.error or ConnectionLost(
+                "This notebook is closed, so nothing about it changes any more."
+            )
 
     async def _end(self, timeout_s: float, *, strict: bool) -> None:
         try:

@@ -316,7 +316,8 @@ class Notebook(Comms):
     ) -> None:
         """Wait until `is_true()`, looked at again whenever anything about the notebook changes.
 
-        Raises DeadlineExceeded when `timeout` passes first; None is no limit.
+        Raises DeadlineExceeded when `timeout` passes first (None is no limit), and what the
+        notebook ended with, as a rule ConnectionLost, when it is closed first.
         """
         self._call(self._twin.wait_until(is_true, timeout=timeout))
 
