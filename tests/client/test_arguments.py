@@ -152,6 +152,7 @@ def test_a_long_name_is_cut_to_what_the_daemon_shows(tmp_path: Path) -> None:
         "http://127.0.0.1:9/?token=SECRET",
         "ws://127.0.0.1:99999/?token=SECRET",
         "ws://[::1?token=SECRET",
+        "ws://127.0.0.1:9/a#SECRET",
         "ws://\ud800/",
         b"ws://127.0.0.1:9/SECRET",
         5,
@@ -163,3 +164,4 @@ def test_what_is_no_address_is_refused_at_once_and_not_repeated(url: Any) -> Non
     with pytest.raises(BadRequest, match="`url`") as refused:
         headway.connect(url, "nb-room", timeout=5)
     assert "SECRET" not in f"{refused.value} {refused.value.data}"
+    assert refused.value.__cause__ is None

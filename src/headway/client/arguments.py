@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 import os
-import urllib.parse
 from numbers import Real
 from typing import Any
+
+from websockets.exceptions import InvalidURI
+from websockets.uri import parse_uri
 
 from headway.core.document.json_values import encodable
 from headway.errors import BadRequest
@@ -65,16 +67,14 @@ def checked_name(name: str | None) -> str:
 
 def checked_url(url: str) -> str:
     """A server's address. Raises BadRequest, which does not repeat it: it may hold a secret."""
+    _checked_text("url", url)
     try:
-        parts = urllib.parse.urlsplit(_checked_text("url", url))
-        is_address = parts.scheme in {"ws", "wss"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_address = False
-    if not is_address:
+        parse_uri(url)
+    except (InvalidURI, ValueError):
         raise BadRequest(
             "`url` is no address of a server, such as ws://localhost:8765/sync or wss://...",
             field="url",
-        )
+        ) from None
     return url
 
 

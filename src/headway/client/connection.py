@@ -11,7 +11,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
-from websockets.exceptions import InvalidURI, WebSocketException
+from websockets.exceptions import (
+    InvalidStatus,
+    InvalidURI,
+    SecurityError,
+    WebSocketException,
+)
 
 from headway.core.wire.commands import MAX_RPC_BYTES
 from headway.errors import ConnectionFailed, DaemonUnavailable
@@ -34,6 +39,7 @@ _CLOSE_TIMEOUT_S = 1.0
 _PING_INTERVAL_S = 20.0
 _PING_TIMEOUT_S = 30.0
 _MAX_QUEUE = 64
+_AT_FAULT = {401: "the token", 403: "the token", 404: "the path"}
 
 Dial = Callable[[bool], Awaitable[ClientConnection]]
 """Makes a connection; the argument says whether a daemon may be started for it."""
@@ -64,7 +70,11 @@ async def connect_socket(path: Path, *, name: str) -> ClientConnection:
 
 
 async def connect_url(url: str) -> ClientConnection:
-    """Connect to a server of the protocol at `url` (`ws://` or `wss://`)."""
+    """Connect to a server of the protocol at `url` (`ws://` or `wss://`).
+
+    Raises ConnectionFailed, which names the server and leaves out what may be secret in `url`.
+    """
+    place = _without_secrets(url)
     try:
         return await connect(
             url,
@@ -76,7 +86,27 @@ async def connect_url(url: str) -> ClientConnection:
             ping_timeout=_PING_TIMEOUT_S,
             close_timeout=_CLOSE_TIMEOUT_S,
         )
-    except (OSError, WebSocketException, InvalidURI, EOFError) as error:
+    except InvalidStatus as error:
+        status = error.response.status_code
+        advice = f" Look at {_AT_FAULT[status]} in the address." if status in _AT_FAULT else ""
         raise ConnectionFailed(
-            f"Nobody answers at {url}: {error or type(error).__name__}.", url=url
+            f"The server at {place} refused the connection (HTTP status {status}).{advice}",
+            url=place,
+            status=status,
         ) from error
+    except (InvalidURI, SecurityError):
+        # It sends us elsewhere. What was raised holds that address, and so is not shown.
+        raise ConnectionFailed(
+            f"The server at {place} sends its clients to an address that they cannot go to.",
+            url=place,
+        ) from None
+    except (OSError, WebSocketException, EOFError) as error:
+        raise ConnectionFailed(
+            f"Nobody answers at {place}: {error or type(error).__name__}.", url=place
+        ) from error
+
+
+def _without_secrets(url: str) -> str:
+    """The address as errors may repeat it: no user, no password, no token in the query."""
+    parts = urllib.parse.urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
