@@ -13,10 +13,12 @@ import pytest
 
 import headway
 from headway.client.arguments import MAX_NAME_CHARACTERS
+from headway.core.document.edits import AddCell
 from headway.errors import BadRequest
 from mini_daemon import daemon_at
 
 LIMIT_S = 30
+HALF_A_CHARACTER = "\ud800"
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
@@ -165,3 +167,108 @@ def test_what_is_no_address_is_refused_at_once_and_not_repeated(url: Any) -> Non
         headway.connect(url, "nb-room", timeout=5)
     assert "SECRET" not in f"{refused.value} {refused.value.data}"
     assert refused.value.__cause__ is None
+
+
+@pytest.mark.parametrize("room", ["", "x" * 129, HALF_A_CHARACTER, b"nb-room", 5, None], ids=ascii)
+def test_what_names_no_document_of_a_server_is_refused_at_once(room: Any) -> None:
+    with pytest.raises(BadRequest, match="`room`"):
+        headway.connect("ws://127.0.0.1:9", room, timeout=5)
+
+
+@pytest.mark.parametrize("place", ["\0", HALF_A_CHARACTER], ids=ascii)
+def test_what_can_be_no_path_is_refused_as_a_notebook_and_as_a_home(place: str) -> None:
+    with pytest.raises(BadRequest):
+        headway.open(f"/tmp/{place}.ipynb")
+    with pytest.raises(BadRequest, match="`home`"):
+        headway.open("a", home=place)
+
+
+def refused(error: type[Exception], sentence: str, call: Callable[[], Any]) -> None:
+    with pytest.raises(error, match=sentence):
+        call()
+
+
+def test_an_edit_that_is_none_is_refused_and_nothing_is_changed(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path), headway.open_async("a", home=tmp_path) as nb:
+            heads = nb.heads
+            edit = AddCell("a")
+            refused(headway.InvalidEdit, "NoneType is none", lambda: nb.apply(edit, None))  # type: ignore[arg-type]
+            refused(headway.InvalidEdit, "list is none", lambda: nb.apply([edit]))  # type: ignore[arg-type]
+            refused(headway.InvalidDependencies, "5", lambda: nb.remove_dependencies(5))  # type: ignore[arg-type]
+            assert nb.heads == heads
+
+    run(scenario())
+
+
+REFUSED: dict[str, Callable[[headway.AsyncNotebook], Coroutine[Any, Any, Any]]] = {
+    "`output` has": lambda nb: nb.fetch_output("x"),  # type: ignore[arg-type]
+    "`data` has": lambda nb: nb.send_comm("c", "x"),  # type: ignore[arg-type]
+    "`data` has ": lambda nb: nb.open_comm("t", "x"),  # type: ignore[arg-type]
+    "`metadata` has": lambda nb: nb.open_comm("t", metadata=5),  # type: ignore[arg-type]
+    "`state` has": lambda nb: nb.update_widget("c", "x"),  # type: ignore[arg-type]
+    "`comm` is text": lambda nb: nb.fetch_state(5),  # type: ignore[arg-type]
+    "`comm` is text, not NoneType": lambda nb: nb.close_comm(None),  # type: ignore[arg-type]
+    "`sha256` is the SHA-256": lambda nb: nb.fetch_blob("../../etc/passwd"),
+    "`sha256` holds half": lambda nb: nb.fetch_blob(HALF_A_CHARACTER),
+    "`sha256` is text": lambda nb: nb.fetch_blob(5),  # type: ignore[arg-type]
+    "`path` can be no path": lambda nb: nb.save(f"/tmp/{HALF_A_CHARACTER}.ipynb"),
+    "`code` is text": lambda nb: nb.complete(5),  # type: ignore[arg-type]
+    "`code` is text, not NoneType": lambda nb: nb.inspect(None),  # type: ignore[arg-type]
+    "`cell_id` of `execute` is wrong": lambda nb: nb.execute_cell(b"c"),  # type: ignore[arg-type]
+    "`name` of `start_kernel` is wrong": lambda nb: nb.start_kernel(b"k"),  # type: ignore[arg-type]
+    "`environment` of": lambda nb: nb.start_kernel(environment=b"/e"),  # type: ignore[arg-type]
+}
+"""The sentence that is wanted, and the call that is to be refused with it."""
+
+
+@pytest.mark.parametrize("sentence", REFUSED)
+def test_a_value_of_another_type_is_refused_with_what_is_expected(
+    tmp_path: Path, sentence: str
+) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path) as daemon, headway.open_async("a", home=tmp_path) as nb:
+            with pytest.raises(BadRequest, match=sentence.strip()):
+                await REFUSED[sentence](nb)
+            assert daemon.requests == []
+            assert nb.status == "live"
+
+    run(scenario())
+
+
+def test_an_output_whose_reference_names_no_blob_keeps_its_reference(tmp_path: Path) -> None:
+    reference = {"blob": HALF_A_CHARACTER, "size": 1}
+    output = {"output_type": "display_data", "data": {"a/b": reference}, "metadata": {}}
+
+    async def scenario() -> None:
+        async with daemon_at(tmp_path), headway.open_async("a", home=tmp_path) as nb:
+            assert await nb.fetch_output(output) == output
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("value", [b"SECRET", "SECRET\n", "a\r\nSECRET", 5, None], ids=repr)
+def test_an_answer_that_is_not_one_line_of_text_is_refused_and_not_repeated(
+    tmp_path: Path, value: Any
+) -> None:
+    prompt = headway.Prompt("p", "Password: ", password=True)
+
+    async def scenario() -> None:
+        async with daemon_at(tmp_path), headway.open_async("a", home=tmp_path) as nb:
+            job = await nb.queue_cell(nb.add_cell("hang"))
+            with pytest.raises(BadRequest) as told:
+                await job.answer(value, prompt=prompt)
+            assert "SECRET" not in f"{told.value} {told.value.data} {told.value.__cause__}"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("prompt", ["", "p", 5])
+def test_an_answer_to_what_is_no_prompt_is_refused(tmp_path: Path, prompt: Any) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path), headway.open_async("a", home=tmp_path) as nb:
+            job = await nb.queue_cell(nb.add_cell("hang"))
+            with pytest.raises(BadRequest, match="`prompt`"):
+                await job.answer("yes", prompt=prompt)
+
+    run(scenario())

@@ -18,8 +18,11 @@ from types import TracebackType
 from typing import Self
 
 from headway.client.arguments import (
+    checked_home,
     checked_limit,
     checked_name,
+    checked_path,
+    checked_room,
     checked_timeout,
     checked_url,
 )
@@ -35,7 +38,6 @@ from headway.core.session.session import Session
 from headway.core.sync.confirm import CONFIRM_TIMEOUT_S, Confirmation
 from headway.core.wire import rpc
 from headway.edges import paths
-from headway.edges.notebook_path import notebook_path
 from headway.errors import (
     ConnectionLost,
     DeadlineExceeded,
@@ -105,7 +107,7 @@ class AsyncNotebook(RunningNotebook):
         self, path: str | os.PathLike[str] | None = None, *, timeout: float = rpc.REQUEST_TIMEOUT_S
     ) -> rpc.Saved:
         """Write what is here now to the notebook's file, or to `path`, which becomes its file."""
-        chosen = None if path is None else notebook_path(path)
+        chosen = None if path is None else checked_path(path)
         params = rpc.Save(document=self.id, required_heads=self._ticket(), path=chosen)
         answer: rpc.Saved = await self._pump.request(params, timeout)
         return answer
@@ -166,13 +168,14 @@ def open_async(
     that would take most of the notebook away raises FileWouldEmpty, unless you `accept_file`.
     """
     timeout = checked_timeout(timeout)
-    chosen = paths.named_path(home) if home is not None else paths.home()
+    target = Target(path=checked_path(path), accept_file=accept_file)
+    chosen = checked_home(home) if home is not None else paths.home()
     author = checked_name(name)
 
     async def begin() -> AsyncNotebook:
         deadline_s = asyncio.get_running_loop().time() + timeout
         notebook = await _begin(
-            Target(path=notebook_path(path), accept_file=accept_file),
+            target,
             lambda session: Pump(session, daemon_dial(chosen, author)),
             author,
             paths.Paths.of(chosen),
@@ -196,11 +199,12 @@ def connect_async(
 
     Such a server keeps documents and runs nothing: executing raises UnknownMethod.
     """
+    target = Target(document=checked_room(room), commands=False)
     url, author, timeout = checked_url(url), checked_name(name), checked_timeout(timeout)
 
     async def begin() -> AsyncNotebook:
         return await _begin(
-            Target(document=room, commands=False),
+            target,
             lambda session: Pump(session, lambda _start: connect_url(url)),
             author,
             None,

@@ -8,22 +8,37 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable, Mapping
 from numbers import Real
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from websockets.exceptions import InvalidURI
 from websockets.uri import parse_uri
 
 from headway.core.document.json_values import encodable
+from headway.core.wire.messages import MAX_ROOM_BYTES
+from headway.core.wire.rpc import Params
+from headway.edges.notebook_path import notebook_path
+from headway.edges.paths import named_path
 from headway.errors import BadRequest
 
 __all__ = [
     "MAX_NAME_CHARACTERS",
+    "check_params",
+    "checked_home",
     "checked_limit",
+    "checked_line",
     "checked_name",
+    "checked_object",
+    "checked_path",
+    "checked_room",
+    "checked_text",
     "checked_timeout",
     "checked_url",
 ]
+
+T = TypeVar("T")
 
 MAX_NAME_CHARACTERS = 64
 """The daemon shows no more of a peer's name."""
@@ -62,12 +77,12 @@ def checked_limit(timeout_s: float | None) -> float | None:
 
 def checked_name(name: str | None) -> str:
     """What others see of this peer: the beginning of `name`, or what it is. Raises BadRequest."""
-    return _checked_text("name", name)[:MAX_NAME_CHARACTERS] if name else f"python {os.getpid()}"
+    return checked_text("name", name)[:MAX_NAME_CHARACTERS] if name else f"python {os.getpid()}"
 
 
 def checked_url(url: str) -> str:
     """A server's address. Raises BadRequest, which does not repeat it: it may hold a secret."""
-    _checked_text("url", url)
+    checked_text("url", url)
     try:
         parse_uri(url)
     except (InvalidURI, ValueError):
@@ -78,7 +93,34 @@ def checked_url(url: str) -> str:
     return url
 
 
-def _checked_text(field: str, value: Any) -> str:
+def checked_room(room: str) -> str:
+    """The id of a document on any server of the protocol. Raises BadRequest."""
+    if not 0 < len(checked_text("room", room).encode()) <= MAX_ROOM_BYTES:
+        raise BadRequest(
+            f"`room` names a document in 1 to {MAX_ROOM_BYTES} bytes of UTF-8.", field="room"
+        )
+    return room
+
+
+def checked_path(path: str | os.PathLike[str]) -> str:
+    """The path of the notebook's file that is meant. Raises BadRequest for what can be none."""
+    return _on_the_disk("path", notebook_path, path)
+
+
+def checked_home(home: str | os.PathLike[str]) -> Path:
+    """The home that is meant. Raises BadRequest for what can be none."""
+    return _on_the_disk("home", named_path, home)
+
+
+def checked_line(value: str) -> str:
+    """An answer to a prompt. Raises BadRequest, which does not repeat it: it may be a password."""
+    if "\n" in checked_text("value", value) or "\r" in value:
+        raise BadRequest("An answer is one line, without its end; this is more.", field="value")
+    return value
+
+
+def checked_text(field: str, value: Any) -> str:
+    """Text that can be sent. Raises BadRequest."""
     if not isinstance(value, str):
         raise BadRequest(f"`{field}` is text, not {type(value).__name__}.", field=field)
     if encodable(value) != value:
@@ -87,3 +129,39 @@ def _checked_text(field: str, value: Any) -> str:
             field=field,
         )
     return value
+
+
+def checked_object(field: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    """Names and values, as JSON has them in an object. Raises BadRequest."""
+    if not isinstance(value, Mapping):
+        raise BadRequest(
+            f"`{field}` has names and values, as a dictionary has them, and "
+            f"{type(value).__name__} has none.",
+            field=field,
+        )
+    return dict(value)
+
+
+def check_params(params: Params) -> None:
+    """Raise BadRequest for bytes where a request has text.
+
+    The daemon refuses every other type that is wrong; bytes would reach it as text, in base64.
+    """
+    for field in params.__struct_fields__:
+        if isinstance(getattr(params, field), bytes | bytearray | memoryview):
+            raise BadRequest(
+                f"The parameter `{field}` of `{params.method}` is wrong: expected text, got bytes.",
+                method=params.method,
+                field=field,
+            )
+
+
+def _on_the_disk(
+    field: str, find: Callable[[str | os.PathLike[str]], T], path: str | os.PathLike[str]
+) -> T:
+    try:
+        return find(path)
+    except ValueError as error:
+        raise BadRequest(
+            f"`{field}` can be no path on this system: {os.fspath(path)!a}.", field=field
+        ) from error

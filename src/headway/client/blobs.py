@@ -16,11 +16,18 @@ from typing import Any
 
 import h11
 
+from headway.client.arguments import checked_text
 from headway.core.document.forms import blobs_of, file_form
 from headway.core.document.mime import resolve
-from headway.edges.blobs import read_blob
+from headway.edges.blobs import is_blob_id, read_blob
 from headway.edges.paths import Paths
-from headway.errors import ConnectionFailed, ConnectionLost, DaemonUnavailable, RequestFailed
+from headway.errors import (
+    BadRequest,
+    ConnectionFailed,
+    ConnectionLost,
+    DaemonUnavailable,
+    RequestFailed,
+)
 
 __all__ = [
     "BLOB_TIMEOUT_S",
@@ -45,9 +52,14 @@ _READ_BYTES = 256 * 1024
 async def fetch_blob(home: Paths, sha256: str) -> bytes:
     """The bytes of a blob of the daemon of this home.
 
-    Raises DaemonUnavailable, ConnectionLost, or RequestFailed for one that is absent, larger
-    than `MAX_BLOB_BYTES`, or not what its name says.
+    Raises DaemonUnavailable, ConnectionLost, BadRequest for what is no SHA-256, or RequestFailed
+    for one that is absent, larger than `MAX_BLOB_BYTES`, or not what its name says.
     """
+    if not is_blob_id(checked_text("sha256", sha256)):
+        raise BadRequest(
+            "`sha256` is the SHA-256 of the blob's bytes, in 64 hexadecimal digits (0-9, a-f).",
+            field="sha256",
+        )
     here = await asyncio.to_thread(read_blob, home.blobs, sha256, MAX_BLOB_BYTES)
     return here if here is not None else await _fetch(home.socket, sha256, MAX_BLOB_BYTES)
 
@@ -72,7 +84,7 @@ async def resolve_outputs(
     home: Paths | None, outputs: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """Outputs as nbformat writes them, with their blobs; what cannot be had stays a reference."""
-    wanted = dict.fromkeys(blobs_of(outputs))
+    wanted = dict.fromkeys(filter(is_blob_id, blobs_of(outputs)))
     blobs: dict[str, bytes] = {}
     if home is not None and wanted:
         blobs = await asyncio.to_thread(_read, home.blobs, wanted, FETCH_LIMIT_BYTES)

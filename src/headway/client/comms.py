@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headway.client.arguments import checked_timeout
+from headway.client.arguments import checked_object, checked_text, checked_timeout
 from headway.client.blobs import BLOB_TIMEOUT_S
 from headway.client.fetching import AsyncFetching
 from headway.core.document.comm_records import CommRecord
@@ -42,7 +42,7 @@ class AsyncComms(AsyncFetching):
         On return every peer that is here sees it, and so does this one; the kernel gets it in
         order, and may correct it. Raises CommNotFound, KernelDied.
         """
-        plain, paths, buffers = split_buffers(state)
+        plain, paths, buffers = split_buffers(checked_object("state", state))
         data = {"method": "update", "state": plain, "buffer_paths": paths}
         await self.send_comm(comm, data, buffers=buffers, timeout=timeout)
 
@@ -56,7 +56,10 @@ class AsyncComms(AsyncFetching):
     ) -> None:
         """Send a message on a comm, as a button does: `{"method": "custom", "content": ...}`."""
         params = rpc.CommMessage(
-            document=self.id, comm_id=comm_id_of(comm), data=dict(data), buffers=list(buffers)
+            document=self.id,
+            comm_id=comm_id_of(comm),
+            data=checked_object("data", data),
+            buffers=list(buffers),
         )
         await self._pump.request(params, timeout)
 
@@ -73,8 +76,8 @@ class AsyncComms(AsyncFetching):
         params = rpc.CommOpen(
             document=self.id,
             target_name=target_name,
-            data=dict(data or {}),
-            metadata=dict(metadata or {}),
+            data=checked_object("data", {} if data is None else data),
+            metadata=checked_object("metadata", {} if metadata is None else metadata),
             buffers=list(buffers),
         )
         answer: rpc.CommSent = await self._pump.request(params, timeout)
@@ -110,5 +113,5 @@ class AsyncComms(AsyncFetching):
 
 
 def comm_id_of(comm: CommLike) -> str:
-    """The id of a comm."""
-    return comm.comm_id if isinstance(comm, CommRecord) else comm
+    """The id of a comm. Raises BadRequest for what names none."""
+    return comm.comm_id if isinstance(comm, CommRecord) else checked_text("comm", comm)

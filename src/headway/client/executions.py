@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from headway.client.arguments import checked_limit
+from headway.client.arguments import checked_limit, checked_line
 from headway.client.blobs import resolve_outputs
 from headway.client.models import (
     ANSWER_TIMEOUT_S,
@@ -35,6 +35,7 @@ from headway.core.document.runtime import TERMINAL, ExecutionRecord
 from headway.core.wire.rpc import AnswerInput, Cancel, ExecutionOutcome, GetExecution
 from headway.edges.paths import Paths
 from headway.errors import (
+    BadRequest,
     ConnectionLost,
     DeadlineExceeded,
     InputNotAwaited,
@@ -104,13 +105,19 @@ class AsyncExecution:
         `value` is one line without its end. Raises InputNotAwaited when somebody else was first,
         or nothing is asked.
         """
-        meant = prompt or self.prompt
+        checked_line(value)
+        meant = self.prompt if prompt is None else prompt
         if meant is None:
             raise InputNotAwaited(
                 f"The execution {self.id} asks nothing now, so there is nothing to answer.",
                 execution_id=self.id,
                 prompt_id=None,
                 answered=False,
+            )
+        if not isinstance(meant, Prompt):
+            raise BadRequest(
+                f"`prompt` is the Prompt that is answered, not {type(meant).__name__}.",
+                field="prompt",
             )
         params = AnswerInput(
             document=self._document, execution_id=self.id, prompt_id=meant.id, value=value

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from headway.client.arguments import checked_timeout
+from headway.client.arguments import checked_object, checked_timeout
 from headway.client.blobs import BLOB_TIMEOUT_S, fetch_blob, resolve_outputs
 from headway.client.local import LocalNotebook
 from headway.edges.paths import Paths
@@ -31,9 +31,10 @@ class AsyncFetching(LocalNotebook):
 
         What cannot be had stays a reference. Raises DeadlineExceeded.
         """
+        form = checked_object("output", output)
         try:
             async with asyncio.timeout(checked_timeout(timeout)):
-                return (await resolve_outputs(self._home, [output]))[0]
+                return (await resolve_outputs(self._home, [form]))[0]
         except TimeoutError as error:
             raise DeadlineExceeded("The values of an output did not arrive in time.") from error
 

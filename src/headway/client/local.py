@@ -33,7 +33,7 @@ from headway.core.session.effects import SessionStatus
 from headway.core.session.session import Session
 from headway.core.sync.presence import check_presence
 from headway.core.wire.rpc import Notice
-from headway.errors import NotPermitted
+from headway.errors import InvalidDependencies, InvalidEdit, NotPermitted
 from headway.ids import CellId, DocumentId, ExecutionId, Heads, cell_id
 from headway.moments import Moment
 
@@ -241,6 +241,9 @@ class LocalNotebook:
 
     def remove_dependencies(self, *names: str) -> Dependencies:
         """Declare that the notebook does not need these packages. Raises InvalidDependencies."""
+        for name in names:
+            if not isinstance(name, str):
+                raise InvalidDependencies(f"{name!r} is not the name of a package.", name=str(name))
         return self._declare(without(self.dependencies, names))
 
     def _declare(self, wanted: Dependencies) -> Dependencies:
@@ -249,6 +252,12 @@ class LocalNotebook:
 
     def apply(self, *changes: Edit) -> Heads:
         """Apply several edits as one commit, all or none; gives the heads after it."""
+        for change in changes:
+            if not isinstance(change, Edit):
+                raise InvalidEdit(
+                    f"`apply` takes edits, each as an argument of its own (`apply(*edits)`); "
+                    f"{type(change).__name__} is none."
+                )
         return self._apply(changes)
 
     def undo(self) -> bool:

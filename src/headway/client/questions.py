@@ -7,6 +7,7 @@ Floor 5. A question waits for nothing but the kernel, and only until its own dea
 
 from __future__ import annotations
 
+from headway.client.arguments import checked_text
 from headway.client.comms import AsyncComms
 from headway.core.wire import rpc
 
@@ -25,7 +26,7 @@ class AsyncQuestions(AsyncComms):
         self, code: str, cursor: int | None = None, *, timeout: float = rpc.REQUEST_TIMEOUT_S
     ) -> rpc.Completions:
         """What the kernel would put at `cursor` (code points; the end if None) in `code`."""
-        at = len(code) if cursor is None else cursor
+        at = len(checked_text("code", code)) if cursor is None else cursor
         params = rpc.Complete(document=self.id, code=code, cursor=at)
         answer: rpc.Completions = await self._pump.request(params, timeout)
         return answer
@@ -39,7 +40,7 @@ class AsyncQuestions(AsyncComms):
         timeout: float = rpc.REQUEST_TIMEOUT_S,
     ) -> rpc.Inspection:
         """What the kernel knows of the name at `cursor` (code points; the end if None)."""
-        at = len(code) if cursor is None else cursor
+        at = len(checked_text("code", code)) if cursor is None else cursor
         params = rpc.Inspect(document=self.id, code=code, cursor=at, detail=detail)
         answer: rpc.Inspection = await self._pump.request(params, timeout)
         return answer
