@@ -146,3 +146,80 @@ def test_a_program_that_forgets_to_close_still_ends_and_delivers(
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert [cell.source for cell in daemon.notebook.cells()] == ["forgotten"]
+
+
+def ended(program: str, home: Path) -> list[str]:
+    """What a program prints that ends by itself and without a word of complaint."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program, home],
+        capture_output=True,
+        timeout=30,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+OPENING_AT_EXIT = """\
+import atexit, sys
+
+@atexit.register  # before Headway's own, so it runs after that
+def report():
+    with headway.open("a", home=sys.argv[1]) as nb:
+        print([cell.source for cell in nb.cells], flush=True)
+        nb.add_cell("at exit")
+
+import headway
+
+nb = headway.open("a", home=sys.argv[1])
+nb.add_cell("forgotten")
+"""
+
+
+def test_an_exit_handler_that_runs_after_ours_opens_notebooks(
+    tmp_path: Path, daemon: MiniDaemon
+) -> None:
+    assert ended(OPENING_AT_EXIT, tmp_path) == ["['forgotten']"]
+    assert [cell.source for cell in daemon.notebook.cells()] == ["forgotten", "at exit"]
+
+
+USING_TOO_LATE = """\
+import atexit, builtins, sys
+
+HOME = sys.argv[1]
+
+def told(call):
+    try:
+        print(call(), flush=True)
+    except headway.HeadwayError as error:
+        print(error.code, flush=True)
+
+class Keeper:
+    def __init__(self):
+        self.nb = headway.open("a", home=HOME)
+
+    def use(self):
+        told(lambda: self.nb.confirm_sync(5).confirmed)
+        told(self.nb.close)
+
+    def __del__(self):
+        self.use()
+        told(lambda: headway.open("a", home=HOME, timeout=5))
+
+@atexit.register  # before Headway's own, so it runs after that
+def use():
+    first.use()
+    builtins.opened_at_exit = Keeper()
+
+import headway
+
+first = builtins.opened_before = Keeper()
+"""
+
+
+def test_a_notebook_that_is_used_after_the_end_says_so_and_can_be_closed(
+    tmp_path: Path, daemon: MiniDaemon
+) -> None:
+    at_exit = ["CONNECTION_LOST", "None"]
+    in_the_end = ["CONNECTION_LOST", "None", "CONNECTION_LOST"]
+    assert ended(USING_TOO_LATE, tmp_path) == at_exit + 2 * in_the_end

@@ -1,7 +1,9 @@
 """The background event loop of the synchronous client: one thread for the whole process.
 
 Floor 5. It is a daemon thread and has an exit handler, so a program that forgets to close a
-notebook still ends: at exit each open one gets a short time to deliver what it has.
+notebook still ends: at exit each open one gets a short time to deliver what it has. What an exit
+handler of the program opens after that has a loop of its own, which nobody stops: Python runs no
+exit handlers that are registered so late.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import asyncio
 import atexit
 import contextlib
 import os
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError
@@ -45,9 +48,9 @@ class _Call(Generic[T]):
         """Run it and wait for its end; a wait that is interrupted cancels it."""
         try:
             self._loop.call_soon_threadsafe(self._begin)
-        except RuntimeError:
+        except RuntimeError as error:
             self._work.close()
-            raise
+            raise _ending() from error
         try:
             self._running.acquire()
         except BaseException:
@@ -79,29 +82,35 @@ class Background:
     """An event loop in a thread of its own."""
 
     def __init__(self) -> None:
-        """Starts the thread; it is there for good."""
+        """Starts the thread; ConnectionLost when Python is too near its end for that."""
         self.process = os.getpid()
         self._loop = _new_loop()
         self._at_exit: dict[object, Callable[[], Awaitable[None]]] = {}
         self._thread = threading.Thread(target=self._run, name="headway", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._loop.close()
+            raise _ending() from error
 
     @property
     def is_here(self) -> bool:
-        """Whether its thread is in this process: a fork has none."""
-        return self.process == os.getpid()
+        """Whether its thread serves this process.
+
+        A fork has none; at exit it ends, and in the end Python lets no thread run but its own.
+        """
+        has_ended = self._loop.is_closed() or sys.is_finalizing()
+        return self.process == os.getpid() and not has_ended
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` on the loop and wait for it here; interrupting the wait cancels it.
 
-        Raises WrongThread on the loop itself, and ConnectionLost in a fork of its process.
+        Raises WrongThread on the loop itself, and ConnectionLost in a fork of its process and
+        when it has ended.
         """
         if not self.is_here:
             work.close()
-            raise ConnectionLost(
-                f"This notebook was opened by the process {self.process}, and its connection did "
-                "not come along into this fork. Open the notebook here."
-            )
+            raise _ending() if self.process == os.getpid() else _forked(self.process)
         if threading.current_thread() is self._thread:
             work.close()
             raise WrongThread(
@@ -141,6 +150,17 @@ class Background:
             self._loop.close()
 
 
+def _ending() -> ConnectionLost:
+    return ConnectionLost("The program is ending, and its notebooks were closed. Do this earlier.")
+
+
+def _forked(process: int) -> ConnectionLost:
+    return ConnectionLost(
+        f"This notebook was opened by the process {process}, and its connection did not come along "
+        "into this fork. Open the notebook here."
+    )
+
+
 def _new_loop() -> asyncio.AbstractEventLoop:
     """The loop of uvloop where that is installed: this thread is ours alone, and calls gain."""
     try:
@@ -155,10 +175,16 @@ _lock = threading.Lock()
 
 
 def background() -> Background:
-    """The process's background loop, made when it is first needed, and anew after a fork."""
+    """The process's background loop, made when it is first needed.
+
+    Made anew after a fork, and for an exit handler that runs after ours. ConnectionLost when
+    Python is too near its end for that.
+    """
     global _current  # noqa: PLW0603 - one for the process is what it is
     with _lock:
         if _current is None or not _current.is_here:
+            if sys.is_finalizing():
+                raise _ending()  # a thread that is started now never runs
             _current = Background()
             atexit.register(_current.stop)
         return _current

@@ -333,7 +333,7 @@ class Notebook(Comms):
         if self._loop.is_here:
             self._call(work)
         else:
-            work.close()  # a fork has nothing to let go of
+            work.close()  # a fork has nothing to let go of, and at exit it is closed already
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         return self._loop.call(work)
