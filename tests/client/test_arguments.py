@@ -272,3 +272,21 @@ def test_an_answer_to_what_is_no_prompt_is_refused(tmp_path: Path, prompt: Any) 
                 await job.answer("yes", prompt=prompt)
 
     run(scenario())
+
+
+@pytest.mark.parametrize("of", [lambda cell: cell.id, lambda _: "", lambda cell: cell, lambda _: 5])
+def test_one_cell_in_place_of_a_list_of_cells_is_refused(
+    tmp_path: Path, of: Callable[[headway.Cell], Any]
+) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path) as daemon, headway.open_async("a", home=tmp_path) as nb:
+            cell = nb.add_cell("1")
+            with pytest.raises(BadRequest, match="list of cells"):
+                await nb.run_all(cells=of(cell))
+            with pytest.raises(BadRequest, match="list of cells"):
+                await nb.queue_all(cells=of(cell))
+            assert daemon.accepted == []
+            (result,) = await nb.run_all(cells=(each for each in [cell.id]))  # type: ignore[arg-type]
+            assert result.text == "1"
+
+    run(scenario())

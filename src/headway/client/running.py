@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Literal
 
 from headway.client.arguments import checked_limit
@@ -23,7 +23,8 @@ from headway.client.pump import Pump
 from headway.client.questions import AsyncQuestions
 from headway.core.wire import rpc
 from headway.edges.paths import Paths
-from headway.ids import ExecutionId, execution_id, heads_to_text
+from headway.errors import BadRequest
+from headway.ids import CellId, ExecutionId, execution_id, heads_to_text
 
 __all__ = ["RunningNotebook", "Source"]
 
@@ -189,7 +190,7 @@ class RunningNotebook(AsyncQuestions, KernelCalls):
             document=self.id,
             required_heads=self._ticket(),
             batch_id=execution_id(time.time(), os.urandom),
-            cells=None if cells is None else [id_of(cell) for cell in cells],
+            cells=None if cells is None else _ids_of(cells),
             allow_errors=allow_errors,
             restart=restart,
             install=self._consent(install=install),
@@ -213,6 +214,16 @@ class RunningNotebook(AsyncQuestions, KernelCalls):
 
     def _ticket(self) -> str:
         return heads_to_text(self.heads)
+
+
+def _ids_of(cells: Sequence[CellLike]) -> list[CellId]:
+    """The ids of several cells. Raises BadRequest for one: a string has parts, which name none."""
+    if isinstance(cells, str) or not isinstance(cells, Iterable):
+        raise BadRequest(
+            f"`cells` is a list of cells, not {type(cells).__name__}; for one: `cells=[cell]`.",
+            field="cells",
+        )
+    return [id_of(cell) for cell in cells]
 
 
 def _or_default(timeout_s: float | None) -> float:
