@@ -27,6 +27,14 @@ class AsyncOpening:
         notebook: AsyncNotebook = yield from self._begin().__await__()
         return notebook
 
+    if not TYPE_CHECKING:  # a type checker says so itself, and would take any name otherwise
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}: it is no notebook "
+                "until it is awaited (`await`) or entered (`async with`)."
+            )
+
     async def __aenter__(self) -> AsyncNotebook:
         self._notebook = await self
         return self._notebook
