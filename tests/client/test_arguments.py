@@ -290,3 +290,23 @@ def test_one_cell_in_place_of_a_list_of_cells_is_refused(
             assert result.text == "1"
 
     run(scenario())
+
+
+def test_a_file_that_is_no_notebook_gets_none_beside_it_unless_that_is_named(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with daemon_at(tmp_path / "home") as daemon:
+            words = tmp_path / "words.txt"
+            words.write_text("no notebook")
+            with pytest.raises(BadRequest, match=r"no notebook.*words\.txt\.ipynb"):
+                await headway.open_async(words, home=tmp_path / "home")
+            assert daemon.connections == []
+            beside = tmp_path / "words.txt.ipynb"
+            async with headway.open_async(beside, home=tmp_path / "home"):
+                pass
+            beside.write_text("")
+            async with headway.open_async(words, home=tmp_path / "home"):
+                pass
+
+    run(scenario())

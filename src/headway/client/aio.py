@@ -21,6 +21,7 @@ from headway.client.arguments import (
     checked_home,
     checked_limit,
     checked_name,
+    checked_notebook,
     checked_path,
     checked_room,
     checked_timeout,
@@ -168,7 +169,7 @@ def open_async(
     that would take most of the notebook away raises FileWouldEmpty, unless you `accept_file`.
     """
     timeout = checked_timeout(timeout)
-    target = Target(path=checked_path(path), accept_file=accept_file)
+    target = Target(path=checked_notebook(path), accept_file=accept_file)
     chosen = checked_home(home) if home is not None else paths.home()
     author = checked_name(name)
 

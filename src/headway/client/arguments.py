@@ -19,7 +19,7 @@ from websockets.uri import parse_uri
 from headway.core.document.json_values import encodable
 from headway.core.wire.messages import MAX_ROOM_BYTES
 from headway.core.wire.rpc import Params
-from headway.edges.notebook_path import notebook_path
+from headway.edges.notebook_path import NOTEBOOK_SUFFIX, notebook_path
 from headway.edges.paths import named_path
 from headway.errors import BadRequest
 
@@ -30,6 +30,7 @@ __all__ = [
     "checked_limit",
     "checked_line",
     "checked_name",
+    "checked_notebook",
     "checked_object",
     "checked_path",
     "checked_room",
@@ -105,6 +106,23 @@ def checked_room(room: str) -> str:
 def checked_path(path: str | os.PathLike[str]) -> str:
     """The path of the notebook's file that is meant. Raises BadRequest for what can be none."""
     return _on_the_disk("path", notebook_path, path)
+
+
+def checked_notebook(path: str | os.PathLike[str]) -> str:
+    """The path of the notebook that is to be opened, or made. Raises BadRequest.
+
+    A file that is there and has another name than notebooks have was hardly meant to get a notebook
+    beside it.
+    """
+    found = checked_path(path)
+    named = named_path(path)
+    if named.is_file() and str(named) != found and not Path(found).is_file():
+        raise BadRequest(
+            f"{os.fspath(path)} is a file and no notebook: its name does not end in "
+            f"{NOTEBOOK_SUFFIX}. For a notebook beside it give the whole name, {found}.",
+            path=found,
+        )
+    return found
 
 
 def checked_home(home: str | os.PathLike[str]) -> Path:
