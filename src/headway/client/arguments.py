@@ -18,14 +18,12 @@ from websockets.uri import parse_uri
 
 from headway.core.document.json_values import encodable
 from headway.core.wire.messages import MAX_ROOM_BYTES
-from headway.core.wire.rpc import Params
 from headway.edges.notebook_path import NOTEBOOK_SUFFIX, notebook_path
 from headway.edges.paths import named_path
 from headway.errors import BadRequest
 
 __all__ = [
     "MAX_NAME_CHARACTERS",
-    "check_params",
     "checked_home",
     "checked_limit",
     "checked_line",
@@ -160,24 +158,11 @@ def checked_object(field: str, value: Mapping[str, Any]) -> dict[str, Any]:
     return dict(value)
 
 
-def check_params(params: Params) -> None:
-    """Raise BadRequest for bytes where a request has text.
-
-    The daemon refuses every other type that is wrong; bytes would reach it as text, in base64.
-    """
-    for field in params.__struct_fields__:
-        if isinstance(getattr(params, field), bytes | bytearray | memoryview):
-            raise BadRequest(
-                f"The parameter `{field}` of `{params.method}` is wrong: expected text, got bytes.",
-                method=params.method,
-                field=field,
-            )
-
-
 def _on_the_disk(
     field: str, find: Callable[[str | os.PathLike[str]], T], path: str | os.PathLike[str]
 ) -> T:
     try:
+        os.fsencode(path)
         return find(path)
     except ValueError as error:
         raise BadRequest(

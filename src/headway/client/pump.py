@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
-from headway.client.arguments import check_params, checked_timeout
+from headway.client.arguments import checked_timeout
 from headway.client.connection import Dial
 from headway.client.pulse import Pulse
 from headway.core.session import effects as effect
@@ -95,7 +95,6 @@ class Pump:
 
     async def request(self, params: Params, timeout_s: float) -> Any:
         """Send a command and wait for its result; raises its typed error."""
-        check_params(params)
         timeout_s = checked_timeout(timeout_s)
         token = next(self._tokens)
         deadline_s = self._clock.now().monotonic_s + timeout_s

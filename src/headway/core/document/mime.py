@@ -17,7 +17,7 @@ import binascii
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 
@@ -41,6 +41,7 @@ __all__ = [
     "is_json",
     "is_text",
     "kind_of",
+    "parts_of",
     "resolve",
     "text_size",
 ]
@@ -222,6 +223,23 @@ def resolve(notebook: Any, load: Callable[[str], bytes]) -> Any:
             )
         case _:
             return notebook
+
+
+def parts_of(notebook: Any) -> Iterator[BlobPart]:
+    """Every `BlobPart` in `notebook`: what `resolve` will load. Some may be the same."""
+    waiting = [notebook]
+    while waiting:
+        match waiting.pop():
+            case BlobPart() as part:
+                yield part
+            case JoinedText(parts):
+                waiting.extend(parts)
+            case dict() as inside:
+                waiting.extend(inside.values())
+            case list() | tuple() as inside:
+                waiting.extend(inside)
+            case _:
+                pass
 
 
 def text_size(text: str) -> int:
