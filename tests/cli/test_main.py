@@ -44,7 +44,8 @@ def test_an_error_is_one_line_and_its_exit_status(
 @pytest.mark.parametrize(
     "command",
     [
-        *itertools.product(("run", "open", "watch", "cell list", "run a.ipynb -o"), NO_NAMES),
+        *itertools.product(("run", "open", "watch", "cell list"), NO_NAMES),
+        *itertools.product(("run a.ipynb -o",), (".", *NO_NAMES[2:])),  # .. is a folder
         ("run", "circle"),
         ("open", "circle"),
     ],

@@ -5,12 +5,9 @@ Floor 6. Arguments, the copy, signals and the choice of a report; what a run doe
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import signal
 import sys
-import tempfile
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,10 +16,11 @@ import typer
 from typer.core import TyperCommand
 
 from headway.cli.consent import Environment, Install
-from headway.cli.named_notebook import bring_up_to_date, existing_notebook, opened_at
+from headway.cli.copying import check_writable, place_of_copy, put_copy
+from headway.cli.named_notebook import existing_notebook
 from headway.cli.open import AcceptFile
 from headway.cli.parameters import Parameter, read_object, read_pair, read_raw_pair
-from headway.cli.terminal import complain_of, short_path
+from headway.cli.terminal import complain_of
 
 if TYPE_CHECKING:
     from headway.cli.execution import Options
@@ -133,18 +131,27 @@ def run(
 
     if timeout is not None and timeout <= 0:
         raise BadRequest("--timeout must be more than 0 seconds.")
+    given = [each for file in parameter_files or () for each in _parameters_in(file)]
+    given += [each for text in parameter_texts or () for each in read_object(text, "-y")]
+    given += [*(parameters or ()), *(raw_parameters or ())]
     source = existing_notebook(notebook)
-    target = source if output is None else _copied(source, output)
+    if output is None:
+        target = source
+        check_writable(target)
+    else:
+        # Every mistake that can be found is found before the copy takes the place of OUT.
+        target = place_of_copy(source, output)
+        _check_can_run(kernel, environment)
+        put_copy(source, target)
     start_ahead(paths.home())
 
     import asyncio
 
     from headway.cli.execution import Options
 
-    given = [each for file in parameter_files or () for each in _parameters_in(file)]
-    given += [each for text in parameter_texts or () for each in read_object(text, "-y")]
-    given += [*(parameters or ()), *(raw_parameters or ())]
     options = Options(tuple(given), kernel, timeout, allow_errors, environment, install)
+    # The copy was put there on purpose: it is no other program's edit of what was there before.
+    accept_file = accept_file or output is not None
     with _report(outputs, as_json=as_json) as report:
         summary = asyncio.run(_run(target, options, report, accept_file=accept_file))
     raise typer.Exit(summary.exit_status)
@@ -181,73 +188,46 @@ async def _run(path: Path, options: Options, report: Report, *, accept_file: boo
                 loop.remove_signal_handler(number)
 
 
-def _copied(source: Path, named: str) -> Path:
-    """Put a copy of `source` at the path `named`, whole or not at all, and give that path."""
-    from headway.edges.notebook_path import notebook_path
-    from headway.errors import BadRequest, FileNotWritable
+def _check_can_run(kernel: str | None, environment: str | None) -> None:
+    """Find out now what the daemon would refuse, before a copy replaces anything.
 
-    target = Path(notebook_path(named))
-    if target == source:
-        return target
-    if not target.parent.is_dir():
-        raise BadRequest(f"There is no folder {target.parent} to put the copy in.")
-    bring_up_to_date(source)
-    _check_readable(source)
-    _let_go(target)
-    try:
-        with tempfile.NamedTemporaryFile(
-            dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix, delete=False
-        ) as copy:
-            unfinished = Path(copy.name)
-        try:
-            shutil.copy(source, unfinished)
-            unfinished.replace(target)
-        except OSError:
-            unfinished.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise FileNotWritable(
-            f"{target} cannot be written: {error.strerror or error}.", path=str(target)
-        ) from error
-    return target
+    Raises KernelNotFound, EnvironmentNotFound.
+    """
+    from headway.client.kernels import environment_path
+    from headway.edges.kernelspecs import find_in, python_in
+    from headway.errors import EnvironmentNotFound, KernelNotFound
 
-
-def _check_readable(source: Path) -> None:
-    """Nothing is replaced by what is no notebook. Raises NotebookUnreadable."""
-    from headway.core.document.nbformat import parse_notebook
-    from headway.errors import NotebookUnreadable
-    from headway.ids import cell_id
-
-    try:
-        content = source.read_bytes()
-    except OSError as error:
-        raise NotebookUnreadable(
-            f"{source} cannot be read: {error.strerror or error}.", path=str(source)
-        ) from error
-    try:
-        parse_notebook(content, lambda: cell_id(os.urandom))
-    except NotebookUnreadable as error:
-        sentence = f"{short_path(str(source))} was not copied. {error}"
-        raise NotebookUnreadable(sentence, path=str(source)) from error
-
-
-def _let_go(target: Path) -> None:
-    """Have the daemon close the notebook at `target`, for another one takes its place."""
-    from headway.cli.ask import ask
-    from headway.core.wire.rpc import Close
-    from headway.edges import paths
-    from headway.errors import BadRequest, NotebookNotFound
-
-    opened = opened_at(target)
-    if opened is None:
-        return
-    if opened.peers:
-        raise BadRequest(
-            f"{target} is open in another program, so a run cannot replace it. "
-            "Close it there, or choose another name for -o."
+    folder = None if environment is None else Path(environment_path(environment))
+    if folder is not None and not os.access(python_in(folder), os.X_OK):
+        raise EnvironmentNotFound(
+            f"There is no environment at {folder}: it has no {python_in(folder)}. Make one with: "
+            f"uv venv {folder}",
+            path=str(folder),
         )
-    with contextlib.suppress(NotebookNotFound):
-        ask(paths.socket_path(paths.home()), Close(document=opened.document))
+    if kernel is None:
+        return
+    names = _installed_kernels() if folder is None else sorted(find_in(folder))
+    if kernel not in names and kernel.lower() not in names:
+        raise KernelNotFound(
+            f'No kernel "{kernel}" is installed here. Choose one of: {", ".join(names) or "none"}.',
+            name=kernel,
+            installed=names,
+        )
+
+
+def _installed_kernels() -> list[str]:
+    """The kernels that there are for the daemon; it may live in another environment than we."""
+    from headway.cli.ask import ask
+    from headway.core.wire.rpc import ListKernels
+    from headway.edges import paths
+    from headway.edges.kernelspecs import find_installed
+    from headway.errors import DaemonUnavailable
+
+    try:
+        answer = ask(paths.socket_path(paths.home()), ListKernels())
+    except DaemonUnavailable:
+        return sorted(find_installed())
+    return sorted(each.name for each in answer.kernels)
 
 
 def _report(outputs: Outputs, *, as_json: bool) -> Report:
