@@ -19,7 +19,7 @@ import pytest
 import typer.main
 
 import headway as face
-from headway.cli.main import app
+from headway.cli.commands import app
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "reference" / "command-line.md"

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import termios
 import time
+import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,15 @@ import pytest
 import headway
 from command_line import LIMIT_S, Shell, read_outputs, write_notebook
 
+HEEDS_NOTHING = """
+import time
+print("begun", flush=True)
+while True:
+    try:
+        time.sleep(300)
+    except KeyboardInterrupt:
+        print("heard", flush=True)
+"""
 ASKS = "name = input('Name? ')\nprint('hello', name)"
 
 
@@ -129,6 +139,43 @@ def test_ctrl_c_interrupts_the_cell_that_asks(shell: Shell) -> None:
         terminal.until("> ")
         terminal.process.send_signal(signal.SIGINT)
         terminal.until("KeyboardInterrupt")
+        assert terminal.ends() == 130
+
+
+def test_a_second_ctrl_c_leaves_a_cell_that_heeds_none(shell: Shell) -> None:
+    path = write_notebook(shell.folder / "i.ipynb", HEEDS_NOTHING)
+    with on_a_terminal(shell, "cell", "run", "i.ipynb", "cell-0") as terminal:
+        terminal.until("begun")
+        terminal.process.send_signal(signal.SIGINT)
+        terminal.until("heard")
+        terminal.process.send_signal(signal.SIGINT)
+        terminal.until("headway: If the cell had begun, it goes on.")
+        assert terminal.ends() == 130
+    with headway.open(path, home=shell.home) as notebook:
+        assert notebook.cell("cell-0").status == "running"
+        notebook.shutdown_kernel()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_question_whether_to_install_ends_with_the_run(
+    shell: Shell, number: signal.Signals
+) -> None:
+    write_notebook(shell.folder / "q.ipynb", "1")
+    venv.create(shell.folder / "bare", with_pip=False)
+    with on_a_terminal(shell, "run", "q.ipynb", "--environment", "bare") as terminal:
+        terminal.until("Install it? [y/N]: ")
+        terminal.process.send_signal(number)
+        terminal.until("Interrupted; 0 of 1 cells ran well.")
+        assert terminal.ends() == 130
+
+
+def test_who_does_not_consent_is_told_what_is_needed(shell: Shell) -> None:
+    write_notebook(shell.folder / "q.ipynb", "1")
+    venv.create(shell.folder / "bare", with_pip=False)
+    with on_a_terminal(shell, "run", "q.ipynb", "--environment", "bare") as terminal:
+        terminal.until("Install it? [y/N]: ")
+        terminal.type("no\n")
+        terminal.until("lacks ipykernel")
         assert terminal.ends() == 1
 
 

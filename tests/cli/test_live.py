@@ -30,3 +30,12 @@ def test_lines_stay_and_the_bar_goes() -> None:
     assert "x = [1]" in shown
     assert shown.endswith("All ran well.\n")
     assert "10 %" not in shown.rpartition("\x1b[2K")[2], "the bar is gone at the end"
+
+
+def test_the_bar_is_away_while_a_person_is_asked() -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=80)
+    with LiveReport(head=20, console=console) as report:
+        with report.aside():
+            assert not report._progress.live.is_started
+        assert report._progress.live.is_started

@@ -12,7 +12,7 @@ import os
 import sys
 import termios
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 from headway.cli.terminal import say
 from headway.core.document.prompts import END_OF_INPUT
@@ -21,7 +21,7 @@ from headway.errors import HeadwayError
 if TYPE_CHECKING:
     from headway.client.models import InputRequested
 
-__all__ = ["Answering", "answering"]
+__all__ = ["Answering", "answering", "read_line"]
 
 _MARK: Final = "> "
 _READ_BYTES: Final = 65_536
@@ -54,34 +54,42 @@ class Answering:
             await task
 
     async def _answer(self, asked: InputRequested) -> None:
-        value = await self._line(hidden=asked.prompt.password)
+        value = await read_line(self._descriptor, _MARK, sys.stdout, hidden=asked.prompt.password)
         try:
             await asked.answer(value)
         except HeadwayError as error:
             say(str(error))
 
-    async def _line(self, *, hidden: bool) -> str:
-        """A line without its end; `END_OF_INPUT` when the person ends the input."""
-        loop = asyncio.get_running_loop()
-        line: asyncio.Future[str] = loop.create_future()
-        taken = bytearray()
 
-        def readable() -> None:
-            piece = os.read(self._descriptor, _READ_BYTES)
-            taken.extend(piece)
-            if not (piece.endswith(b"\n") or not piece) or line.done():
-                return
-            text = taken.decode("utf-8", "replace")
-            line.set_result(text.removesuffix("\n") if text else END_OF_INPUT)
+async def read_line(descriptor: int, question: str, show: TextIO, *, hidden: bool = False) -> str:
+    """A line of a terminal without its end; `END_OF_INPUT` when the person ends the input.
 
-        with _echo(self._descriptor, shown=not hidden):
-            sys.stdout.write(_MARK)
-            sys.stdout.flush()
-            loop.add_reader(self._descriptor, readable)
-            try:
-                return await line
-            finally:
-                loop.remove_reader(self._descriptor)
+    Args:
+        descriptor: The terminal that is read, on the event loop: a signal can end the waiting.
+        question: What stands before the answer.
+        show: Where that is shown.
+        hidden: Whether what is typed is not seen.
+    """
+    loop = asyncio.get_running_loop()
+    line: asyncio.Future[str] = loop.create_future()
+    taken = bytearray()
+
+    def readable() -> None:
+        piece = os.read(descriptor, _READ_BYTES)
+        taken.extend(piece)
+        if not (piece.endswith(b"\n") or not piece) or line.done():
+            return
+        text = taken.decode("utf-8", "replace")
+        line.set_result(text.removesuffix("\n") if text else END_OF_INPUT)
+
+    with _echo(descriptor, shown=not hidden):
+        show.write(question)
+        show.flush()
+        loop.add_reader(descriptor, readable)
+        try:
+            return await line
+        finally:
+            loop.remove_reader(descriptor)
 
 
 def answering() -> Answering | None:

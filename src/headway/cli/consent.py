@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from headway.errors import InstallationNeeded
 
 __all__ = ["INSTALL_TIMEOUT_S", "Environment", "Install", "with_consent"]
+
+_QUESTION = "Install it? [y/N]: "
+_YES = frozenset({"y", "yes"})
 
 INSTALL_TIMEOUT_S = 1900.0
 """How long a command waits for a kernel when something may be installed first."""
@@ -28,24 +32,32 @@ Install = Annotated[
 ]
 
 
-async def with_consent(start: Callable[[bool], Awaitable[Any]], *, install: bool) -> Any:
+async def with_consent(
+    start: Callable[[bool], Awaitable[Any]],
+    *,
+    install: bool,
+    aside: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> Any:
     """`start(install)`; if something must be installed, a person is asked, and it is done again.
 
-    Raises InstallationNeeded when nobody consents.
+    `aside` is entered while the person is asked. Raises InstallationNeeded when nobody consents.
     """
     from headway.errors import InstallationNeeded
 
     try:
         return await start(install)
     except InstallationNeeded as error:
-        if install or not _is_consented_to(error):
+        if install or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise
+        with aside():
+            is_consented_to = await _is_consented_to(error)
+        if not is_consented_to:
             raise
     return await start(True)
 
 
-def _is_consented_to(needed: InstallationNeeded) -> bool:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return False
+async def _is_consented_to(needed: InstallationNeeded) -> bool:
+    from headway.cli.answering import read_line
     from headway.cli.terminal import plain
 
     where = needed.data.get("into") or "an environment of its own"
@@ -53,5 +65,12 @@ def _is_consented_to(needed: InstallationNeeded) -> bool:
     lines += [f"  {plain(str(each))}" for each in needed.data.get("requirements", ())]
     if python := needed.data.get("requires_python"):
         lines.append(f"  Python {plain(str(python))}, if none that fits is here")
-    typer.echo("\n".join(lines), err=True)
-    return typer.confirm("Install it?", err=True)
+    sys.stderr.write("\n".join(lines) + "\n")
+    import asyncio
+
+    try:
+        answer = await read_line(sys.stdin.fileno(), _QUESTION, sys.stderr)
+    except asyncio.CancelledError:
+        sys.stderr.write("\n")  # whatever was typed stands on the line
+        raise
+    return answer.strip().casefold() in _YES

@@ -92,6 +92,7 @@ class Run:
         self._interruption: asyncio.Task[None] | None = None
         self._admitted = False
         self._task: asyncio.Task[Summary] | None = None
+        self._is_cancelled = False
 
     async def execute(self) -> Summary:
         """Run every code cell; gives how it went. The file is written by then, whatever happened.
@@ -122,8 +123,32 @@ class Run:
         self._status = "interrupted"
         if self._admitted and not again:
             self._stop_cells()
-        elif self._task is not None:
+        elif self._task is not None and not self._is_cancelled:
+            # Once: the kernel's end and the save, which come after it, are not cut short.
+            self._is_cancelled = True
             self._task.cancel()
+
+    def failed(self, error: HeadwayError | asyncio.CancelledError) -> Summary:
+        """How it went, after `execute` raised this; what ran is in the notebook, if not saved."""
+        total = self._count_code_cells()
+        ran, failed = self._ran()
+        of_all = self._of_all(total, len(ran) - len(failed))
+        if isinstance(error, HeadwayError):
+            exit_status = error.exit_status
+            sentence = f"The run failed: {str(error).rstrip('.')}. {of_all}"
+        else:
+            exit_status, sentence = EXIT_INTERRUPTED, f"Interrupted; {of_all}"
+        return Summary(
+            path=self._notebook.path or "(untitled)",
+            status="error" if self._status == "ok" else self._status,
+            exit_status=exit_status,
+            cells=total,
+            succeeded=len(ran) - len(failed),
+            failed=len(failed),
+            not_run=total - len(ran),
+            elapsed_s=round(time.monotonic() - self._began_s, 3),
+            sentence=sentence,
+        )
 
     async def _run_cells(self, kernel_lived: bool) -> int:
         notebook, options = self._notebook, self._options
@@ -140,6 +165,7 @@ class Run:
                 timeout=INSTALL_TIMEOUT_S,
             ),
             install=options.install,
+            aside=self._report.aside,
         )
         if options.parameters:
             self._inject(kernel.language)
@@ -221,11 +247,16 @@ class Run:
     def _count_code_cells(self) -> int:
         return sum(cell.cell_type == "code" for cell in self._notebook.cells)
 
-    def _summary(self, path: str, total: int) -> Summary:
+    def _ran(self) -> tuple[list[ExecutionResult], list[ExecutionResult]]:
+        """What ran, and what of it failed where no tag allows it."""
         ran = [result for result in self._results if result.status != "cancelled"]
         failed = [
             each for each in ran if not each.success and each.execution_id not in self._expected
         ]
+        return ran, failed
+
+    def _summary(self, path: str, total: int) -> Summary:
+        ran, failed = self._ran()
         succeeded = len(ran) - len(failed)
         status = self._status
         if status == "ok" and failed:
@@ -246,17 +277,26 @@ class Run:
             + f" Saved to {short_path(path)} after {elapsed_s:.1f} s.",
         )
 
-    def _sentence(
-        self, status: str, total: int, succeeded: int, failed: list[ExecutionResult]
-    ) -> str:
+    def _of_all(self, total: int, succeeded: int) -> str:
         of_all = f"{succeeded} of {total} cells ran well."
         if self._expected:
             of_all = f"{of_all[:-1]}, {len(self._expected)} with an error that a tag allows."
+        return of_all
+
+    def _sentence(
+        self, status: str, total: int, succeeded: int, failed: list[ExecutionResult]
+    ) -> str:
+        of_all = self._of_all(total, succeeded)
         match status:
             case "ok":
                 return of_all
             case "timeout":
                 return f"Stopped: a cell ran longer than {self._options.timeout_s:g} s; {of_all}"
+            case "interrupted" if self._notebook.queue:
+                return (
+                    f"Interrupted; {of_all} A cell goes on in the kernel, which was running before:"
+                    " `headway kernel restart` ends it."
+                )
             case "interrupted":
                 return f"Interrupted; {of_all}"
             case "cancelled":

@@ -5,6 +5,8 @@ Floor 6. The only importer of rich's live display.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
@@ -81,6 +83,15 @@ class LiveReport(LineReport):
         """Show the bar again."""
         super().closed(number, event)
         self._progress.start()
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the bar away for as long as a person is asked."""
+        self._progress.stop()
+        try:
+            yield
+        finally:
+            self._progress.start()
 
     def finished(self, number: int, result: ExecutionResult) -> None:
         """Move the bar on."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -85,8 +86,14 @@ class Report(Protocol):
     def finished(self, number: int, result: ExecutionResult) -> None:
         """The cell's execution is terminal."""
 
+    def aside(self) -> AbstractContextManager[object]:
+        """While something else is shown on the terminal: a question to the person."""
+
     def ended(self, summary: Summary) -> None:
         """The run is over and its file written."""
+
+    def failed(self, summary: Summary) -> None:
+        """The run ended by an error, which is told on standard error."""
 
 
 def title_of(source: str) -> str:
@@ -178,9 +185,16 @@ class LineReport:
         duration = f" in {took_s:.1f} s" if result.started_s is not None else ""
         self._write(f"{self._place(number)} {word}{duration}{reason}")
 
+    def aside(self) -> AbstractContextManager[object]:
+        """Nothing is in the way."""
+        return nullcontext()
+
     def ended(self, summary: Summary) -> None:
         """Say how it all ended."""
         self._write(plain(summary.sentence))
+
+    def failed(self, summary: Summary) -> None:
+        """Nothing: standard error has it."""
 
     def _place(self, number: int) -> str:
         return f"[{number:>{len(str(self._total))}}/{self._total}]"
@@ -277,9 +291,17 @@ class JsonReport:
             }
         )
 
+    def aside(self) -> AbstractContextManager[object]:
+        """Nothing is in the way."""
+        return nullcontext()
+
     def ended(self, summary: Summary) -> None:
         """`{"event": "summary", ...}`, the last line."""
         self._write({"event": "summary", **asdict(summary)})
+
+    def failed(self, summary: Summary) -> None:
+        """The same: it is the last line, however a run ended."""
+        self.ended(summary)
 
     def _output(self, index: int, output: dict[str, Any], event: str) -> None:
         if "text" in output:

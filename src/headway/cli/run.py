@@ -17,6 +17,7 @@ from typer.core import TyperCommand
 
 from headway.cli.consent import Environment, Install
 from headway.cli.copying import check_writable, place_of_copy, put_copy
+from headway.cli.limits import check_timeout
 from headway.cli.named_notebook import existing_notebook
 from headway.cli.open import AcceptFile
 from headway.cli.parameters import Parameter, read_object, read_pair, read_raw_pair
@@ -127,10 +128,10 @@ def run(
     """
     from headway.client.starting import start_ahead
     from headway.edges import paths
-    from headway.errors import BadRequest
 
-    if timeout is not None and timeout <= 0:
-        raise BadRequest("--timeout must be more than 0 seconds.")
+    # What a scheduler sends before the run has begun ends it as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    check_timeout(timeout)
     given = [each for file in parameter_files or () for each in _parameters_in(file)]
     given += [each for text in parameter_texts or () for each in read_object(text, "-y")]
     given += [*(parameters or ()), *(raw_parameters or ())]
@@ -173,19 +174,29 @@ async def _run(path: Path, options: Options, report: Report, *, accept_file: boo
 
     from headway.cli.execution import Run
     from headway.client.aio import open_async
+    from headway.errors import HeadwayError
 
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    running: Run | None = None
+
+    def stop() -> None:
+        if running is not None:
+            running.interrupt()
+        elif task is not None and not task.cancelling():
+            task.cancel()
+
+    for number in _STOPPING:
+        # To the end of the loop: one that comes while the notebook is closed is not a traceback.
+        loop.add_signal_handler(number, stop)
     name = f"headway run {os.getpid()}"
     async with open_async(path, name=name, accept_file=accept_file) as notebook:
         complain_of(notebook)
         running = Run(notebook, options, report, os.urandom)
-        loop = asyncio.get_running_loop()
-        for number in _STOPPING:
-            loop.add_signal_handler(number, running.interrupt)
         try:
             return await running.execute()
-        finally:
-            for number in _STOPPING:
-                loop.remove_signal_handler(number)
+        except (HeadwayError, asyncio.CancelledError) as error:
+            report.failed(running.failed(error))
+            raise
 
 
 def _check_can_run(kernel: str | None, environment: str | None) -> None:
