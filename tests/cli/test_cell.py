@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
-from command_line import Shell, read_outputs, write_notebook
+import headway
+from command_line import LIMIT_S, Shell, interrupt, read_outputs, write_notebook
 from headway.cli.cell import find_cell
 from headway.client.models import Cell
-from headway.errors import BadRequest, CellNotFound
+from headway.errors import BadRequest
 
 CELLS = [Cell("abc1", "code", ""), Cell("abc2", "code", ""), Cell("abc", "code", "")]
 
@@ -21,7 +24,7 @@ def test_a_cell_is_named_by_its_id_or_a_unique_beginning() -> None:
 def test_a_beginning_of_several_or_of_none_is_refused() -> None:
     with pytest.raises(BadRequest, match="3 cells"):
         find_cell(CELLS, "a")
-    with pytest.raises(CellNotFound):
+    with pytest.raises(BadRequest, match="no cell"):
         find_cell(CELLS, "x")
 
 
@@ -72,7 +75,10 @@ def test_a_cell_that_takes_too_long_ends_with_124(shell: Shell) -> None:
     ("arguments", "status", "sentence"),
     [
         (("list", "nosuch.ipynb"), 2, "There is no notebook nosuch.ipynb"),
-        (("show", "n.ipynb", "zzz"), 1, "There is no cell"),
+        (("show", "n.ipynb", "zzz"), 2, "There is no cell"),
+        (("show", "n.ipynb", ""), 2, "2 cells have an id"),
+        (("run", "n.ipynb", "cell-0", "--timeout", "0"), 2, "--timeout must be more than 0"),
+        (("run", "n.ipynb", "cell-0", "--timeout", "nan"), 2, "--timeout must be more than 0"),
         (("move", "n.ipynb", "cell-0"), 2, "Say where to"),
         (("add", "n.ipynb", "x", "--after", "cell-0", "--before", "cell-0"), 2, "not both"),
         (("run", "n.ipynb", "title"), 1, "markdown"),
@@ -91,3 +97,50 @@ def test_a_mistake_is_one_line(
     assert sentence in done.stderr
     assert done.stderr.startswith("headway: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_cell_that_takes_too_long_goes_on_and_it_is_said_how_to_look_at_it(shell: Shell) -> None:
+    write_notebook(shell.folder / "slow it.ipynb", "import time; time.sleep(300)")
+    done = shell.run("cell", "run", "slow it.ipynb", "cell-0", "--timeout", "1")
+    assert done.returncode == 124
+    assert done.stderr.endswith(
+        "goes on. Look at it with: headway cell show 'slow it.ipynb' cell-0\n"
+    )
+    assert shell.run("kernel", "stop", "slow it.ipynb").returncode == 0
+
+
+def test_ctrl_c_says_that_the_cell_goes_on_where_it_does(shell: Shell) -> None:
+    path = write_notebook(shell.folder / "w.ipynb", "import time; time.sleep(300)")
+    with headway.open(path, home=shell.home) as notebook:
+        process = shell.begin("cell", "run", "w.ipynb", "cell-0")
+        assert process.stderr is not None
+        with process:
+            notebook.wait_until(
+                lambda: notebook.cell("cell-0").status == "running", timeout=LIMIT_S
+            )
+            interrupt(process)
+            assert process.wait(LIMIT_S) == 130
+            said = process.stderr.read().decode()
+        assert said == (
+            "headway: If the cell had begun, it goes on. It is ended by: "
+            "headway kernel interrupt w.ipynb\n"
+        )
+        notebook.shutdown_kernel()
+
+
+def test_the_source_that_is_shown_drives_no_terminal(shell: Shell) -> None:
+    source = "hidden()\rx = 1\t# \x1b]0;title\x07"
+    write_notebook(shell.folder / "s.ipynb", source)
+    shown = shell.run("cell", "show", "s.ipynb", "cell-0").stdout
+    assert shown.splitlines()[0] == "hidden()\ufffdx = 1\t# \ufffd]0;title\ufffd"
+    assert shell.json("cell", "show", "s.ipynb", "cell-0")["source"] == source
+
+
+def test_a_source_that_is_not_utf_8_is_refused_in_one_line(shell: Shell) -> None:
+    write_notebook(shell.folder / "l.ipynb", "1")
+    process = shell.begin("cell", "add", "l.ipynb", "-", stdin=subprocess.PIPE)
+    _, said = process.communicate("# Stra\xdfe".encode("latin-1"), timeout=LIMIT_S)
+    assert process.returncode == 2
+    assert said.startswith(b"headway: The source on standard input is not UTF-8: byte 7 is not.")
+    assert said.count(b"\n") == 1
+    assert len(shell.json("cell", "list", "l.ipynb")) == 1

@@ -6,6 +6,7 @@ ends, so a 0 exit status means that the daemon has them on its disk.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterable
 from enum import StrEnum
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headway.cli.terminal import complain_of, say, say_json, table
+from headway.cli.main import EXIT_INTERRUPTED
+from headway.cli.terminal import complain, complain_of, say, say_json, table, visible
 
 if TYPE_CHECKING:
     from headway.client.models import Cell
@@ -69,7 +71,8 @@ def show(notebook: Path, cell: Which, *, as_json: Json = False) -> None:
     if as_json:
         say_json({**_as_json(found), "outputs": outputs})
         return
-    say(found.source)
+    for line in found.source.split("\n"):
+        say(visible(line))
     _show_outputs(outputs)
 
 
@@ -142,8 +145,30 @@ def run(
 ) -> None:
     """Run a cell and show its outputs; the kernel stays. The exit status is 1 if it failed.
 
-    On a terminal the cell may ask for input, and you answer it; Ctrl-C interrupts the cell.
+    On a terminal the cell may ask for input, and you answer it; Ctrl-C interrupts the cell, and a
+    second Ctrl-C leaves it.
     """
+    from headway.cli.limits import check_timeout
+    from headway.errors import DeadlineExceeded
+
+    check_timeout(timeout)
+    try:
+        _run(notebook, cell, timeout, as_json=as_json)
+    except DeadlineExceeded as error:
+        if "execution_id" not in error.data:
+            raise
+        raise DeadlineExceeded(
+            f"The cell did not end within {timeout:g} s; it goes on. Look at it with: "
+            f"headway cell show {shlex.join((notebook, cell))}",
+            **error.data,
+        ) from error
+    except KeyboardInterrupt:
+        ends_it = f"headway kernel interrupt {shlex.quote(notebook)}"
+        complain(f"If the cell had begun, it goes on. It is ended by: {ends_it}")
+        raise
+
+
+def _run(notebook: str, cell: str, timeout: float | None, *, as_json: bool) -> None:
     from headway.cli.answering import answering
 
     person = None if as_json else answering()
@@ -151,12 +176,16 @@ def run(
         found = find_cell(opened.cells, cell)
         if person is None:
             result = opened.execute_cell(found, timeout=timeout)
+    is_interrupted = False
     if person is not None:
         from headway.cli.interactive import run_interactively
         from headway.cli.named_notebook import existing_notebook
 
         path = existing_notebook(notebook)
-        result = run_interactively(path, _AUTHOR, found, person, timeout)
+        ending = run_interactively(path, _AUTHOR, found, person, timeout)
+        if ending.result is None:
+            raise KeyboardInterrupt
+        result, is_interrupted = ending.result, ending.is_interrupted
     if as_json:
         from dataclasses import asdict
 
@@ -167,19 +196,19 @@ def run(
         if not result.success and result.error is None:
             say(f"{result.status}: {result.reason or 'no reason is known'}")
     if not result.success:
-        raise typer.Exit(_EXIT_FAILED)
+        raise typer.Exit(EXIT_INTERRUPTED if is_interrupted else _EXIT_FAILED)
 
 
 def find_cell(cells: Iterable[Cell], named: str) -> Cell:
-    """The cell of this id, or the only one whose id begins so. Raises CellNotFound, BadRequest."""
-    from headway.errors import BadRequest, CellNotFound
+    """The cell of this id, or the only one whose id begins so. Raises BadRequest."""
+    from headway.errors import BadRequest
 
     found = [cell for cell in cells if cell.id.startswith(named)]
     exact = [cell for cell in found if cell.id == named]
     if len(exact or found) == 1:
         return (exact or found)[0]
     if not found:
-        raise CellNotFound(f"There is no cell whose id begins with {named!r}.", cell_id=named)
+        raise BadRequest(f"There is no cell whose id begins with {named!r}.", cell_id=named)
     raise BadRequest(f"{len(found)} cells have an id that begins with {named!r}; give more of it.")
 
 
@@ -202,9 +231,18 @@ def _place(cells: list[Cell], after: str | None, before: str | None) -> dict[str
 
 
 def _text(source: str) -> str:
+    from headway.errors import BadRequest
+
     if source != "-":
         return source
-    return sys.stdin.read().removesuffix("\n")
+    # As bytes: what the locale says of its encoding is not what a notebook is written in.
+    try:
+        return sys.stdin.buffer.read().decode().removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise BadRequest(
+            f"The source on standard input is not UTF-8: byte {error.start + 1} is not. Convert "
+            "it, for example with: iconv -f latin1 -t utf-8"
+        ) from error
 
 
 def _as_json(cell: Cell) -> dict[str, Any]:

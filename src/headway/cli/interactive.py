@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from headway.client.executions import AsyncExecution
     from headway.client.models import Cell, ExecutionResult
 
-__all__ = ["run_interactively"]
+__all__ = ["Ending", "run_interactively"]
 
 
 class _Outputs(LineReport):
@@ -47,16 +48,27 @@ class _Outputs(LineReport):
         return "[cell]"
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the person left the cell."""
+
+    result: ExecutionResult | None
+    """How the cell ended; None when it goes on."""
+    is_interrupted: bool
+    """Whether the person asked for the end."""
+
+
 def run_interactively(
     path: Path, author: str, cell: Cell, person: Answering, timeout_s: float | None
-) -> ExecutionResult:
-    """Run a cell of the notebook at `path`; gives how it ended. Ctrl-C interrupts the cell.
+) -> Ending:
+    """Run a cell of the notebook at `path`; gives how it ended.
 
-    Raises DeadlineExceeded when `timeout_s` passes first; the cell goes on.
+    Ctrl-C interrupts the cell, a second one leaves it. Raises DeadlineExceeded when `timeout_s`
+    passes first; the cell goes on.
     """
     from headway.client.aio import open_async
 
-    async def run() -> ExecutionResult:
+    async def run() -> Ending:
         async with open_async(path, name=author) as notebook:
             execution = await notebook.queue_cell(cell, allow_stdin=True)
             return await _follow(notebook, execution, person, timeout_s)
@@ -69,14 +81,10 @@ async def _follow(
     execution: AsyncExecution,
     person: Answering,
     timeout_s: float | None,
-) -> ExecutionResult:
+) -> Ending:
     loop = asyncio.get_running_loop()
-    stopping: list[asyncio.Task[bool]] = []
-    loop.add_signal_handler(
-        signal.SIGINT, lambda: stopping.append(loop.create_task(execution.cancel()))
-    )
-    try:
-        return await follow(
+    following = loop.create_task(
+        follow(
             notebook,
             _Outputs(),
             1,
@@ -85,6 +93,23 @@ async def _follow(
             person=person,
             timeout_s=timeout_s,
         )
+    )
+    stopping: asyncio.Task[bool] | None = None
+
+    def stop() -> None:
+        nonlocal stopping
+        if stopping is None:
+            stopping = loop.create_task(execution.cancel())
+        else:
+            following.cancel()
+
+    loop.add_signal_handler(signal.SIGINT, stop)
+    try:
+        await asyncio.wait({following})
+        result = None if following.cancelled() else following.result()
+        return Ending(result, stopping is not None)
     finally:
         loop.remove_signal_handler(signal.SIGINT)
-        await asyncio.gather(*stopping, return_exceptions=True)
+        if stopping is not None:
+            stopping.cancel()  # it was asked for; its answer is of no use any more
+            await asyncio.gather(stopping, return_exceptions=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from headway.client.local import LocalNotebook
 
-__all__ = ["complain", "complain_of", "plain", "say", "say_json", "short_path", "table"]
+__all__ = ["complain", "complain_of", "plain", "say", "say_json", "short_path", "table", "visible"]
 
 _DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """Characters that turn the text after them around, so that it reads as something else."""
@@ -30,7 +30,9 @@ def say(text: str = "") -> None:
 
 def say_json(value: Any) -> None:
     """One value as one line of JSON on standard output, at once."""
-    say(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    # What an encoding lacks is shown as a backslash sequence, and JSON has its own.
+    is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    say(json.dumps(value, ensure_ascii=not is_unicode, separators=(",", ":")))
 
 
 def complain(sentence: str) -> None:
@@ -41,8 +43,12 @@ def complain(sentence: str) -> None:
 
 def plain(text: str) -> str:
     """Text as one line without control characters; line ends become spaces."""
-    words = " ".join(text.split())
-    return "".join("�" if _acts(character) else character for character in words)
+    return visible(" ".join(text.split()))
+
+
+def visible(line: str) -> str:
+    """A line as it is, with what would act on a terminal made visible; tabs may stay."""
+    return "".join("�" if _acts(each) and each != "\t" else each for each in line)
 
 
 def complain_of(notebook: LocalNotebook) -> None:
