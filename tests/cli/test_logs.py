@@ -28,6 +28,13 @@ def test_a_log_that_is_not_there_has_no_lines(tmp_path: Path) -> None:
     assert last_lines(tmp_path / "nosuch", 5) == (0, [])
 
 
+def test_more_lines_than_a_machine_can_count_are_all_of_them(shell: Shell) -> None:
+    assert shell.run("open", "a.ipynb").returncode == 0
+    done = shell.run("logs", "-n", "9" * 20)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "listening" in done.stdout
+
+
 def test_following_gives_what_is_added_and_begins_again_in_a_new_file(tmp_path: Path) -> None:
     log = tmp_path / "daemon.log"
     log.write_text("old\n")

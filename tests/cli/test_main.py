@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from command_line import LIMIT_S, Shell, write_notebook
+from headway.cli import commands
 from headway.cli import main as command_line
 from headway.errors import BadRequest, ConfirmTimeout
 
@@ -32,7 +33,7 @@ def test_an_error_is_one_line_and_its_exit_status(
     def fail(*arguments: object, **named: object) -> None:
         raise error
 
-    monkeypatch.setattr(command_line, "app", fail)
+    monkeypatch.setattr(commands, "app", fail)
     with pytest.raises(SystemExit) as ended:
         command_line.main([])
     assert ended.value.code == status
@@ -109,6 +110,8 @@ def test_no_command_shows_which_there_are(shell: Shell, group: tuple[str, ...]) 
     [
         ("rum", "No such command 'rum'. Did you mean 'run'? `headway --help` says"),
         ("run", "Missing argument 'NOTEBOOK'. `headway run --help` says"),
+        ("run a.ipynb -p x", "Option '-p' requires 2 arguments. `headway run --help` says"),
+        ("cell run --timeout", "Option '--timeout' requires an argument. `headway cell run --help"),
         ("run a.ipynb --quick", "No such option: --quick. `headway run --help` says"),
         ("run a.ipynb --timeout soon", "Invalid value for '--timeout': "),
         ("cell move a.ipynb", "Missing argument 'CELL'. `headway cell move --help` says"),

@@ -20,6 +20,10 @@ from headway.cli.parameters import (
 )
 from headway.errors import BadRequest
 
+DEEP = '{"a": ' + "[" * 900 + "]" * 900 + "}"
+"""So deep that JSON can be read, and what is in it not be written."""
+DEEPER = '{"a": ' + "[" * 100_000 + "]" * 100_000 + "}"
+
 
 @pytest.mark.parametrize(
     ("text", "value"),
@@ -109,7 +113,13 @@ def test_an_object_brings_lists_and_objects_as_python() -> None:
     assert names["big"] == float("inf")
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", "3", '{"no name": 1}'])
+@pytest.mark.parametrize("name", ["class", "None", "__debug__", "1x", ""])
+def test_a_name_that_cannot_be_assigned_is_refused(name: str) -> None:
+    with pytest.raises(BadRequest, match="must be a Python name"):
+        read_pair((name, "1"))
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "3", '{"no name": 1}', '{"class": 1}', DEEP, DEEPER])
 def test_what_is_no_object_of_parameters_is_refused(text: str) -> None:
     with pytest.raises(BadRequest):
         read_object(text, "-y")

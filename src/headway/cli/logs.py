@@ -7,6 +7,7 @@ said); `--json` shows it as it is.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -42,7 +43,7 @@ def logs(
         if not as_json:
             say(f"There is no log yet: no daemon has run in {log.parent}.")
         return
-    end, text = last_lines(log, lines)
+    end, text = last_lines(log, min(lines, sys.maxsize))
     for line in text:
         say(shown(line))
     if follow_it:

@@ -8,6 +8,7 @@ Floor 6, pure: it knows tags and source text, and nothing of daemons. The rules 
 from __future__ import annotations
 
 import json
+import keyword
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ INJECTED_TAG = "injected-parameters"
 
 Value = int | float | bool | str | None | list[Any] | dict[str, Any]
 """What a parameter can be: lists and objects come from JSON only."""
+
+_NO_VARIABLE = "__debug__"
+"""A name that Python lets nobody assign."""
 
 _WORDS: Mapping[str, Value] = {"True": True, "False": False, "None": None}
 
@@ -68,7 +72,7 @@ def read_value(text: str) -> Value:
 def read_pair(words: Sequence[str]) -> Parameter:
     """A parameter from its two words. Raises BadRequest when the first is no Python name."""
     name, text = words
-    if not name.isidentifier():
+    if not name.isidentifier() or keyword.iskeyword(name) or name == _NO_VARIABLE:
         raise BadRequest(f"A parameter's name must be a Python name, and {name!r} is none.")
     return Parameter(name, read_value(text))
 
@@ -83,8 +87,11 @@ def read_object(text: str, place: str) -> list[Parameter]:
     """The parameters in a JSON object; `place` says where it is. Raises BadRequest."""
     try:
         found = json.loads(text)
+        _as_python(found)  # what is nested too deeply is found out now
     except ValueError as error:
         raise BadRequest(f"The parameters in {place} are not JSON: {error}.") from error
+    except RecursionError as error:
+        raise BadRequest(f"The parameters in {place} are nested too deeply.") from error
     if not isinstance(found, dict):
         raise BadRequest(f"The parameters in {place} are no JSON object.")
     return [Parameter(read_pair((name, "")).name, value) for name, value in found.items()]
