@@ -16,7 +16,16 @@ from typing import Any
 
 import nbformat
 
-__all__ = ["LIMIT_S", "Done", "Shell", "interrupt", "new_home", "read_outputs", "write_notebook"]
+__all__ = [
+    "LIMIT_S",
+    "Done",
+    "Shell",
+    "interrupt",
+    "lock_holder",
+    "new_home",
+    "read_outputs",
+    "write_notebook",
+]
 
 LIMIT_S = 90
 
@@ -74,6 +83,27 @@ def new_home() -> Iterator[Path]:
     finally:
         Shell(home, home).run("stop")
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def lock_holder(home: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that holds the lock of a home as its daemon does, and does nothing else."""
+    program = (
+        "import pathlib, signal, sys\n"
+        "from headway.edges.lock import HomeLock\n"
+        "with HomeLock.acquire(pathlib.Path(sys.argv[1])):\n"
+        "    print('held', flush=True)\n"
+        "    signal.pause()\n"
+    )
+    lock = str(home / "daemon.lock")
+    command = [sys.executable, "-c", program, lock]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def write_notebook(path: Path, *cells: str, tags: dict[int, str] | None = None) -> Path:

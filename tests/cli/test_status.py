@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
-from command_line import LIMIT_S, Shell, interrupt, write_notebook
+from command_line import LIMIT_S, Shell, interrupt, lock_holder, write_notebook
 from headway.cli import ask, status
 from headway.core.wire.rpc import DaemonStatus
 from headway.edges.lock import owner_pid
@@ -20,7 +21,7 @@ def test_without_a_daemon_everything_says_so_and_starts_none(lonely_shell: Shell
     assert status.returncode == 1
     assert status.stdout.startswith("No daemon runs for ")
     assert lonely_shell.json("ps") == []
-    assert lonely_shell.json("stop") == {"stopped": False, "pid": None}
+    assert lonely_shell.json("stop") == {"stopped": False, "pid": None, "unsaved": []}
     assert lonely_shell.json("status")["running"] is False
     assert list(lonely_shell.home.iterdir()) == []
 
@@ -104,3 +105,57 @@ def test_an_address_that_is_not_of_this_machine_is_refused_in_one_line(lonely_sh
     assert "this machine only" in done.stderr
     assert done.stderr.count("\n") == 1
     assert lonely_shell.run("status").returncode == 1
+
+
+def test_stop_names_the_notebooks_that_could_not_be_saved(lonely_shell: Shell) -> None:
+    path = write_notebook(lonely_shell.folder / "a.ipynb", "1")
+    write_notebook(lonely_shell.folder / "b.ipynb", "1")
+    for name in ("a.ipynb", "b.ipynb"):
+        assert lonely_shell.run("cell", "add", name, "2").returncode == 0
+    path.unlink()
+    path.mkdir()
+    done = lonely_shell.run("stop")
+    assert done.returncode == 1
+    assert done.stderr.startswith("headway: a.ipynb was not saved; what it lacks is kept in the")
+    assert done.stderr.count("\n") == 1
+    assert owner_pid(Paths.of(lonely_shell.home).lock) is None
+
+
+def test_a_daemon_whose_socket_is_gone_is_seen_and_can_be_ended(
+    lonely_shell: Shell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lonely_shell.run("open", "a.ipynb").returncode == 0
+    pid = lonely_shell.json("status")["pid"]
+    found = Paths.of(lonely_shell.home)
+    found.socket.unlink()
+    for command in ("ps", "status"):
+        done = lonely_shell.run(command)
+        assert done.returncode == 1
+        assert f"(process {pid}) runs and does not listen" in done.stderr
+    assert lonely_shell.run("status", "--json").stdout.startswith('{"running":true,')
+    monkeypatch.setenv("HEADWAY_HOME", str(lonely_shell.home))
+    monkeypatch.setattr(status, "UNREACHABLE_S", 0.0)
+    status.stop()
+    assert capsys.readouterr().out == f"The daemon (process {pid}) has ended.\n"
+    assert owner_pid(found.lock) is None
+
+
+def test_stop_waits_for_a_daemon_that_is_ending_already(
+    lonely_shell: Shell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looks = 0
+    with lock_holder(lonely_shell.home) as ending, socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(Paths.of(lonely_shell.home).socket))
+
+        def look(_: float) -> None:
+            nonlocal looks
+            looks += 1
+            if looks == 3:
+                ending.kill()
+                ending.wait(LIMIT_S)
+
+        monkeypatch.setenv("HEADWAY_HOME", str(lonely_shell.home))
+        monkeypatch.setattr("time.sleep", look)
+        status.stop()
+        assert capsys.readouterr().out == f"The daemon (process {ending.pid}) has ended.\n"
+    assert looks >= 3

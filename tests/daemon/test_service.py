@@ -7,12 +7,13 @@ import os
 import pytest
 
 from daemon_world import LIMIT_S, FakeRoom, World, call, join, obliging, running, update
-from headway.core.room.effects import Effect, Persist, StoreBlob
+from headway.core.room.effects import Effect, Persist, Refuse, StoreBlob
 from headway.core.room.inputs import Input, Persisted, PersistFailed, Received, Requested
 from headway.core.wire import commands, rpc
 from headway.core.wire.codec import decode
 from headway.core.wire.messages import Ack, Join, Joined
 from headway.daemon import storage
+from headway.errors import FileNotWritable
 
 
 async def ends(world: World) -> None:
@@ -70,7 +71,7 @@ def test_stop_is_answered_and_then_the_daemon_ends() -> None:
         async with running() as world, world.dial() as peer:
             reply = await call(peer, rpc.Stop())
             assert isinstance(reply, commands.Response)
-            assert json.loads(bytes(reply.result)) == {"pid": os.getpid()}
+            assert json.loads(bytes(reply.result)) == {"pid": os.getpid(), "unsaved": []}
             await peer.wait_closed()
             await ends(world)
 
@@ -86,6 +87,27 @@ def test_the_end_saves_every_notebook_and_shuts_its_kernel_down() -> None:
         for room in world.rooms.values():
             asked = [type(each.params) for each in room.seen(Requested)]
             assert asked == [rpc.Save, rpc.ShutdownKernel]
+
+    asyncio.run(scenario())
+
+
+def test_who_stops_the_daemon_is_told_what_was_not_saved() -> None:
+    def refusing(room: FakeRoom, event: Input) -> list[Effect]:
+        match event:
+            case Requested(token, _, rpc.Save()) if room.document == "nb-1":
+                return [Refuse(token, FileNotWritable("The disk is full."))]
+        return obliging(room, event)
+
+    async def scenario() -> None:
+        async with running(refusing) as world:
+            for number in (1, 2):
+                await world.known(f"nb-{number}", f"/{number}.ipynb")
+                await world.service.rooms.load(f"nb-{number}")
+            (told,) = json.loads((await world.post("stop")).body)["unsaved"]
+            assert told["code"] == "FILE_NOT_WRITABLE"
+            assert told["message"] == "The disk is full."
+            assert told["data"] == {"document": "nb-1", "path": "/1.ipynb"}
+            await ends(world)
 
     asyncio.run(scenario())
 

@@ -5,22 +5,32 @@ Floor 6. None of them starts a daemon.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headway.cli.terminal import plain, say, say_json, short_path, table
+from headway.cli.terminal import complain, plain, say, say_json, short_path, table
 
 if TYPE_CHECKING:
-    from headway.core.wire.rpc import NotebookSummary
+    from headway.core.wire.rpc import NotebookSummary, Notice, Stopping
+    from headway.edges.paths import Paths
+    from headway.errors import DaemonUnavailable
 
 __all__ = ["STOP_TIMEOUT_S", "ps", "status", "stop"]
 
 STOP_TIMEOUT_S = 15.0
 """How long a daemon may take from the request to its end."""
 
+UNREACHABLE_S = 5.0
+"""How long a daemon may be without a socket while it starts or ends by itself."""
+
+_LOOK_TIMEOUT_S = 5.0
 _LOOK_EVERY_S = 0.02
+_EXIT_UNSAVED = 1
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
@@ -32,9 +42,12 @@ def ps(as_json: Json = False) -> None:
     from headway.edges import paths
     from headway.errors import DaemonUnavailable
 
+    found = paths.Paths.of(paths.home())
     try:
-        notebooks = ask(paths.socket_path(paths.home()), List()).notebooks
-    except DaemonUnavailable:
+        notebooks = ask(found.socket, List(timeout_s=_LOOK_TIMEOUT_S)).notebooks
+    except DaemonUnavailable as error:
+        if (pid := _owner(found)) is not None:
+            raise _deaf(found, pid) from error
         notebooks = []
     if as_json:
         import msgspec
@@ -55,70 +68,130 @@ def status(as_json: Json = False) -> None:
     from headway.edges import paths
     from headway.errors import DaemonUnavailable
 
-    home = paths.home()
+    found = paths.Paths.of(paths.home())
     try:
-        found = ask(paths.socket_path(home), Status())
+        answer = ask(found.socket, Status(timeout_s=_LOOK_TIMEOUT_S))
     except DaemonUnavailable as error:
+        pid = _owner(found)
         if as_json:
-            say_json({"running": False, "home": str(home)})
-        else:
-            say(f"No daemon runs for {home}. It starts when a notebook is opened.")
+            who = {} if pid is None else {"pid": pid}
+            say_json({"running": pid is not None, "home": str(found.home), **who})
+        elif pid is None:
+            say(f"No daemon runs for {found.home}. It starts when a notebook is opened.")
+        if pid is not None:
+            raise _deaf(found, pid) from error
         raise typer.Exit(1) from error
     if as_json:
         import msgspec
 
-        say_json({"running": True, **msgspec.to_builtins(found)})
+        say_json({"running": True, **msgspec.to_builtins(answer)})
         return
     shown: dict[str, Any] = {
-        "process": f"{found.pid}, up {_duration(time.time() - found.started_s)}",
-        "version": found.version,
-        "home": found.home,
-        "socket": found.socket,
-        "http": found.http or "not served (headway serve --http 127.0.0.1:8000)",
-        "notebooks": found.notebooks,
-        "kernels": found.kernels,
-        "peers": found.peers,
+        "process": f"{answer.pid}, up {_duration(time.time() - answer.started_s)}",
+        "version": answer.version,
+        "home": answer.home,
+        "socket": answer.socket,
+        "http": answer.http or "not served (headway serve --http 127.0.0.1:8000)",
+        "notebooks": answer.notebooks,
+        "kernels": answer.kernels,
+        "peers": answer.peers,
     }
     for name, value in shown.items():
         say(f"{name:<10} {value}")
-    for notice in found.notices:
+    for notice in answer.notices:
         say(f"{'notice':<10} {plain(notice)}")
 
 
 def stop(as_json: Json = False) -> None:
-    """Save everything, shut the kernels down and end the daemon; wait until it has ended."""
-    from headway.cli.ask import ask
-    from headway.core.wire.rpc import Stop
+    """Save everything, shut the kernels down and end the daemon; wait until it has ended.
+
+    The exit status is 1 if a notebook could not be saved to its file.
+    """
     from headway.edges import paths
-    from headway.errors import DaemonUnavailable
 
     found = paths.Paths.of(paths.home())
-    try:
-        pid = ask(found.socket, Stop()).pid
-    except DaemonUnavailable:
-        pid = None
-    else:
-        _wait_for_end(found)
+    told = _tell_to_end(found)
+    if told is not None:
+        _wait_for_end(found, told.pid)
+        for notice in told.unsaved:
+            _complain_of_unsaved(notice)
     if as_json:
-        say_json({"stopped": pid is not None, "pid": pid})
+        import msgspec
+
+        unsaved = [] if told is None else msgspec.to_builtins(told.unsaved)
+        pid = None if told is None else told.pid
+        say_json({"stopped": told is not None, "pid": pid, "unsaved": unsaved})
     else:
-        say("No daemon runs." if pid is None else f"The daemon (process {pid}) has ended.")
+        say("No daemon runs." if told is None else f"The daemon (process {told.pid}) has ended.")
+    if told is not None and told.unsaved:
+        raise typer.Exit(_EXIT_UNSAVED)
 
 
-def _wait_for_end(found: Any) -> None:
-    """Wait until nobody holds the home's lock: then the daemon has written all it will."""
+def _owner(found: Paths) -> int | None:
     from headway.edges.lock import owner_pid
+
+    return owner_pid(found.lock)
+
+
+def _deaf(found: Paths, pid: int) -> DaemonUnavailable:
+    from headway.errors import DaemonUnavailable
+
+    return DaemonUnavailable(
+        f"The daemon of {found.home} (process {pid}) runs and does not listen on {found.socket}: "
+        "it is starting or ending, or its socket was removed. If that lasts, end it with: "
+        "headway stop",
+        pid=pid,
+    )
+
+
+def _tell_to_end(found: Paths) -> Stopping | None:
+    """Have the daemon end, and give what it says; None when none runs.
+
+    One that listens no more is ending already, because of somebody else's `stop`, or it is just
+    starting. One that has no socket for long can be told by a signal only.
+    """
+    from headway.cli.ask import ask
+    from headway.core.wire.rpc import Stop, Stopping
+    from headway.errors import ConnectionLost, DaemonUnavailable
+
+    told: Stopping | None = None
+    begun_s = time.monotonic()
+    while time.monotonic() - begun_s < STOP_TIMEOUT_S:
+        try:
+            answer: Stopping = ask(found.socket, Stop())
+        except (DaemonUnavailable, ConnectionLost):
+            pid = _owner(found)
+            if pid is None or (told is not None and pid != told.pid):
+                return told  # it has ended; another one is not what was to end
+            told = Stopping(pid=pid)
+        else:
+            return answer
+        if time.monotonic() - begun_s > UNREACHABLE_S and not found.socket.exists():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+            return told
+        time.sleep(_LOOK_EVERY_S)
+    return told
+
+
+def _wait_for_end(found: Paths, pid: int) -> None:
+    """Wait until it holds the home's lock no more: then the daemon has written all it will."""
     from headway.errors import DeadlineExceeded
 
     give_up_s = time.monotonic() + STOP_TIMEOUT_S
-    while (owner := owner_pid(found.lock)) is not None:
+    while _owner(found) == pid:
         if time.monotonic() > give_up_s:
             raise DeadlineExceeded(
-                f"The daemon (process {owner}) was told to end and still runs after "
+                f"The daemon (process {pid}) was told to end and still runs after "
                 f"{STOP_TIMEOUT_S:.0f} s; look at {found.log}.",
-                pid=owner,
+                pid=pid,
             )
         time.sleep(_LOOK_EVERY_S)
+
+
+def _complain_of_unsaved(notice: Notice) -> None:
+    path = short_path(notice.data.get("path"))
+    complain(f"{path} was not saved; what it lacks is kept in the daemon's store. {notice.message}")
 
 
 def _row(notebook: NotebookSummary) -> tuple[str, ...]:

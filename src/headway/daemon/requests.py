@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -104,7 +104,7 @@ class Requests:
         rooms: The registry.
         desk: Where requests to rooms wait.
         status: Gives the daemon's status.
-        stop: Begins the daemon's end.
+        stop: Ends the daemon's work; gives what came of it.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Requests:
         desk: Desk,
         *,
         status: Callable[[], rpc.DaemonStatus],
-        stop: Callable[[], None],
+        stop: Callable[[], Awaitable[rpc.Stopping]],
     ) -> None:
         self._outside = outside
         self._rooms = rooms
@@ -198,9 +198,7 @@ class Requests:
             case rpc.Status():
                 return self._status()
             case rpc.Stop():
-                stopping = rpc.Stopping(pid=self._status().pid)
-                self._stop()
-                return stopping
+                return await self._stop()
             case _:
                 assert_never(params)
 

@@ -30,6 +30,7 @@ from headway.daemon.rooms import OpenRoom, Rooms
 from headway.daemon.server import Listener, own_hosts
 from headway.daemon.storage import Backlog
 from headway.daemon.upkeep import Upkeep
+from headway.errors import DeadlineExceeded, HeadwayError
 
 __all__ = ["DRAIN_S", "SAVE_S", "Service"]
 
@@ -92,6 +93,8 @@ class Service:
         self._outlets: dict[int, Outlet] = {}
         self._in_flight = 0
         self._stopping = asyncio.Event()
+        self._wound_down = asyncio.Event()
+        self._unsaved: list[rpc.Notice] = []
         self._idle_timer: asyncio.TimerHandle | None = None
 
     @property
@@ -153,7 +156,7 @@ class Service:
             changed=self._reconsider,
             idle_room_s=self._idle_room_s,
         )
-        requests = Requests(outside, self.rooms, desk, status=self.status, stop=self._stop_soon)
+        requests = Requests(outside, self.rooms, desk, status=self.status, stop=self._end_of_work)
         self.connections = Connections(
             rooms=self.rooms,
             requests=requests,
@@ -176,9 +179,10 @@ class Service:
             listeners.append(Listener(guarded, self._tcp))
         return listeners
 
-    def _stop_soon(self) -> None:
-        # The answer to `stop` goes out first: it is put on its way in this turn of the loop.
-        asyncio.get_running_loop().call_soon(self.stop)
+    async def _end_of_work(self) -> rpc.Stopping:
+        self.stop()
+        await self._wound_down.wait()
+        return rpc.Stopping(pid=os.getpid(), unsaved=self._unsaved)
 
     def _health(self) -> dict[str, Any]:
         return {"status": "ok", "pid": os.getpid(), "version": metadata.version("headway")}
@@ -193,6 +197,14 @@ class Service:
                     closing.create_task(self._wind_down(host))
         except TimeoutError:
             _LOG.error("the rooms did not end in time")
+            late = DeadlineExceeded("Saving it took too long.")
+            for host in self.rooms.all():
+                summary = host.room.summary()
+                if summary.path is not None and not summary.saved:
+                    self._note_unsaved(host, late)
+        self._wound_down.set()
+        # The answers to `stop` go out first: they are put on their way in this turn of the loop.
+        await asyncio.sleep(0)
         for listener in listeners:
             listener.end()
         await self.rooms.wait_until_ended()
@@ -201,8 +213,13 @@ class Service:
         deadline_s = self._outside.clock.now().monotonic_s + SAVE_S
         failure = await wind_down(host, deadline_s)
         if failure is not None:
-            fields = {"document": host.document, "code": failure.code, "reason": str(failure)}
-            _LOG.warning("a notebook was not saved to its file", extra={"fields": fields})
+            self._note_unsaved(host, failure)
+
+    def _note_unsaved(self, host: RoomHost, why: HeadwayError) -> None:
+        fields = {"document": host.document, "code": why.code, "reason": str(why)}
+        _LOG.warning("a notebook was not saved to its file", extra={"fields": fields})
+        data = {"document": host.document, "path": host.room.path}
+        self._unsaved.append(rpc.Notice(code=why.code, message=str(why), data=data))
 
     # Ending when idle
 

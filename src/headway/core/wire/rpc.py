@@ -249,9 +249,11 @@ class Status(Params, kw_only=True, frozen=True):
 
 
 class Stopping(msgspec.Struct, kw_only=True, frozen=True):
-    """The daemon saves everything and ends."""
+    """The daemon has saved what it could, and ends."""
 
     pid: int
+    unsaved: list[Notice] = []
+    """Why a notebook was not saved to its file; `data["path"]`. What is in it is in the store."""
 
 
 class Stop(Params, kw_only=True, frozen=True):
