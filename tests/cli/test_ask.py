@@ -14,7 +14,13 @@ import pytest
 
 from headway.cli.ask import answers, ask
 from headway.core.wire.rpc import Status, Stop, Stopping
-from headway.errors import ConnectionLost, DaemonUnavailable, NotPermitted, RequestFailed
+from headway.errors import (
+    ConnectionLost,
+    DaemonUnavailable,
+    DeadlineExceeded,
+    NotPermitted,
+    RequestFailed,
+)
 
 LIMIT_S = 30
 
@@ -80,3 +86,29 @@ def test_nobody_there_is_a_typed_error(tmp_path: Path) -> None:
     assert not answers(tmp_path / "nobody")
     with pytest.raises(DaemonUnavailable, match="No daemon listens"):
         ask(tmp_path / "nobody", Status())
+
+
+def test_a_daemon_that_does_not_answer_is_a_time_that_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headway.cli.ask.ANSWER_TIMEOUT_S", 0.05)
+    with tempfile.TemporaryDirectory(prefix="headway-ask-") as folder:
+        path = Path(folder) / "s"
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(path))
+            listening.listen(1)
+            with pytest.raises(DeadlineExceeded, match="did not answer within") as caught:
+                ask(path, Status(timeout_s=0.05))
+    assert caught.value.exit_status == 124
+
+
+def test_a_home_that_may_not_be_looked_into_is_not_one_without_a_daemon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    # root may look into everything, and tests run as root
+    monkeypatch.setattr("headway.cli.ask._UnixConnection.connect", refused)
+    with pytest.raises(NotPermitted, match="cannot be reached: Permission denied"):
+        ask(tmp_path / "s", Status())

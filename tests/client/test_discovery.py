@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import time
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 
 import headway
-from headway.client import starting
+from command_line import lock_holder
+from headway.client import discovery, starting
 from headway.core.wire.rpc import DaemonStatus, Status
+from headway.daemon.main import EXIT_ALREADY_RUNNING
 from headway.edges.kernels import ORPHAN_VARIABLE
 from headway.edges.paths import Paths, prepare
 from headway.errors import StoreError
@@ -210,3 +213,51 @@ def test_a_home_that_cannot_be_used_is_told_by_whoever_opens_something_there(hom
             await headway.open_async(home.parent / "a", home=home)
 
     run(scenario())
+
+
+def test_who_comes_while_a_daemon_is_ending_starts_the_next_one(home: Path) -> None:
+    async def scenario() -> None:
+        prepare(home)
+        with lock_holder(home) as ending:
+            opening = asyncio.ensure_future(_open(home.parent / "a", home))
+            before = len(starting._started)
+            while len(starting._started) == before or starting._started[-1].poll() is None:
+                await asyncio.sleep(0)
+            assert starting._started[-1].poll() == EXIT_ALREADY_RUNNING
+            ending.kill()
+            async with await opening as nb:
+                assert await who(nb) == starting._started[-1].pid
+
+    run(scenario())
+
+
+async def _open(path: Path, home: Path) -> headway.AsyncNotebook:
+    return await headway.open_async(path, home=home)
+
+
+def test_a_daemon_that_listens_and_does_not_answer_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headway.client.connection.CONNECT_TIMEOUT_S", 0.05)
+
+    async def scenario() -> None:
+        found = prepare(home)
+        with lock_holder(home) as stuck, socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(found.socket))
+            listening.listen(1)
+            with pytest.raises(headway.DeadlineExceeded, match=f"process {stuck.pid}.*kill -9"):
+                await headway.open_async(home.parent / "a", home=home)
+
+    run(scenario())
+
+
+def test_why_a_daemon_did_not_start_is_told_in_its_words_and_not_in_lines_of_a_log(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "daemon.log"
+    log.write_text('Something old.\n{"event": "ended"}\n')
+    begun_at = log.stat().st_size
+    assert discovery._last_words(log, begun_at) == "it did not say why."
+    with log.open("a") as file:
+        file.write('The store is broken.\n{"event": "ended"}\n\n')
+    assert discovery._last_words(log, begun_at) == "The store is broken."

@@ -16,7 +16,14 @@ from typing import Any
 import msgspec
 
 from headway.core.wire.rpc import Params
-from headway.errors import ConnectionLost, DaemonUnavailable, HeadwayError, RequestFailed
+from headway.errors import (
+    ConnectionLost,
+    DaemonUnavailable,
+    DeadlineExceeded,
+    HeadwayError,
+    NotPermitted,
+    RequestFailed,
+)
 
 __all__ = ["ANSWER_TIMEOUT_S", "answers", "ask"]
 
@@ -42,12 +49,23 @@ class _UnixConnection(http.client.HTTPConnection):
 def ask(path: Path, params: Params) -> Any:
     """Ask the daemon on the socket at `path`; gives the method's result.
 
-    Raises DaemonUnavailable when nobody listens there, ConnectionLost when the answer did not
-    come, and what the daemon answers with.
+    Raises DaemonUnavailable when nobody listens there, NotPermitted when nobody may look whether
+    one does, DeadlineExceeded when no answer came in time, ConnectionLost when none will come, and
+    what the daemon answers with.
     """
-    connection = _UnixConnection(path, params.timeout_s + ANSWER_TIMEOUT_S)
+    timeout_s = params.timeout_s + ANSWER_TIMEOUT_S
+    connection = _UnixConnection(path, timeout_s)
     try:
         connection.connect()
+    except (TimeoutError, BlockingIOError) as error:
+        connection.close()
+        raise _silent(timeout_s) from error
+    except PermissionError as error:
+        connection.close()
+        raise NotPermitted(
+            f"{path} cannot be reached: {error.strerror}. Set HEADWAY_HOME to a folder of yours.",
+            socket=str(path),
+        ) from error
     except OSError as error:
         connection.close()
         raise DaemonUnavailable(
@@ -62,6 +80,8 @@ def ask(path: Path, params: Params) -> Any:
         )
         response = connection.getresponse()
         body = response.read()
+    except TimeoutError as error:
+        raise _silent(timeout_s) from error
     except (OSError, http.client.HTTPException) as error:
         raise ConnectionLost(f"The daemon did not answer `{params.method}`: {error}.") from error
     finally:
@@ -85,6 +105,13 @@ def answers(path: Path) -> bool:
     finally:
         probe.close()
     return True
+
+
+def _silent(timeout_s: float) -> DeadlineExceeded:
+    from headway.client.discovery import silent_daemon
+    from headway.edges import paths
+
+    return silent_daemon(paths.Paths.of(paths.home()), timeout_s)
 
 
 def _refusal(status: int, body: bytes) -> HeadwayError:
