@@ -68,6 +68,34 @@ def test_a_cell_that_runs_again_is_shown_again(shell: Shell) -> None:
             assert "    ran" in lines_until(process, "[1] ok")
 
 
+def test_what_a_deleted_cell_ran_once_is_not_told_again(shell: Shell) -> None:
+    write_notebook(shell.folder / "d.ipynb", "print('long ago')", "'b'")
+    assert shell.run("cell", "run", "d.ipynb", "cell-0").returncode == 0
+    assert shell.run("cell", "delete", "d.ipynb", "cell-0").returncode == 0
+    done = shell.run("watch", "d.ipynb", "--until-idle")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[1:] == ["[1] -: 'b'"]
+
+
+@pytest.mark.parametrize(
+    ("options", "gone", "back"),
+    [
+        ((), "The daemon is gone", "The daemon is back."),
+        (("--json",), '{"event":"daemon","is_there":false}', '{"event":"daemon","is_there":true}'),
+    ],
+)
+def test_the_daemon_that_goes_and_the_one_that_comes_are_told(
+    lonely_shell: Shell, options: tuple[str, ...], gone: str, back: str
+) -> None:
+    write_notebook(lonely_shell.folder / "w.ipynb", "1")
+    with watching(lonely_shell, "w.ipynb", *options) as process:
+        lines_until(process, '{"event":"watching"' if options else "[1] -")
+        assert lonely_shell.run("stop").returncode == 0
+        lines_until(process, gone)
+        assert lonely_shell.run("open", "w.ipynb").returncode == 0
+        lines_until(process, back)
+
+
 def test_until_idle_ends_when_nothing_runs_and_says_how_each_cell_is(shell: Shell) -> None:
     write_notebook(shell.folder / "idle.ipynb", "'a'", "'b'")
     assert shell.run("cell", "run", "idle.ipynb", "cell-1").returncode == 0

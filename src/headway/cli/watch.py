@@ -30,9 +30,11 @@ EXAMPLES = (
     "headway watch analysis.ipynb --until-idle --json",
 )
 
-_TERMINAL = frozenset({"ok", "error", "cancelled", "lost"})
 _QUIET = frozenset({"idle", "busy"})
 """Kernel states that go without saying."""
+
+_AWAY = "reconnecting"
+"""The status of a notebook whose daemon is gone."""
 
 _FOREVER_S = 10.0 * 365 * 86_400
 
@@ -86,16 +88,27 @@ class _Watch:
 
     async def follow(self, *, until_idle: bool) -> None:
         """Show what is there, then what happens. Raises ConnectionLost when it is closed."""
+        import asyncio
+
+        # Beside it: what is followed may wait for the daemon, and nobody would know why.
+        telling = asyncio.create_task(self._tell_connection())
+        try:
+            await self._follow(until_idle=until_idle)
+        finally:
+            telling.cancel()
+
+    async def _follow(self, *, until_idle: bool) -> None:
         from headway.cli.following import follow
         from headway.errors import ConnectionLost
 
         notebook = self._notebook
         cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-        latest = notebook.latest_executions
+        # Of every cell that ever ran, also of those that are not there any more.
+        waiting_or_running = set(notebook.queue)
         self._told = {
-            cell.id: latest[cell.id]
-            for cell in cells
-            if cell.id in latest and cell.status in _TERMINAL
+            cell_id: execution_id
+            for cell_id, execution_id in notebook.latest_executions.items()
+            if execution_id not in waiting_or_running
         }
         self._kernel = notebook.kernel
         self._report.watching(notebook.path, self._kernel, cells)
@@ -117,10 +130,26 @@ class _Watch:
                     lambda: None,
                     person=self._person,
                 )
-            elif until_idle and not notebook.queue:
+            elif until_idle and self._is_idle():
                 return
             else:
-                await notebook.wait_until(self._has_news, timeout=_FOREVER_S)
+                await notebook.wait_until(
+                    lambda: self._has_news() or (until_idle and self._is_idle()),
+                    timeout=_FOREVER_S,
+                )
+
+    async def _tell_connection(self) -> None:
+        """Say when the daemon is gone, and when it is back."""
+        notebook = self._notebook
+        while True:
+            await notebook.wait_until(lambda: notebook.status == _AWAY, timeout=_FOREVER_S)
+            self._report.daemon(is_there=False)
+            await notebook.wait_until(lambda: notebook.status != _AWAY, timeout=_FOREVER_S)
+            if notebook.status != "closed":
+                self._report.daemon(is_there=True)
+
+    def _is_idle(self) -> bool:
+        return self._notebook.status != _AWAY and not self._notebook.queue
 
     def _has_news(self) -> bool:
         kernel = self._notebook.kernel

@@ -27,6 +27,9 @@ class WatchReport(Report, Protocol):
     def kernel(self, state: Mapping[str, Any]) -> None:
         """The kernel is another one, or not well, or well again."""
 
+    def daemon(self, *, is_there: bool) -> None:
+        """The daemon is gone, or back."""
+
 
 class WatchLines(LineReport):
     """Plain lines."""
@@ -41,6 +44,11 @@ class WatchLines(LineReport):
     def kernel(self, state: Mapping[str, Any]) -> None:
         """One line."""
         self._write(_kernel_words(state))
+
+    def daemon(self, *, is_there: bool) -> None:
+        """One line."""
+        gone = "The daemon is gone; waiting until a program starts it again (Ctrl-C ends this)."
+        self._write("The daemon is back." if is_there else gone)
 
     def _place(self, number: int) -> str:
         return f"[{number or '-'}]"
@@ -60,6 +68,10 @@ class WatchJson(JsonReport):
     def kernel(self, state: Mapping[str, Any]) -> None:
         """`{"event": "kernel", ...}`."""
         self._write({"event": "kernel", "kernel": dict(state)})
+
+    def daemon(self, *, is_there: bool) -> None:
+        """`{"event": "daemon", ...}`."""
+        self._write({"event": "daemon", "is_there": is_there})
 
 
 def watch_live(head: int | None, console: Any = None) -> WatchReport:
