@@ -99,12 +99,43 @@ def test_serve_in_the_foreground_ends_with_ctrl_c(lonely_shell: Shell) -> None:
     assert lonely_shell.run("status").returncode == 1
 
 
-def test_an_address_that_is_not_of_this_machine_is_refused_in_one_line(lonely_shell: Shell) -> None:
-    done = lonely_shell.run("serve", "--http", "0.0.0.0:0")
-    assert done.returncode == 1
-    assert "this machine only" in done.stderr
+@pytest.mark.parametrize("options", [(), ("--foreground",)])
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("0.0.0.0:0", "this machine only"),
+        ("somewhere", "'somewhere' is not an address"),
+        ("127.0.0.1:99999", "Nothing can listen at"),
+    ],
+)
+def test_an_address_that_cannot_be_served_is_refused_before_a_daemon_starts(
+    lonely_shell: Shell, address: str, said: str, options: tuple[str, ...]
+) -> None:
+    done = lonely_shell.run("serve", "--http", address, *options)
+    assert done.returncode == 2
+    assert done.stderr.startswith("headway: ")
+    assert said in done.stderr
     assert done.stderr.count("\n") == 1
-    assert lonely_shell.run("status").returncode == 1
+    assert list(lonely_shell.home.iterdir()) == []
+
+
+def test_a_log_level_that_is_none_is_refused_where_it_is_asked_for(
+    lonely_shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADWAY_LOG", "loud")
+    done = lonely_shell.run("serve")
+    assert done.returncode == 2
+    assert "HEADWAY_LOG must be one of debug, info, warning, error; it is loud." in done.stderr
+
+
+def test_what_a_daemon_in_the_foreground_fails_of_is_said_as_every_command_says_it(
+    lonely_shell: Shell,
+) -> None:
+    Paths.of(lonely_shell.home).store.mkdir()
+    done = lonely_shell.run("serve", "--foreground")
+    assert done.returncode == 1
+    assert done.stderr.startswith("headway: The store ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_stop_names_the_notebooks_that_could_not_be_saved(lonely_shell: Shell) -> None:

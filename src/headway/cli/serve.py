@@ -6,12 +6,15 @@ starts a daemon by itself. This one does not end when idle.
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headway.cli.terminal import say
+from headway.cli.terminal import complain, say
 
 if TYPE_CHECKING:
     import subprocess
@@ -25,6 +28,7 @@ START_TIMEOUT_S = 30.0
 """How long a daemon may take from its start to its first answer."""
 
 _LOOK_EVERY_S = 0.02
+_EXIT_FAILED = 1
 
 
 def serve(
@@ -43,6 +47,9 @@ def serve(
     from headway.edges.lock import owner_pid
     from headway.errors import AlreadyRunning
 
+    if http is not None:
+        _check_address(http)
+    _check_log_level()
     found = paths.prepare(paths.home())
     pid = owner_pid(found.lock)
     if pid is not None:
@@ -51,18 +58,46 @@ def serve(
             "Use it, or end it first with: headway stop",
             pid=pid,
         )
-    options = ["--http", http] if http else []
+    options = [] if http is None else ["--http", http]
     if foreground:
         raise typer.Exit(_here(found, options))
     for line in _where(found, _start(found, options)):
         say(line)
 
 
+def _check_address(http: str) -> None:
+    """Find out before a daemon is started. Raises BadRequest; DaemonUnavailable: it is taken."""
+    from headway.daemon.server import bind_tcp
+    from headway.errors import BadRequest, DaemonUnavailable
+
+    try:
+        bind_tcp(http).close()
+    except DaemonUnavailable as error:
+        if isinstance(error.__cause__, OSError):
+            raise
+        raise BadRequest(str(error)) from error
+
+
+def _check_log_level() -> None:
+    from headway.daemon.log import LEVELS, LOG_LEVEL_VARIABLE
+    from headway.errors import BadRequest
+
+    level = os.environ.get(LOG_LEVEL_VARIABLE, "").strip().lower()
+    if level and level not in LEVELS:
+        raise BadRequest(f"{LOG_LEVEL_VARIABLE} must be one of {', '.join(LEVELS)}; it is {level}.")
+
+
 def _here(found: Paths, options: list[str]) -> int:
     from headway.daemon.main import main
 
     say(f"Serving {found.home}; Ctrl-C ends it, `headway logs -f` shows its log.")
-    return main(["--home", str(found.home), *options])
+    # What it says on its end is said as every command says it; the rest goes to the log.
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        status = main(["--home", str(found.home), *options])
+    for line in said.getvalue().splitlines():
+        complain(line)
+    return min(status, _EXIT_FAILED)
 
 
 def _start(found: Paths, options: list[str]) -> DaemonStatus:
