@@ -55,6 +55,22 @@ def test_a_home_that_is_a_file_fails(paths: Paths) -> None:
     assert "not a folder" in found.what
 
 
+def test_a_home_that_it_may_not_look_into_fails_and_the_rest_is_examined(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    # root may look into everything, and tests run as root
+    monkeypatch.setattr(Path, "exists", refused)
+    found = findings(paths)
+    assert found["home"] == Finding(
+        "home", False, f"{paths.home}: Permission denied.", "Set HEADWAY_HOME elsewhere."
+    )
+    assert found["python"].ok
+    assert "daemon" in found
+
+
 def test_a_socket_that_is_no_socket_fails(paths: Paths) -> None:
     paths.socket.write_text("")
     found = findings(paths)["socket"]

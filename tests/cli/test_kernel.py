@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from command_line import LIMIT_S, Shell, new_home, read_outputs, write_notebook
+import headway
+from command_line import LIMIT_S, Shell, interrupt, new_home, read_outputs, write_notebook
 from headway.edges.environments import find_uv
 from wheelhouse import settings_for, wheelhouse
 
@@ -151,3 +152,37 @@ def read_until(terminal: int, words: str | None) -> str:
             break
         seen += data.decode()
     return seen
+
+
+@pytest.mark.parametrize(
+    "command", [("deps", "list"), ("deps", "add"), ("kernel", "interrupt"), ("cell", "list")]
+)
+def test_what_is_not_as_it_should_be_is_said_by_every_command(
+    shell: Shell, command: tuple[str, ...]
+) -> None:
+    path = write_notebook(shell.folder / "gone.ipynb", "1")
+    assert shell.run("open", "gone.ipynb").returncode == 0
+    path.unlink()
+    give_up_s = time.monotonic() + LIMIT_S
+    while not any(each["notices"] for each in shell.json("ps") if each["path"] == str(path)):
+        assert time.monotonic() < give_up_s, "the daemon does not see that the file is gone"
+    more = ("pandas",) if command == ("deps", "add") else ()
+    done = shell.run(*command, "gone.ipynb", *more)
+    assert done.returncode == 0
+    assert "gone.ipynb" in done.stderr
+    assert done.stderr.startswith("headway: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_ctrl_c_says_that_the_cells_of_a_restart_go_on(shell: Shell) -> None:
+    path = write_notebook(shell.folder / "r.ipynb", "import time; time.sleep(300)")
+    with headway.open(path, home=shell.home) as notebook:
+        process = shell.begin("kernel", "restart", "r.ipynb", "--run-all")
+        assert process.stderr is not None
+        with process:
+            notebook.wait_until(lambda: bool(notebook.queue), timeout=LIMIT_S)
+            interrupt(process)
+            assert process.wait(LIMIT_S) == 130
+            said = process.stderr.read().decode()
+        assert said.endswith("They are ended by: headway kernel interrupt r.ipynb\n")
+        notebook.shutdown_kernel()

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from command_line import LIMIT_S, Shell, interrupt
-from headway.cli.logs import follow, human_line, last_lines
+from headway.cli.logs import follow, human_line, json_line, last_lines
 
 ENTRY = {
     "time": "2026-01-02T03:04:05.678+00:00",
@@ -61,6 +61,12 @@ def test_an_error_is_shown_on_lines_of_its_own_and_nothing_drives_the_terminal()
 def test_a_line_that_is_no_entry_is_shown_as_it_is() -> None:
     assert human_line("Segmentation fault") == "Segmentation fault"
     assert human_line("[1, 2]") == "[1, 2]"
+
+
+def test_as_json_every_line_is_json() -> None:
+    assert json_line(json.dumps(ENTRY)) == json.dumps(ENTRY)
+    assert json.loads(json_line("Segmentation fault")) == {"said": "Segmentation fault"}
+    assert json.loads(json_line("[1]")) == {"said": "[1]"}
 
 
 def test_a_home_without_a_daemon_has_no_log_and_that_is_no_error(lonely_shell: Shell) -> None:

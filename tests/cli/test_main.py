@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 import sys
 
 import pytest
 
-from command_line import LIMIT_S, Shell, write_notebook
+from command_line import LIMIT_S, Done, Shell, write_notebook
 from headway.cli import commands
 from headway.cli import main as command_line
 from headway.errors import BadRequest, ConfirmTimeout
@@ -61,6 +62,47 @@ def test_a_name_that_is_no_notebooks_is_one_line_and_no_traceback(
     assert done.returncode in {1, 2}
     assert done.stderr.startswith("headway: ")
     assert done.stderr.count("\n") == 1, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a b", "There is no notebook a b. An empty one is made by: headway open 'a b'\n"),
+        ("-x", "There is no notebook -x. An empty one is made by: headway open -- -x\n"),
+        ("folder", "folder is there and is no file, so it is no notebook.\n"),
+        ("pipe", "pipe is there and is no file, so it is no notebook.\n"),
+        ("circle", "circle is there and is no file, so it is no notebook.\n"),
+    ],
+)
+def test_a_notebook_is_made_by_what_is_said_to_make_it(shell: Shell, name: str, said: str) -> None:
+    (shell.folder / "folder.ipynb").mkdir()
+    os.mkfifo(shell.folder / "pipe.ipynb")
+    (shell.folder / "circle.ipynb").symlink_to("circle.ipynb")
+    done = shell.run("cell", "list", "--", name)
+    assert (done.returncode, done.stderr) == (2, f"headway: {said}")
+
+
+def test_a_folder_that_was_removed_is_said_to_be_so(shell: Shell) -> None:
+    notebook = write_notebook(shell.folder / "n.ipynb", "1")
+    folder = shell.folder / "removed"
+    gone = Shell(shell.home, folder)
+    for arguments, status in ((("n.ipynb",), 1), ((str(notebook),), 0)):
+        folder.mkdir()
+        done = run_where_it_is_removed(gone, "run", *arguments)
+        assert done.returncode == status
+        said = "headway: The folder that this runs in was removed. Change to another one.\n"
+        assert done.stderr == (said if status else "")
+
+
+def run_where_it_is_removed(shell: Shell, *arguments: str) -> Done:
+    return subprocess.run(
+        ["sh", "-c", 'rmdir "$PWD"; exec "$@"', "sh", *shell.command(*arguments)],
+        cwd=shell.folder,
+        env=shell.environment,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+    )
 
 
 def test_the_version_is_printed(shell: Shell) -> None:

@@ -282,5 +282,10 @@ def test_parameters_of_files_and_objects_count_less_than_those_by_name(shell: Sh
     )
     assert done.returncode == 0, done.stderr
     assert read_outputs(path)[-1][0]["text"] == "1 2 '4' [1, {'e': None}]\n"
+    piped = '\ufeff{"a": 1, "b": 2, "c": "4", "d": "piped"}'
+    from_a_pipe = shell.run("run", "given.ipynb", "-f", "/dev/stdin", stdin=piped)
+    assert from_a_pipe.returncode == 0, from_a_pipe.stderr
+    assert read_outputs(path)[-1][0]["text"] == "1 2 '4' piped\n"
     wrong = shell.run("run", "given.ipynb", "-f", "nothing.json")
+    assert "nothing.json cannot be read: No such file or directory." in wrong.stderr
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)

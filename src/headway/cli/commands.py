@@ -8,6 +8,7 @@ error and an exit status, never a traceback.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -173,9 +174,7 @@ def run_command(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        # What the system refuses where nothing better was said: a name too long, a full disk.
-        named = "" if error.filename is None else f" ({error.filename})"
-        complain(f"The system refused: {error.strerror or error}{named}.")
+        complain(_refused(error))
         return 1
     except Exception:
         raise
@@ -185,6 +184,16 @@ def run_command(arguments: Sequence[str]) -> int:
         if isinstance(error, asyncio.CancelledError):
             raise KeyboardInterrupt from error
         raise
+
+
+def _refused(error: OSError) -> str:
+    """What the system refuses where nothing better was said: a name too long, a full disk."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return "The folder that this runs in was removed. Change to another one."
+    named = "" if error.filename is None else f" ({error.filename})"
+    return f"The system refused: {error.strerror or error}{named}."
 
 
 def _check_encoding(arguments: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headway.cli.terminal import plain, say, say_json
+from headway.cli.terminal import complain_of, plain, say, say_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +55,7 @@ def _with(notebook: str, work: Callable[[Any], Any], *, as_json: bool) -> None:
     from headway.client.sync import open as open_sync
 
     with open_sync(existing_notebook(notebook), name=_AUTHOR) as opened:
+        complain_of(opened)
         found = work(opened)
         opened.confirm_sync()
     requirements = [] if found is None else list(found.requirements)

@@ -72,7 +72,11 @@ def examine(found: Paths) -> Iterator[Finding]:
         _kernels,
     )
     for check in checks:
-        yield from check(found)
+        try:
+            yield from check(found)
+        except OSError as error:
+            what = f"{error.filename or found.home}: {error.strerror or error}."
+            yield Finding(check.__name__.strip("_"), False, what, "Set HEADWAY_HOME elsewhere.")
 
 
 def _python(found: Paths) -> Iterator[Finding]:

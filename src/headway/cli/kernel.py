@@ -5,13 +5,14 @@ Floor 6.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from headway.cli.consent import INSTALL_TIMEOUT_S, Environment, Install, with_consent
-from headway.cli.terminal import plain, say, say_json, table
+from headway.cli.terminal import complain, complain_of, plain, say, say_json, table
 
 if TYPE_CHECKING:
     from headway.client.aio import AsyncNotebook
@@ -105,7 +106,8 @@ def restart(
     if not run_all:
         _say_kernel(_ask(notebook, work, install=install), as_json=as_json)
         return
-    results = _ask(notebook, work_and_run, install=install)
+    goes_on = "Cells that had begun, or wait, go on. They are ended by:"
+    results = _ask(notebook, work_and_run, install=install, goes_on=goes_on)
     failed = [each for each in results if each.status not in {"ok", "cancelled"}]
     if as_json:
         keys = ("cell_id", "execution_id", "status", "reason")
@@ -146,7 +148,9 @@ def _ask(
     work: Callable[[AsyncNotebook, bool], Awaitable[Any]],
     *,
     install: bool = False,
+    goes_on: str | None = None,
 ) -> Any:
+    """What `work` gives; after Ctrl-C `goes_on` says what does, and what ends it is added."""
     import asyncio
 
     from headway.cli.named_notebook import existing_notebook
@@ -154,9 +158,15 @@ def _ask(
 
     async def asked() -> Any:
         async with open_async(existing_notebook(notebook), name=_AUTHOR) as opened:
+            complain_of(opened)
             return await with_consent(lambda consent: work(opened, consent), install=install)
 
-    return asyncio.run(asked())
+    try:
+        return asyncio.run(asked())
+    except KeyboardInterrupt:
+        if goes_on is not None:
+            complain(f"{goes_on} headway kernel interrupt {shlex.quote(notebook)}")
+        raise
 
 
 def _say_kernel(state: KernelState, *, as_json: bool) -> None:

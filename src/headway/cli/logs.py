@@ -1,7 +1,7 @@
 """`headway logs`: the daemon's log, for people.
 
 Floor 6. The file holds one JSON object a line (and, when a daemon could not start, what Python
-said); `--json` shows it as it is.
+said); `--json` shows every line as one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import typer
 
 from headway.cli.terminal import plain, say
 
-__all__ = ["follow", "human_line", "last_lines", "logs"]
+__all__ = ["follow", "human_line", "json_line", "last_lines", "logs"]
 
 _LINES = 50
 _LOOK_EVERY_S = 0.2
@@ -32,13 +32,13 @@ def logs(
     lines: Annotated[
         int, typer.Option("--lines", "-n", min=0, metavar="N", help="How many lines to show.")
     ] = _LINES,
-    as_json: Annotated[bool, typer.Option("--json", help="Show the lines as they are.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Show the lines as JSON.")] = False,
 ) -> None:
     """Show the end of the daemon's log."""
     from headway.edges import paths
 
     log = paths.Paths.of(paths.home()).log
-    shown = (lambda line: line) if as_json else human_line
+    shown = json_line if as_json else human_line
     if not log.exists() and not follow_it:
         if not as_json:
             say(f"There is no log yet: no daemon has run in {log.parent}.")
@@ -85,6 +85,15 @@ def follow(log: Path, start: int) -> Iterator[str]:
         except FileNotFoundError:
             position = 0
         time.sleep(_LOOK_EVERY_S)
+
+
+def json_line(line: str) -> str:
+    """A line of the log as JSON, as it is in the file; what is none is the value of `said`."""
+    try:
+        is_entry = isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        is_entry = False
+    return line if is_entry else json.dumps({"said": line})
 
 
 def human_line(line: str) -> str:

@@ -7,6 +7,7 @@ was just made has no file yet. Nothing is opened here, and no daemon started.
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,10 +26,13 @@ def existing_notebook(named: str) -> Path:
     path = Path(notebook_path(named))
     if path.is_file() or opened_at(path) is not None:
         return path
+    if os.path.lexists(path):
+        raise BadRequest(f"{named} is there and is no file, so it is no notebook.", path=named)
     if named_path(named).is_file():
         raise BadRequest(f"{named} is no notebook: its name does not end in {NOTEBOOK_SUFFIX}.")
+    words = ["headway", "open", *(["--"] if named.startswith("-") else []), named]
     raise BadRequest(
-        f"There is no notebook {named}. An empty one is made by: headway open {named}", path=named
+        f"There is no notebook {named}. An empty one is made by: {shlex.join(words)}", path=named
     )
 
 

@@ -159,13 +159,21 @@ def run(
 
 
 def _parameters_in(file: str) -> list[Parameter]:
-    from headway.edges.paths import named_path
     from headway.errors import BadRequest
 
+    # Opened as it is named: what /dev/stdin and a shell's <(...) lead to has no path of its own.
+    place = os.path.expanduser(file)  # noqa: PTH111 - pathlib raises for a user who is not known
     try:
-        text = named_path(file).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise BadRequest(f"The parameters in {file} cannot be read: {error}.") from error
+        text = Path(place).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadRequest(
+            f"The parameters in {file} cannot be read: byte {error.start + 1} is not UTF-8."
+        ) from error
+    except OSError as error:
+        why = error.strerror or error
+        raise BadRequest(f"The parameters in {file} cannot be read: {why}.") from error
+    except ValueError as error:
+        raise BadRequest(f"{file!r} can be no file.") from error
     return read_object(text, file)
 
 

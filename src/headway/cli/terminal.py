@@ -63,7 +63,10 @@ def short_path(path: str | None) -> str:
     """A file's path for people: relative where it lies below the current folder."""
     if path is None:
         return "(untitled)"
-    relative = os.path.relpath(path)
+    try:
+        relative = os.path.relpath(path)
+    except FileNotFoundError:
+        return plain(path)  # the current folder was removed
     return plain(path if relative.startswith("..") else relative)
 
 
