@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -50,6 +51,13 @@ class SlowNotebook:
         return types.SimpleNamespace(path=self.path)
 
 
+class LivingNotebook(SlowNotebook):
+    """One whose kernel was running before, and whose cell heeds no interrupt."""
+
+    kernel = types.MappingProxyType({"status": "busy"})
+    queue = ("execution",)
+
+
 def test_however_often_a_run_is_interrupted_its_end_is_not_cut_short() -> None:
     async def scenario() -> None:
         notebook, told = SlowNotebook(), list[Any]()
@@ -64,6 +72,18 @@ def test_however_often_a_run_is_interrupted_its_end_is_not_cut_short() -> None:
         notebook.is_ended.set()
         assert (await task).exit_status == 130
         assert [event["status"] for event in told] == ["interrupted"]
+
+    asyncio.run(asyncio.wait_for(scenario(), LIMIT_S))
+
+
+def test_a_cell_that_goes_on_after_a_run_was_left_is_told() -> None:
+    async def scenario() -> None:
+        notebook, told = LivingNotebook(), list[Any]()
+        running = Run(notebook, Options(), JsonReport(told.append), lambda _: b"")  # type: ignore[arg-type]
+        task = asyncio.create_task(running.execute())
+        await notebook.starting.wait()
+        running.interrupt()
+        assert "A cell goes on in the kernel" in (await task).sentence
 
     asyncio.run(asyncio.wait_for(scenario(), LIMIT_S))
 
@@ -91,6 +111,23 @@ def test_ctrl_c_while_everything_is_imported_ends_with_130(
     monkeypatch.setitem(sys.modules, "headway.cli.commands", Importing("headway.cli.commands"))
     with pytest.raises(SystemExit) as ended:
         command_line.main([])
+    assert ended.value.code == 130
+
+
+def test_what_a_scheduler_sends_ends_a_run_from_its_first_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def importing(words: list[str]) -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("it goes on")
+
+    former = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(commands, "run_command", importing)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            command_line.main(["run", "n.ipynb"])
+    finally:
+        signal.signal(signal.SIGTERM, former)
     assert ended.value.code == 130
 
 

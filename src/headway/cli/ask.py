@@ -63,7 +63,8 @@ def ask(path: Path, params: Params) -> Any:
     except PermissionError as error:
         connection.close()
         raise NotPermitted(
-            f"{path} cannot be reached: {error.strerror}. Set HEADWAY_HOME to a folder of yours.",
+            f"{path} cannot be reached: {error.strerror}. `headway doctor` looks closer; or set "
+            "HEADWAY_HOME to a folder of yours.",
             socket=str(path),
         ) from error
     except OSError as error:

@@ -6,6 +6,7 @@ Floor 6. It imports next to nothing, so that Ctrl-C while the rest is imported i
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 __all__ = ["EXIT_INTERRUPTED", "main"]
@@ -19,13 +20,17 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: What follows the program's name; this process's if None.
     """
+    words = sys.argv[1:] if arguments is None else arguments
     try:
+        if words[:1] == ["run"]:
+            # What a scheduler sends ends a run as Ctrl-C does, from the first moment.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
         from headway.cli.streams import make_usable
 
         make_usable()
         from headway.cli.commands import run_command
 
-        sys.exit(run_command(sys.argv[1:] if arguments is None else arguments))
+        sys.exit(run_command(words))
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:

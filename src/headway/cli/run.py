@@ -129,8 +129,6 @@ def run(
     from headway.client.starting import start_ahead
     from headway.edges import paths
 
-    # What a scheduler sends before the run has begun ends it as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     check_timeout(timeout)
     given = [each for file in parameter_files or () for each in _parameters_in(file)]
     given += [each for text in parameter_texts or () for each in read_object(text, "-y")]
