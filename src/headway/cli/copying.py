@@ -38,12 +38,12 @@ def place_of_copy(source: Path, named: str) -> Path:
 
     exactly = named_path(named)
     if exactly.is_dir():
-        target = Path(notebook_path(exactly / source.name))
+        target = Path(notebook_path(exactly / source.name)).resolve()
     elif named.endswith(os.sep):
         raise BadRequest(f"There is no folder {named} to put the copy in.")
     else:
-        target = Path(notebook_path(named))
-    if target == source:
+        target = Path(notebook_path(named)).resolve()
+    if target == source.resolve():
         raise BadRequest(
             f"{named} is the notebook itself, which a run with -o never writes. Choose another "
             "name, or leave -o out to run it in place."
