@@ -29,6 +29,7 @@ from headway.core.wire.commands import (
 )
 from headway.core.wire.rpc import (
     MAX_HISTORY_INPUTS,
+    MAX_HISTORY_SESSION,
     METHODS,
     Complete,
     Completions,
@@ -72,6 +73,7 @@ BOUND: dict[str, st.SearchStrategy[Any]] = {
     "cursor": st.integers(0, 2**53),
     "detail": st.integers(0, 1),
     "n": st.integers(1, MAX_HISTORY_INPUTS),
+    "session": st.none() | st.integers(-MAX_HISTORY_SESSION, MAX_HISTORY_SESSION),
 }
 
 

@@ -82,6 +82,12 @@ def test_a_timeout_that_is_no_time_is_refused_by_name(timeout_s: object) -> None
     assert error.data == {"method": "stop", "field": "timeout_s"}
 
 
+@pytest.mark.parametrize("session", [2**53, -(2**53), 2**63, -(2**64)])
+def test_a_session_that_no_history_can_number_is_refused_by_name(session: int) -> None:
+    error = refused("kernel_history", json.dumps({"document": "d", "session": session}).encode())
+    assert error.data == {"method": "kernel_history", "field": "session"}
+
+
 @pytest.mark.parametrize("timeout_s", [5e-324, 1, 86400])
 def test_the_ends_of_the_range_of_timeouts_are_taken(timeout_s: float) -> None:
     body = json.dumps({"timeout_s": timeout_s}).encode()

@@ -13,6 +13,7 @@ from headway.core.wire.declaring import RoomParams
 
 __all__ = [
     "MAX_HISTORY_INPUTS",
+    "MAX_HISTORY_SESSION",
     "Complete",
     "Completeness",
     "Completion",
@@ -27,6 +28,10 @@ __all__ = [
 
 MAX_HISTORY_INPUTS = 10_000
 """The most inputs of a kernel's history that one request may ask for."""
+
+MAX_HISTORY_SESSION = 2**53 - 1
+"""The highest number of a session, in both directions: what all readers of JSON agree on (RFC 8259,
+6). IPython keeps its history in a database of 64 bits, and never answers who asks beyond them."""
 
 
 class Completion(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
@@ -130,7 +135,9 @@ class KernelHistory(RoomParams, kw_only=True, frozen=True):
 
     n: Annotated[int, msgspec.Meta(ge=1, le=MAX_HISTORY_INPUTS)] = 100
     pattern: str | None = None
-    session: int | None = None
+    session: (
+        Annotated[int, msgspec.Meta(ge=-MAX_HISTORY_SESSION, le=MAX_HISTORY_SESSION)] | None
+    ) = None
     unique: bool = False
     """Of equal inputs that fit a pattern only the last."""
     output: bool = False

@@ -46,6 +46,7 @@ from headway.core.wire.kernel_commands import (
 )
 from headway.core.wire.question_commands import (
     MAX_HISTORY_INPUTS,
+    MAX_HISTORY_SESSION,
     Complete,
     Completeness,
     Completion,
@@ -60,6 +61,7 @@ from headway.core.wire.question_commands import (
 
 __all__ = [
     "MAX_HISTORY_INPUTS",
+    "MAX_HISTORY_SESSION",
     "MAX_REQUEST_TIMEOUT_S",
     "METHODS",
     "REQUEST_TIMEOUT_S",
