@@ -72,6 +72,8 @@ def test_an_error_shows_its_traceback_with_colours_only_where_they_are_wanted() 
 def test_an_error_without_a_traceback_shows_its_name_and_value() -> None:
     output = {"output_type": "error", "ename": "E", "evalue": "v", "traceback": []}
     assert safe_lines(output, colours=False) == ["E: v"]
+    assert safe_lines(output | {"evalue": ""}, colours=False) == ["E"]
+    assert safe_lines(output | {"ename": "", "evalue": "1"}, colours=False) == ["Error: 1"]
 
 
 def test_an_output_cannot_drive_the_terminal() -> None:

@@ -485,6 +485,11 @@ def test_an_error_reads_as_python_prints_it() -> None:
     assert str(headway.CellError("MemoryError", "", ())) == "MemoryError"
 
 
+def test_an_error_that_its_kernel_gives_no_name_has_one_to_be_read_by() -> None:
+    assert str(headway.CellError("", "1", ())) == "Error: 1"
+    assert str(headway.CellError("", "", ())) == "Error"
+
+
 def test_no_task_is_left_behind(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with daemon_at(tmp_path):

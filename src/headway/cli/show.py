@@ -90,7 +90,8 @@ def output_lines(output: Mapping[str, Any]) -> list[str]:
 
 def _traceback(output: Mapping[str, Any]) -> str:
     traceback = "\n".join(str(line) for line in output.get("traceback", ()))
-    return traceback or f"{output.get('ename', 'Error')}: {output.get('evalue', '')}"
+    name, value = output.get("ename") or "Error", output.get("evalue")
+    return traceback or (f"{name}: {value}" if value else name)
 
 
 def _bundle(data: Mapping[str, Any]) -> str:

@@ -62,7 +62,8 @@ class CellError:
     traceback: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.ename}: {self.evalue}" if self.evalue else self.ename
+        name = self.ename or "Error"  # a shell's kernel names none, and gives the status as value
+        return f"{name}: {self.evalue}" if self.evalue else name
 
 
 @dataclass(frozen=True, slots=True)
