@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from headway.in_kernel.restoring import restore
+from headway.in_kernel.restoring import Nowhere, restore
 
 
 class NoText(Exception):
@@ -28,16 +28,28 @@ def own(monkeypatch: pytest.MonkeyPatch) -> tuple[io.StringIO, io.StringIO]:
     return streams
 
 
-def test_a_stream_that_works_or_is_none_is_left_alone(
+def test_a_stream_that_works_is_left_alone(
     own: tuple[io.StringIO, io.StringIO], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    others = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", others)
+    others = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", others[0])
+    monkeypatch.setattr(sys, "stderr", others[1])
+    restore(own)
+    assert (sys.stdout, sys.stderr) == others
+    assert own[1].getvalue() == ""
+
+
+def test_none_becomes_a_stream_that_can_be_flushed_and_shows_nothing(
+    own: tuple[io.StringIO, io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", None)
     restore(own)
-    assert sys.stdout is others
-    assert sys.stderr is None
-    assert own[1].getvalue() == ""
+    assert isinstance(sys.stdout, Nowhere)
+    assert isinstance(sys.stderr, Nowhere)
+    print("hidden", flush=True)
+    print("hidden", file=sys.stderr, flush=True)
+    assert [stream.getvalue() for stream in own] == ["", ""]
 
 
 def test_whatever_is_broken_is_restored_and_it_is_said(
