@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from headway.core.kernel.events import KernelInfo
 from headway.core.kernel.ipykernel import is_ipykernel, prepare_request
-from headway.core.kernel.jupyter import read_message
+from headway.core.kernel.jupyter import parent_id, read_message
 from headway.edges.kernel_wire import ChannelName
 from headway.errors import HeadwayError
 from headway.in_kernel import (
@@ -49,10 +49,10 @@ class Meeting:
     """The beginning with one kernel, started or adopted.
 
     Args:
-        ask: Sends a request of our own, by channel, type and content.
+        ask: Sends a request of our own, by channel, type and content; gives its id.
     """
 
-    def __init__(self, ask: Callable[[ChannelName, str, dict[str, Any]], object]) -> None:
+    def __init__(self, ask: Callable[[ChannelName, str, dict[str, Any]], str]) -> None:
         self.info: KernelInfo | None = None
         """What it said of itself."""
         self.is_ipykernel = False
@@ -62,6 +62,9 @@ class Meeting:
         self._heard = asyncio.Event()
         self._answer: dict[str, Any] | None = None
         self._preparation: dict[str, Any] | None = None
+        self._behind = ""
+        """What it was asked behind its preparation."""
+        self._went_on: dict[str, Any] | None = None
         self._failure: HeadwayError | None = None
         self._changed = asyncio.Event()
 
@@ -72,6 +75,8 @@ class Meeting:
     def take(self, message: dict[str, Any]) -> None:
         """It answered a request of our own."""
         match message.get("msg_type"):
+            case "kernel_info_reply" if parent_id(message) == self._behind:
+                self._went_on = message
             case "kernel_info_reply":
                 self._answer = self._answer or message
             case "execute_reply":
@@ -97,12 +102,18 @@ class Meeting:
                 self.info = event
         self.is_ipykernel = is_ipykernel(answer)
         if self.is_ipykernel:
-            self._ask("shell", "execute_request", _PREPARATION)
-            reply = (await self._until(lambda: self._preparation))["content"]
-            self.is_prepared = reply.get("status") == "ok"
-            if not self.is_prepared:
-                _LOG.warning("an ipykernel was not prepared: %s", reply.get("evalue"))
+            await self._prepare()
         self._raise_if_failed()
+
+    async def _prepare(self) -> None:
+        self._ask("shell", "execute_request", _PREPARATION)
+        # It answers in order: what has not answered when this is answered never will.
+        self._behind = self._ask("shell", "kernel_info_request", {})
+        await self._until(lambda: self._preparation or self._went_on)
+        said = {} if self._preparation is None else self._preparation["content"]
+        self.is_prepared = said.get("status") == "ok"
+        if not self.is_prepared:
+            _LOG.warning("an ipykernel was not prepared: %s", said.get("evalue", "no answer"))
 
     async def listen(self) -> None:
         """Wait until what it publishes surely reaches us, it has ended, or it cannot be known."""

@@ -15,7 +15,15 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-__all__ = ["MARK", "REPLY", "REQUEST", "prepare"]
+__all__ = ["MARK", "NEEDS", "REPLY", "REQUEST", "prepare"]
+
+NEEDS: Final = (
+    "_allow_stdin",
+    "_input_request",
+    "control_handlers",
+    "iopub_socket",
+    "session.send",
+)
 
 REQUEST: Final = "headway_prompt_request"
 REPLY: Final = "headway_prompt_reply"

@@ -26,7 +26,9 @@ from codecs import getincrementaldecoder
 from fcntl import ioctl
 from typing import Any, Final
 
-__all__ = ["PATIENCE_S", "READ_BYTES", "Descriptor", "prepare"]
+__all__ = ["NEEDS", "PATIENCE_S", "READ_BYTES", "Descriptor", "prepare"]
+
+NEEDS: Final[tuple[str, ...]] = ()
 
 READ_BYTES: Final = 1024 * 1024
 """As much as a pipe holds at most (pipe(7)): one read takes all that is there."""
@@ -36,6 +38,14 @@ PATIENCE_S: Final = 5.0
 
 _NONE: Final = bytes(4)
 """The number 0 as C has it."""
+
+_OF_A_STREAM: Final = (
+    "_fid",
+    "_original_stdstream_copy",
+    "_original_stdstream_fd",
+    "watch_fd_thread",
+)
+"""What is used of a stream that watches its descriptor."""
 
 
 class Descriptor:
@@ -106,7 +116,8 @@ def prepare(kernel: Any) -> None:
     del kernel
     streams: tuple[Any, ...] = sys.stdout, sys.stderr
     for stream in streams:
-        if getattr(stream, "_should_watch", False) and stream._fid is not None:
+        has_all = all(getattr(stream, name, None) is not None for name in _OF_A_STREAM)
+        if has_all and getattr(stream, "_should_watch", False):
             stream.headway_descriptor = Descriptor(stream)
             if stream.name == "stderr":
                 _have_last_words_leave(stream._original_stdstream_copy)

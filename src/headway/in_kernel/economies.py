@@ -21,7 +21,14 @@ from contextlib import nullcontext
 from functools import lru_cache, partial
 from typing import Any, Final
 
-__all__ = ["HISTORY_INPUTS_AT_ONCE", "prepare"]
+__all__ = ["HISTORY_INPUTS_AT_ONCE", "NEEDS", "prepare"]
+
+NEEDS: Final = (
+    "log.handlers",
+    "shell.execution_count",
+    "shell.history_manager.db_cache_size",
+    "shell.transform_cell",
+)
 
 HISTORY_INPUTS_AT_ONCE: Final = 200
 """Inputs that IPython gathers before it writes them to its history file."""

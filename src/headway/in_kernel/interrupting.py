@@ -13,9 +13,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import CodeType, FrameType, TracebackType
-from typing import Any
+from typing import Any, Final
 
-__all__ = ["Interrupt", "prepare"]
+__all__ = ["NEEDS", "Interrupt", "prepare"]
+
+NEEDS: Final = ("shell.run_code", "shell.showtraceback")
 
 
 def prepare(kernel: Any) -> None:

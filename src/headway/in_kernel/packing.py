@@ -12,11 +12,13 @@ header of the request anew for each of the five messages of a small cell.
 from __future__ import annotations
 
 from json import JSONEncoder
-from typing import Any
+from typing import Any, Final
 
 from jupyter_client.jsonutil import json_clean, json_default
 
-__all__ = ["Packer", "prepare"]
+__all__ = ["NEEDS", "Packer", "prepare"]
+
+NEEDS: Final = ("session.pack",)
 
 
 class Packer:

@@ -35,6 +35,7 @@ __all__ = [
     "FLOOD_MESSAGES",
     "FLOOD_S",
     "KERNEL_QUEUE",
+    "NEEDS",
     "PATIENCE_S",
     "REST_S",
     "REST_SHARE",
@@ -42,6 +43,21 @@ __all__ = [
     "Publisher",
     "prepare",
 ]
+
+NEEDS: Final = (
+    "control_thread",
+    "iopub_thread._event_pipe",
+    "iopub_thread._events",
+    "iopub_thread._handle_event",
+    "iopub_thread._is_master_process",
+    "iopub_thread._really_send",
+    "iopub_thread._stopped",
+    "iopub_thread.io_loop.add_callback",
+    "iopub_thread.schedule",
+    "iopub_thread.send_multipart",
+    "iopub_thread.socket.underlying",
+    "iopub_thread.thread",
+)
 
 KERNEL_QUEUE: Final = 256
 """Messages that a kernel holds for us at most; one of text has `STREAM_CHARACTERS` at most."""
@@ -264,8 +280,6 @@ def _zmq_send() -> Any:
 
 def prepare(kernel: Any) -> None:
     """Let what this kernel publishes be sent at once, and whoever publishes too much wait."""
-    thread = kernel.iopub_thread
-    if hasattr(thread, "_events"):
-        kernel.headway_publisher = Publisher(kernel)
-        thread.schedule(kernel.headway_publisher.take_over)
-        kernel.headway_publisher.wait()
+    kernel.headway_publisher = Publisher(kernel)
+    kernel.iopub_thread.schedule(kernel.headway_publisher.take_over)
+    kernel.headway_publisher.wait()

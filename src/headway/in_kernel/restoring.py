@@ -22,7 +22,14 @@ from io import TextIOBase
 from traceback import format_exception_only
 from typing import Any, Final
 
-__all__ = ["NAMES", "Nowhere", "prepare", "restore", "stand_in"]
+__all__ = ["NAMES", "NEEDS", "Nowhere", "prepare", "restore", "stand_in"]
+
+NEEDS: Final = (
+    "shell._showtraceback",
+    "shell.display_pub._flush_streams",
+    "shell.displayhook.finish_displayhook",
+    "shell.events.register",
+)
 
 NAMES: Final = ("stdout", "stderr")
 

@@ -21,11 +21,14 @@ from typing import Any, Final
 __all__ = [
     "FLUSHED",
     "FLUSH_INTERVAL_S",
+    "NEEDS",
     "STREAM_CHARACTERS",
     "WRITTEN_CHARACTERS",
     "Stream",
     "prepare",
 ]
+
+NEEDS: Final[tuple[str, ...]] = ()
 
 FLUSH_INTERVAL_S: Final = 0.02
 """How soon what is printed is sent without being flushed."""
@@ -39,6 +42,18 @@ WRITTEN_CHARACTERS: Final = 4 * 1024 * 1024
 
 FLUSHED: Final = "headway_flushed"
 """A key of the parent header of a text that the program had flushed."""
+
+_OF_A_STREAM: Final = (
+    "_buffer_lock",
+    "_buffers",
+    "_flush",
+    "_is_master_process",
+    "_schedule_flush",
+    "session",
+    "topic",
+)
+"""What is used of a stream. Before ipykernel 6.29 it has one buffer for all cells, and is left as
+it is but for the interval."""
 
 
 class Stream:
@@ -156,10 +171,9 @@ class Stream:
 
 def prepare(kernel: Any) -> None:
     """Prepare both streams of this kernel, as far as its version lets us."""
-    publisher = getattr(kernel, "headway_publisher", None)
     streams: tuple[Any, ...] = sys.stdout, sys.stderr
     for stream in streams:
         if hasattr(stream, "_schedule_flush"):
             stream.flush_interval = FLUSH_INTERVAL_S
-            if publisher is not None and hasattr(stream, "_buffers"):
-                Stream(stream, publisher)
+        if all(hasattr(stream, name) for name in _OF_A_STREAM):
+            Stream(stream, kernel.headway_publisher)

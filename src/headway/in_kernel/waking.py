@@ -24,7 +24,9 @@ import threading
 from asyncio import get_running_loop
 from typing import Any, Final
 
-__all__ = ["FIRST_GAP_S", "REQUEST", "TRIES", "prepare"]
+__all__ = ["FIRST_GAP_S", "NEEDS", "REQUEST", "TRIES", "prepare"]
+
+NEEDS: Final = ("control_handlers", "io_loop.add_callback")
 
 REQUEST: Final = "headway_wake_request"
 """On the control channel, after the interrupt. It has no reply."""

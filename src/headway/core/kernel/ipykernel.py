@@ -67,15 +67,18 @@ def is_ipykernel(message: Message) -> bool:
 def prepare_request(*programs: ModuleType) -> Message:
     """The content that has an ipykernel run programs of `in_kernel`, silent and without a count.
 
-    Each is run by itself, and its `prepare` is called with the kernel. None leaves a name behind in
-    the user's namespace. The reply is "ok" if all went well.
+    What they use of the kernel (`NEEDS`) is looked for first: where something is missing, nothing
+    is changed. Then each is run by itself, and its `prepare` is called with the kernel. None leaves
+    a name behind in the user's namespace. The reply is "ok" if all went well.
     """
+    needs = tuple(name for program in programs for name in program.NEEDS)
+    look = f'__import__("operator").attrgetter(*{needs!r})(get_ipython().kernel)'
     each = (
         f"(lambda names: (exec({getsource(program)!r}, names), "
         'names["prepare"](get_ipython().kernel)))({})'
         for program in programs
     )
-    return execute_request("\n".join(each)) | {"silent": True, "store_history": False}
+    return execute_request("\n".join((look, *each))) | {"silent": True, "store_history": False}
 
 
 def inquiry_request() -> Message:
