@@ -12,6 +12,7 @@ import pytest
 from headway.core.kernel.ipykernel import prepare_request
 from headway.in_kernel import (
     asking,
+    belonging,
     descriptors,
     economies,
     interrupting,
@@ -29,6 +30,7 @@ PROGRAMS: tuple[ModuleType, ...] = (
     descriptors,
     streams,
     restoring,
+    belonging,
     asking,
     interrupting,
     waking,

@@ -19,6 +19,7 @@ from headway.edges.kernel_wire import ChannelName
 from headway.errors import HeadwayError
 from headway.in_kernel import (
     asking,
+    belonging,
     descriptors,
     economies,
     interrupting,
@@ -40,7 +41,16 @@ READY_RETRY_S: Final = 0.05
 _LOG = logging.getLogger("headway.kernels")
 
 _PREPARATION: Final = prepare_request(
-    packing, economies, publishing, descriptors, streams, restoring, asking, interrupting, waking
+    packing,
+    economies,
+    publishing,
+    descriptors,
+    streams,
+    restoring,
+    belonging,
+    asking,
+    interrupting,
+    waking,
 )
 """Read once: the files may be those of another version when a kernel starts."""
 
