@@ -205,7 +205,7 @@ def test_the_kernel_is_shut_down_unless_it_was_running_before(shell: Shell) -> N
     assert shell.run("run", "k.ipynb").returncode == 0
     assert kernel_status(shell, path) == "absent"
     assert shell.run("cell", "run", "k.ipynb", "cell-0").returncode == 0
-    assert shell.run("run", "k.ipynb").returncode == 0
+    assert shell.run("run", "k.ipynb", "--kernel", "Python3").returncode == 0
     assert kernel_status(shell, path) == "idle"
 
 

@@ -152,7 +152,8 @@ class Run:
 
     async def _run_cells(self, kernel_lived: bool) -> int:
         notebook, options = self._notebook, self._options
-        if kernel_lived and options.kernel not in {None, notebook.kernel.get("name")}:
+        asked = None if options.kernel is None else options.kernel.lower()
+        if kernel_lived and asked not in {None, notebook.kernel.get("name")}:
             raise BadRequest(
                 f"The notebook runs on the kernel {notebook.kernel.get('name')} now, so it cannot "
                 f"run on {options.kernel}. Leave --kernel out, or end that kernel first."

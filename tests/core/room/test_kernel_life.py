@@ -239,6 +239,13 @@ def test_a_kernel_that_nobody_chose_does_not_change_what_the_notebook_says() -> 
     assert spec_of(stage) == spec
 
 
+def test_a_kernel_that_runs_is_asked_for_in_whatever_letters() -> None:
+    stage = started()
+    token = stage.ask(rpc.StartKernel(document=DOCUMENT, name="Python3"))
+    assert stage.answer(token).incarnation == 1
+    assert starts(stage) == [1]
+
+
 def test_a_choice_is_not_noted_before_the_kernel_answers() -> None:
     stage = started()
     before = spec_of(stage)

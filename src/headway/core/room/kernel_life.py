@@ -133,7 +133,8 @@ class KernelLife:
     def _is_running(self, params: rpc.StartKernel) -> bool:
         environment = self._kernel.environment
         folder = None if environment is None else environment.path
-        return params.name in {None, self._kernel.name} and params.environment in {None, folder}
+        name = None if params.name is None else params.name.lower()  # as Jupyter has its names
+        return name in {None, self._kernel.name} and params.environment in {None, folder}
 
     def _is_repeat(self, params: rpc.Execute | rpc.ExecuteAll) -> bool:
         return self._executions.is_repeat(params, self._documents.notebook)
