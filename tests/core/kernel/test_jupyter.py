@@ -322,11 +322,15 @@ def test_an_execute_request_keeps_history_and_refuses_input() -> None:
 def program(folder: Path, name: str) -> ModuleType:
     path = folder / f"{name}.py"
     path.write_text(
-        f"name_of_{name} = 1\ndef prepare(kernel):\n    kernel.append(set(globals()))\n"
+        f"NEEDS = ('append',)\nname_of_{name} = 1\n"
+        "def prepare(kernel):\n    kernel.append(set(globals()))\n"
     )
     spec = spec_from_file_location(name, path)
     assert spec is not None
-    return module_from_spec(spec)
+    assert spec.loader is not None
+    found = module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
 
 
 def test_preparation_is_silent_and_runs_each_program_by_itself(tmp_path: Path) -> None:
