@@ -75,14 +75,14 @@ def test_a_wait_that_needs_an_end_is_not_begun_without_one(tmp_path: Path, call:
     async def scenario() -> None:
         async with daemon_at(tmp_path), headway.open_async("a", home=tmp_path) as nb:
             nb.add_cell("1")
-            for timeout in (math.inf, None, 10**400):
+            for timeout in (math.inf, None, 10**5000):
                 with pytest.raises(BadRequest, match="needs an end"):
                     await ENDING[call](nb, timeout)
 
     run(scenario())
 
 
-@pytest.mark.parametrize("timeout", [math.inf, None, 10**400], ids=["inf", "None", "10**400"])
+@pytest.mark.parametrize("timeout", [math.inf, None, 10**5000], ids=["inf", "None", "10**5000"])
 def test_a_wait_that_may_last_has_no_limit_if_the_limit_is_infinite(
     tmp_path: Path, timeout: Any
 ) -> None:

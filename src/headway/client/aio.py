@@ -231,7 +231,9 @@ async def _begin(
     except TimeoutError as error:
         last = f" The last attempt: {pump.trouble.rstrip('.')}." if pump.trouble else ""
         await pump.close()
-        raise DeadlineExceeded(f"The notebook was not open within {timeout_s} s.{last}") from error
+        raise DeadlineExceeded(
+            f"The notebook was not open within {timeout_s:g} s.{last}"
+        ) from error
     except BaseException:
         await pump.close()
         raise

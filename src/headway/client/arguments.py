@@ -48,8 +48,7 @@ def checked_timeout(timeout_s: float) -> float:
     limit_s = checked_limit(timeout_s)
     if limit_s is None:
         raise BadRequest(
-            f"This wait needs an end: give `timeout` as a number of seconds, not {timeout_s}.",
-            field="timeout",
+            "This wait needs an end: give `timeout` as a finite number of seconds.", field="timeout"
         )
     return limit_s
 
