@@ -11,6 +11,7 @@ import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ import pytest
 
 import headway
 from headway.client import starting
+from headway.daemon.main import NOTIFY_VARIABLE
 from headway.edges.kernels import ORPHAN_VARIABLE
 from headway.edges.paths import Paths, prepare
 from headway_daemon import END_S, LIMIT_S, HeadwayDaemon, bounded
@@ -492,14 +494,17 @@ main.main(["--home", sys.argv[1]])
 
 def test_a_daemon_that_fails_leaves_its_kernels_to_the_next(lasting: HeadwayDaemon) -> None:
     async def scenario() -> None:
-        prepare(lasting.home)
-        failing = subprocess.Popen(
-            [sys.executable, "-c", FAILING, str(lasting.home)], stderr=subprocess.PIPE
-        )
+        notice = prepare(lasting.home).home / "ready"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
+            ready.bind(str(notice))
+            ready.settimeout(LIMIT_S)
+            failing = subprocess.Popen(
+                [sys.executable, "-c", FAILING, str(lasting.home)],
+                env={**os.environ, NOTIFY_VARIABLE: str(notice)},
+                stderr=subprocess.PIPE,
+            )
+            assert b"READY=1" in await asyncio.to_thread(ready.recv, 1024)
         with failing:
-            while not Paths.of(lasting.home).socket.exists():
-                assert failing.poll() is None
-                await asyncio.sleep(0.01)
             async with lasting.open_async("a") as notebook:
                 await notebook.run("x = 6", timeout=RUN_S)
                 failing.terminate()
