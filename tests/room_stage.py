@@ -27,6 +27,7 @@ from headway.core.room.effects import (
     AskKernel,
     Effect,
     ExecuteRequest,
+    LookAtEnvironment,
     Persist,
     Refuse,
     Send,
@@ -34,6 +35,7 @@ from headway.core.room.effects import (
     StopKernel,
 )
 from headway.core.room.inputs import (
+    EnvironmentSeen,
     Input,
     KernelReady,
     KernelSaid,
@@ -63,6 +65,8 @@ class Stage:
     opening: Opening = field(default_factory=lambda: Opening(document=DOCUMENT, path=None))
     holds_disk: bool = False
     """While True, the store does not answer until `disk()` is called."""
+    installed: dict[str, str] = field(default_factory=lambda: {"python3": "python", "bash": "bash"})
+    """The kernels that are found where Jupyter has them, and their languages."""
     holds_stops: bool = False
     """While True, processes that are to end do not, until `kernel_stopped()` is called."""
 
@@ -100,6 +104,8 @@ class Stage:
         for effect in effects:
             if isinstance(effect, StopKernel) and not self.holds_stops:
                 self.feed(KernelStopped(effect.incarnation))
+            elif effect == LookAtEnvironment(None):
+                self.feed(EnvironmentSeen(None, is_ready=True, kernels=self.installed))
 
     def disk(self, count: int | None = None) -> None:
         """The store makes what it was given durable: all of it, or the first `count`."""

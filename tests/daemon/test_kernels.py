@@ -2,12 +2,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
+from headway.core.document.dependencies import Dependencies
 from headway.core.kernel.events import Busy, Idle, KernelEvent, KernelInfo
-from headway.core.room.effects import AskKernel, ExecuteRequest, InterruptKernel, StartKernel
+from headway.core.room.effects import (
+    AskKernel,
+    Environment,
+    ExecuteRequest,
+    FolderEnvironment,
+    InterruptKernel,
+    LookAtEnvironment,
+    NotebookEnvironment,
+    StartKernel,
+)
 from headway.core.room.effects import StopKernel as Stop
 from headway.core.room.inputs import (
+    EnvironmentSeen,
     Input,
     KernelEnded,
     KernelFailed,
@@ -21,7 +33,7 @@ from headway.daemon.kernels import RoomKernels
 from headway.daemon.survivors import Ear, Survivor
 from headway.edges.memory_environments import MemoryEnvironments
 from headway.edges.ports import AdoptableKernel, AdoptedKernel, KernelOwner, KernelSink
-from headway.errors import KernelDied, KernelStartFailed
+from headway.errors import EnvironmentNotFound, KernelDied, KernelStartFailed
 
 DOCUMENT = "nb-1"
 
@@ -70,7 +82,7 @@ class Port:
         self.folder = ""
 
     def installed(self) -> dict[str, dict[str, Any]]:
-        return {}
+        return {"ir": {"display_name": "R", "language": "R"}}
 
     async def start(
         self,
@@ -142,6 +154,40 @@ def run(scenario: Callable[[Setting], Awaitable[None]]) -> None:
 
 def said(*events: KernelEvent) -> KernelSaid:
     return KernelSaid(1, events)
+
+
+def test_whoever_looks_where_a_kernel_may_run_is_told_which_ones_are_there(tmp_path: Path) -> None:
+    specs = tmp_path / "share" / "jupyter" / "kernels" / "ir"
+    specs.mkdir(parents=True)
+    (specs / "kernel.json").write_text('{"argv": ["R"], "display_name": "R", "language": "R"}')
+    place = str(tmp_path)
+
+    async def scenario(setting: Setting) -> None:
+        setting.environments.folders[place] = False
+        declared = NotebookEnvironment(Dependencies(("pandas",)))
+        places: list[Environment | None] = [None, FolderEnvironment(place), declared]
+        for each in places:
+            setting.kernels.look(LookAtEnvironment(each))
+            await setting.settle()
+        assert setting.fed == [
+            EnvironmentSeen(None, is_ready=True, kernels={"ir": "R"}),
+            EnvironmentSeen(FolderEnvironment(place), kernels={"python3": "python", "ir": "R"}),
+            EnvironmentSeen(declared),
+        ]
+
+    run(scenario)
+
+
+def test_where_no_kernel_may_run_is_said_and_nothing_else() -> None:
+    async def scenario(setting: Setting) -> None:
+        setting.kernels.look(LookAtEnvironment(FolderEnvironment("/nowhere")))
+        await setting.settle()
+        (seen,) = setting.fed
+        assert isinstance(seen, EnvironmentSeen)
+        assert isinstance(seen.error, EnvironmentNotFound)
+        assert seen.kernels is None
+
+    run(scenario)
 
 
 def test_a_kernel_that_starts_is_ready_before_anything_it_said() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import headway
 from headway.edges.kernels import IDLE_VARIABLE
-from headway.errors import KernelStartFailed
+from headway.errors import KernelNotFound, KernelStartFailed
 from headway_daemon import DYING_KERNEL, HeadwayDaemon, bounded, headway_daemon
 
 RUN_S = 30.0
@@ -127,6 +127,18 @@ def test_the_installed_kernels_are_listed_and_a_change_is_in_the_notebook_once_i
             notebook.restart_kernel(DYING_KERNEL)
         notebook.wait_until(lambda: notebook.kernel["status"] == "dead", timeout=RUN_S)
         assert notebook.metadata["kernelspec"] == spec
+
+
+def test_a_mistyped_kernel_name_costs_no_variables_and_capitals_are_no_mistake(
+    daemon: HeadwayDaemon, name: str
+) -> None:
+    with daemon.open(name) as notebook:
+        notebook.run("kept = 1", timeout=RUN_S).raise_for_error()
+        for ask in notebook.start_kernel, notebook.restart_kernel:
+            with pytest.raises(KernelNotFound, match="pyhton3"):
+                ask("pyhton3")
+        notebook.start_kernel("PYTHON3")
+        assert notebook.run("kept", timeout=RUN_S).raise_for_error().text == "1"
 
 
 @pytest.fixture

@@ -57,9 +57,10 @@ class Kernels:
         ready = self._lives(lambda: self._started(incarnation, kernel, fails=fails))
         world.timeline.after(options.kernel_s * self.dice.uniform(1, 10), ready)
 
-    def look(self, environment: Environment) -> None:
-        """Every environment is there."""
-        seen = self._lives(lambda: self._feed(EnvironmentSeen(environment, is_ready=True)))
+    def look(self, environment: Environment | None) -> None:
+        """Every environment is there, and the one kernel."""
+        found = EnvironmentSeen(environment, is_ready=True, kernels={"python3": "python"})
+        seen = self._lives(lambda: self._feed(found))
         delay_s = self.world.options.kernel_s * self.dice.uniform(0, 3)
         self.world.timeline.after(delay_s, seen)
 

@@ -10,12 +10,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from headway.core.kernel.events import KernelEvent
 from headway.core.room.effects import (
     AskKernel,
     Environment,
+    FolderEnvironment,
     InterruptKernel,
     LookAtEnvironment,
     NotebookEnvironment,
@@ -34,6 +36,7 @@ from headway.core.room.inputs import (
 )
 from headway.core.wire import rpc
 from headway.daemon.survivors import OrphanedKernel, Survivor
+from headway.edges.kernelspecs import find_in
 from headway.edges.ports import Environments, Kernel, KernelOwner, Kernels
 from headway.errors import HeadwayError
 from headway.ids import DocumentId
@@ -98,16 +101,27 @@ class RoomKernels:
         slot.starting = self._spawn(self._start(effect, folder, slot))
 
     def look(self, effect: LookAtEnvironment) -> None:
-        """See whether a kernel can run in an environment; answers with `EnvironmentSeen`."""
+        """See whether and which kernels can run there; answers with `EnvironmentSeen`."""
         self._spawn(self._look(effect.environment))
 
-    async def _look(self, environment: Environment) -> None:
+    async def _look(self, environment: Environment | None) -> None:
         try:
-            is_ready = await self._environments.is_ready(environment)
+            is_ready = environment is None or await self._environments.is_ready(environment)
         except HeadwayError as error:
             self._feed(EnvironmentSeen(environment, error=error))
         else:
-            self._feed(EnvironmentSeen(environment, is_ready))
+            kernels = await asyncio.to_thread(self._kernels_in, environment)
+            self._feed(EnvironmentSeen(environment, is_ready, kernels=kernels))
+
+    def _kernels_in(self, environment: Environment | None) -> dict[str, str] | None:
+        match environment:
+            case None:
+                found = self._kernels.installed()
+                return {name: str(each["language"]) for name, each in found.items()}
+            case FolderEnvironment(path):
+                return {name: spec.language for name, spec in find_in(Path(path)).items()}
+            case NotebookEnvironment():
+                return None
 
     async def _prepare(self, effect: StartKernel) -> rpc.KernelEnvironment | None:
         """The environment that the kernel runs in, with everything in it."""

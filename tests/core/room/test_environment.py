@@ -199,7 +199,7 @@ def test_an_execution_that_is_taken_back_before_it_is_durable_takes_its_consent_
 def test_a_kernel_that_is_asked_for_by_name_runs_where_its_kernelspec_says() -> None:
     stage = declaring()
     stage.ask(rpc.StartKernel(document=DOCUMENT, name="python3"))
-    assert stage.of(LookAtEnvironment) == []
+    assert stage.of(LookAtEnvironment) == [LookAtEnvironment(None)]
     assert stage.of(StartKernel) == [StartKernel(1, "python3", None)]
 
 

@@ -214,9 +214,10 @@ Environment = FolderEnvironment | NotebookEnvironment
 
 @dataclass(frozen=True, slots=True)
 class LookAtEnvironment:
-    """Find out whether a kernel can run there. Answered by `EnvironmentSeen`."""
+    """Find out whether a kernel can run there, and which one. Answered by `EnvironmentSeen`."""
 
-    environment: Environment
+    environment: Environment | None
+    """None: where Jupyter has its kernelspecs."""
 
 
 @dataclass(frozen=True, slots=True)

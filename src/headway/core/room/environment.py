@@ -1,9 +1,10 @@
-"""Which environment a kernel is to run in, what that lacks, and whether somebody consented.
+"""Which kernel is to run and where, what is missing there, and whether somebody consented.
 
-Floor 3. A kernel that is to run in an environment is not started before somebody has looked what
-is there: `LookAtEnvironment`, answered by `EnvironmentSeen`. While that look is under way every
-request waits, in order, so that nothing overtakes a cell that was asked for. Then the requests are
-served with what was seen, and that is forgotten again: the next start looks again.
+Floor 3. A kernel that somebody named, or that is to run in an environment, is not started before
+somebody has looked what is there: `LookAtEnvironment`, answered by `EnvironmentSeen`. While that
+look is under way every request waits, in order, so that nothing overtakes a cell that was asked
+for. Then the requests are served with what was seen, and that is forgotten again: the next start
+looks again. So a name that nobody has refuses the request, and the kernel that runs goes on.
 
 Consent is given to an installation by its digest, with the request. What is not installed and not
 consented to refuses the request; nothing is admitted, stopped or started then.
@@ -12,15 +13,19 @@ consented to refuses the request; nothing is admitted, stopped or started then.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headway.core.document.dependencies import KERNEL_REQUIREMENT, Installation
 from headway.core.room.effects import FolderEnvironment, LookAtEnvironment, NotebookEnvironment
-from headway.errors import InstallationNeeded
+from headway.errors import InstallationNeeded, KernelNotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from headway.core.room.effects import Environment
     from headway.core.room.inputs import EnvironmentSeen, Requested
+    from headway.core.room.kernel import KernelChoice
     from headway.core.room.ledger import Ledger
 
 __all__ = ["Look", "installation_of"]
@@ -32,34 +37,34 @@ class Look:
     def __init__(self, ledger: Ledger) -> None:
         """Nothing is known."""
         self._ledger = ledger
-        self._looking_at: Environment | None = None
+        self._under_way: LookAtEnvironment | None = None
         self._seen: EnvironmentSeen | None = None
         self._held: deque[Requested] = deque()
 
     @property
     def is_under_way(self) -> bool:
         """Whether requests have to wait."""
-        return self._looking_at is not None
+        return self._under_way is not None
 
     def hold(self, request: Requested) -> None:
         """This request waits, behind those that do."""
         self._held.append(request)
 
-    def begin(self, environment: Environment, request: Requested) -> None:
-        """Have somebody look at it; the request waits, before all that wait."""
+    def begin(self, look: LookAtEnvironment, request: Requested) -> None:
+        """Have somebody look; the request waits, before all that wait."""
         self._held.appendleft(request)
-        self._looking_at = environment
-        self._ledger.to_kernel(LookAtEnvironment(environment))
+        self._under_way = look
+        self._ledger.to_kernel(look)
 
-    def knows(self, environment: Environment) -> bool:
-        """Whether what is there has just been seen."""
-        return self._seen is not None and self._seen.environment == environment
+    def knows(self, look: LookAtEnvironment) -> bool:
+        """Whether what it is for has just been seen."""
+        return self._seen is not None and self._seen.environment == look.environment
 
     def ended(self, event: EnvironmentSeen) -> bool:
         """Whether this is what was looked for. From now on, until `forget`, it is known."""
-        if event.environment != self._looking_at:
+        if self._under_way is None or event.environment != self._under_way.environment:
             return False
-        self._looking_at, self._seen = None, event
+        self._under_way, self._seen = None, event
         return True
 
     def next_held(self) -> Requested | None:
@@ -70,20 +75,46 @@ class Look:
         """What was seen is history."""
         self._seen = None
 
-    def missing_in(self, environment: Environment, consent: str | None) -> Installation | None:
-        """What must be installed into an environment that is known; None if nothing.
+    def found(self, choice: KernelChoice, consent: str | None) -> KernelChoice:
+        """The choice by the name that its kernel has there, with what must be installed first.
 
-        Raises InstallationNeeded without consent to exactly that, and what the look met with.
+        Raises KernelNotFound, InstallationNeeded without consent to exactly that, and what the
+        look met with.
         """
-        assert self._seen is not None, "it was looked at"
-        if self._seen.error is not None:
-            raise self._seen.error
-        if self._seen.is_ready:
-            return None
-        installation = installation_of(environment)
-        if consent != installation.digest:
-            raise _needed(installation, consent)
-        return installation
+        seen = self._seen
+        assert seen is not None, "it was looked at"
+        if seen.error is not None:
+            raise seen.error
+        name = choice.name if seen.kernels is None else _name_among(seen.kernels, choice)
+        installation: Installation | None = None
+        if choice.environment is not None and not seen.is_ready:
+            installation = installation_of(choice.environment)
+            if consent != installation.digest:
+                raise _needed(installation, consent)
+        return replace(choice, name=name, installation=installation)
+
+
+def _name_among(kernels: Mapping[str, str], choice: KernelChoice) -> str | None:
+    """The name of the kernel that is meant; None for the default one.
+
+    Jupyter's names have no capitals, and people write them with some.
+    """
+    if choice.name is None:
+        return None
+    for name in choice.name, choice.name.lower():
+        if name in kernels:
+            return name
+    wanted = f'kernel "{choice.name}"'
+    where, otherwise = "installed here", ""
+    if isinstance(choice.environment, FolderEnvironment):
+        where = f"in the environment {choice.environment.path}"
+        otherwise = ", or leave the environment out"
+    names = sorted(kernels)
+    raise KernelNotFound(
+        f"No {wanted} is {where}. Choose one of: {', '.join(names) or 'none'}{otherwise}.",
+        name=choice.name,
+        installed=names,
+    )
 
 
 def installation_of(environment: Environment) -> Installation:

@@ -6,6 +6,7 @@ Tokens are given out by whoever asks: request tokens by the daemon, the others b
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from headway.core.kernel.events import KernelEvent, KernelInfo
@@ -128,11 +129,13 @@ class KernelProgress:
 class EnvironmentSeen:
     """What `LookAtEnvironment(environment)` found."""
 
-    environment: Environment
+    environment: Environment | None
     is_ready: bool = False
     """Whether a kernel can be started there as it is."""
     error: HeadwayError | None = None
     """Why it cannot, whatever is installed."""
+    kernels: Mapping[str, str] | None = None
+    """Those that are there: the name of each and its language. None: a Python one alone."""
 
 
 @dataclass(frozen=True, slots=True)

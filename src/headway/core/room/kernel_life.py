@@ -6,12 +6,12 @@ notebook is decided here; the kernel's own state is in `kernel`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from headway.core.document.dependencies import declared
 from headway.core.document.edits import Edit, SetNotebookMetadata
-from headway.core.room.effects import FolderEnvironment, NotebookEnvironment
+from headway.core.room.effects import FolderEnvironment, LookAtEnvironment, NotebookEnvironment
 from headway.core.room.inputs import (
     KernelEnded,
     KernelFailed,
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from headway.core.room.documents import Documents
-    from headway.core.room.effects import Environment
     from headway.core.room.environment import Look
     from headway.core.room.executions import Executions
     from headway.core.room.kernel import RoomKernel
@@ -94,24 +93,25 @@ class KernelLife:
 
     # Which kernel
 
-    def environment_for(self, params: rpc.RoomParams) -> Environment | None:
-        """The environment that this request would start a kernel in; None if in none.
+    def look_for(self, params: rpc.RoomParams) -> LookAtEnvironment | None:
+        """What must be seen before this request starts a kernel; None if nothing must.
 
         Raises InvalidDependencies.
         """
         choice = self._choice_for(params)
-        return None if choice is None else choice.environment
+        if choice is None or not _is_looked_for(choice, params):
+            return None
+        return LookAtEnvironment(choice.environment)
 
     def approved(self, params: _Starting) -> KernelChoice | None:
         """The kernel that this request starts, with what may be installed; None if none.
 
-        Raises InstallationNeeded, and what is wrong with the environment.
+        Raises KernelNotFound, InstallationNeeded, and what is wrong with the environment.
         """
         choice = self._choice_for(params)
-        if choice is None or choice.environment is None:
+        if choice is None or not _is_looked_for(choice, params):
             return choice
-        missing = self._look.missing_in(choice.environment, params.install)
-        return replace(choice, installation=missing)
+        return self._look.found(choice, params.install)
 
     def _choice_for(self, params: rpc.RoomParams) -> KernelChoice | None:
         kernel = self._kernel
@@ -278,6 +278,19 @@ class KernelLife:
         if edits:
             self._documents.notebook.apply(edits, now, "daemon")
             self._documents.commit(now)
+
+
+def _is_looked_for(choice: KernelChoice, params: rpc.RoomParams) -> bool:
+    """Whether it is refused where it is not; else it is started, or fails to.
+
+    Cells run in the notebook's own kernel. If that cannot be started they end with the reason.
+    """
+    if choice.environment is not None:
+        return True
+    is_start = isinstance(params, rpc.StartKernel | rpc.RestartKernel)
+    return choice.name is not None and (
+        is_start or (isinstance(params, rpc.ExecuteAll) and params.restart)
+    )
 
 
 def _language_in(metadata: Mapping[str, Any]) -> str | None:

@@ -362,9 +362,9 @@ class Room:
             self._look.hold(request)
             return
         try:
-            environment = self._life.environment_for(request.params)
-            if environment is not None and not self._look.knows(environment):
-                self._look.begin(environment, request)
+            look = self._life.look_for(request.params)
+            if look is not None and not self._look.knows(look):
+                self._look.begin(look, request)
                 return
             self._do(request, now)
         except HeadwayError as error:

@@ -89,6 +89,7 @@ class RestartKernel(RoomParams, kw_only=True, frozen=True):
     """A fresh kernel in place of this one; what ran or waited ends.
 
     It is chosen as by `start_kernel`; with neither name nor environment as the present one was.
+    One that is not there is refused with KERNEL_NOT_FOUND, and the present one goes on.
     """
 
     method: ClassVar[str] = "restart_kernel"
