@@ -115,3 +115,47 @@ def test_a_name_that_no_kernel_of_an_environment_has_is_refused_with_those_that_
         "environment out."
     )
     assert is_left_alone(stage)
+
+
+def test_a_notebook_of_another_language_runs_in_the_environments_kernel_of_its_name() -> None:
+    stage = Stage()
+    declare(stage, name="ir", language="R")
+    assert in_environment(stage, None, python3="python", ir="R") is None
+    assert stage.of(StartKernel) == [StartKernel(1, "ir", "r", FOLDER)]
+
+
+def test_a_notebook_of_another_language_is_never_given_to_the_python_of_an_environment() -> None:
+    stage = running(installed={"ir": "R"})
+    declare(stage, name="ir", language="R")
+    refusal = in_environment(stage, None, python3="python")
+    assert isinstance(refusal, KernelNotFound)
+    assert str(refusal) == (
+        'No kernel "ir" is in the environment /venv. Choose one of: python3, or leave the '
+        "environment out."
+    )
+    assert is_left_alone(stage)
+
+
+def test_a_notebook_that_says_its_language_alone_runs_in_a_kernel_of_that_language() -> None:
+    stage = Stage()
+    declare(stage, language="R")
+    assert in_environment(stage, None, python3="python", ir="R") is None
+    assert stage.of(StartKernel) == [StartKernel(1, None, "r", FOLDER)]
+
+
+def test_a_python_notebook_runs_in_the_environments_python_whatever_it_calls_its_own() -> None:
+    stage = Stage()
+    declare(stage, name="conda-env-elsewhere-py", language="python")
+    assert in_environment(stage, None, python3="python") is None
+    assert stage.of(StartKernel) == [StartKernel(1, None, None, FOLDER)]
+
+
+def test_text_of_a_language_that_no_kernel_has_is_not_given_to_python() -> None:
+    stage = Stage()
+    declare(stage, language="R")
+    token = stage.ask(rpc.Execute(document=DOCUMENT, cell_id="a", execution_id=stage.new_id()))
+    refusal = stage.answer(token)
+    assert isinstance(refusal, KernelNotFound)
+    assert 'No kernel of the language "r"' in str(refusal)
+    assert stage.of(StartKernel) == []
+    assert stage.runtime.executions() == []

@@ -95,16 +95,20 @@ class Look:
 
 
 def _name_among(kernels: Mapping[str, str], choice: KernelChoice) -> str | None:
-    """The name of the kernel that is meant; None for the default one.
+    """The name of the kernel that is meant; None for the first of its language.
 
     Jupyter's names have no capitals, and people write them with some.
     """
     if choice.name is None:
-        return None
-    for name in choice.name, choice.name.lower():
-        if name in kernels:
-            return name
-    wanted = f'kernel "{choice.name}"'
+        languages = {language.casefold() for language in kernels.values()}
+        if choice.language is None or choice.language in languages:
+            return None
+        wanted = f'kernel of the language "{choice.language}"'
+    else:
+        for name in choice.name, choice.name.lower():
+            if name in kernels:
+                return name
+        wanted = f'kernel "{choice.name}"'
     where, otherwise = "installed here", ""
     if isinstance(choice.environment, FolderEnvironment):
         where = f"in the environment {choice.environment.path}"

@@ -45,6 +45,9 @@ SHUT_DOWN: Final = "the kernel was shut down"
 EXITED: Final = "the kernel was ended by a cell"
 IDLE: Final = "the kernel was idle for {seconds:g} s"
 
+_PYTHON: Final = frozenset({None, "python"})
+"""The languages of notebooks that are run with Python: without one they are taken for that."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
@@ -145,17 +148,18 @@ class KernelLife:
 
     def _choice(self, asked: _Asked) -> KernelChoice:
         """What is asked for counts before what the notebook declares, and that before its spec."""
-        if asked.folder is not None:
-            return KernelChoice(asked.name, None, FolderEnvironment(asked.folder))
+        where = None if asked.folder is None else FolderEnvironment(asked.folder)
         notebook = self._documents.notebook
         metadata = notebook.metadata()
         spec, language = metadata.get("kernelspec"), _language_in(metadata)
-        if asked.name is None and language in {None, "python"}:
+        if asked.name is None and language in _PYTHON:
+            if where is not None:
+                return KernelChoice(None, None, where)  # its own, whatever the notebook calls it
             sources = (cell.source for cell in notebook.cells() if cell.cell_type == "code")
             dependencies = declared(metadata, sources)
             if dependencies is not None:
                 return KernelChoice(None, "python", NotebookEnvironment(dependencies))
-        return KernelChoice(asked.name or _name_in(spec), language)
+        return KernelChoice(asked.name or _name_in(spec), language, where)
 
     # Coming and going
 
@@ -287,9 +291,10 @@ def _is_looked_for(choice: KernelChoice, params: rpc.RoomParams) -> bool:
     """
     if choice.environment is not None:
         return True
-    is_start = isinstance(params, rpc.StartKernel | rpc.RestartKernel)
-    return choice.name is not None and (
-        is_start or (isinstance(params, rpc.ExecuteAll) and params.restart)
+    if choice.name is None:
+        return choice.language not in _PYTHON
+    return isinstance(params, rpc.StartKernel | rpc.RestartKernel) or (
+        isinstance(params, rpc.ExecuteAll) and params.restart
     )
 
 
