@@ -47,6 +47,7 @@ from headway.core.room.inputs import (
     Tick,
 )
 from headway.core.room.opening import Opening
+from headway.core.room.recorder import COALESCE_S
 from headway.core.room.room import Room
 from headway.core.wire import rpc
 from headway.core.wire.codec import decode
@@ -123,6 +124,10 @@ class Stage:
     def wait(self, seconds: float) -> None:
         self.now_s += seconds
         self.feed(Tick())
+
+    def show(self) -> None:
+        """So much time passes that everybody sees what happened."""
+        self.wait(COALESCE_S)
 
     def ask(
         self, params: rpc.RoomParams, asked_by: str = "ada", *, is_daemons: bool = False

@@ -129,6 +129,25 @@ def test_the_installed_kernels_are_listed_and_a_change_is_in_the_notebook_once_i
         assert notebook.metadata["kernelspec"] == spec
 
 
+def test_what_a_call_gives_is_what_the_notebook_shows_of_its_kernel_from_then_on(
+    daemon: HeadwayDaemon, name: str
+) -> None:
+    with daemon.open(name) as notebook:
+        for call in (
+            notebook.start_kernel,
+            notebook.restart_kernel,
+            notebook.start_kernel,
+            notebook.shutdown_kernel,
+            notebook.shutdown_kernel,
+        ):
+            state = call()
+            shown = notebook.kernel
+            assert (shown["status"], shown["incarnation"]) == (state.status, state.incarnation)
+        with pytest.raises(KernelStartFailed):
+            notebook.start_kernel(DYING_KERNEL)
+        assert notebook.kernel["status"] == "dead"
+
+
 def test_a_mistyped_kernel_name_costs_no_variables_and_capitals_are_no_mistake(
     daemon: HeadwayDaemon, name: str
 ) -> None:

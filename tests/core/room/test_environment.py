@@ -227,8 +227,10 @@ def test_a_kernel_is_started_in_the_environment_at_a_path() -> None:
     assert stage.of(StartKernel) == [StartKernel(1, None, None, FOLDER)]
     at_path = rpc.KernelEnvironment(path="/venv", source="path")
     ready_in(stage, at_path)
+    stage.show()
     assert stage.answer(token).environment == at_path
     again = stage.ask(rpc.StartKernel(document=DOCUMENT, environment="/venv"))
+    stage.show()
     assert stage.answer(again).incarnation == 1
 
 

@@ -80,6 +80,7 @@ def test_a_kernel_is_started_by_its_name_in_whatever_letters_and_one_that_runs_i
     assert stage.of(StartKernel) == [StartKernel(1, "upper", None)]
     ready(stage, "upper")
     token = stage.ask(rpc.StartKernel(document=DOCUMENT, name="Upper"))
+    stage.show()
     assert stage.answer(token).incarnation == 1
     assert is_left_alone(stage)
 

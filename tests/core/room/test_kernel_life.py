@@ -28,6 +28,7 @@ def started(**options: Any) -> Stage:
     stage = Stage(**options)
     stage.ask(rpc.StartKernel(document=DOCUMENT))
     stage.kernel_ready()
+    stage.show()
     return stage
 
 
@@ -54,7 +55,10 @@ def test_a_restart_begins_the_new_process_only_when_the_old_one_is_gone() -> Non
     stage.kernel_stopped()
     assert starts(stage) == [1, 2]
     stage.kernel_ready()
+    assert stage.answer(token) is None, "nobody sees it yet"
+    stage.show()
     assert stage.answer(token).status == "idle"
+    assert stage.runtime.kernel()["status"] == "idle"
     assert state(stage) == ("idle", None)
 
 
@@ -67,12 +71,16 @@ def test_a_shutdown_is_answered_when_the_process_is_gone_and_says_why_there_is_n
     assert stage.of(StopKernel) == [StopKernel(1)]
     stage.kernel_stopped()
     assert state(stage) == ("absent", "the kernel was shut down")
+    assert stage.answer(first) is None, "nobody sees it yet"
+    stage.show()
     assert stage.answer(first).status == stage.answer(second).status == "absent"
+    assert stage.runtime.kernel()["status"] == "absent"
 
 
 def test_a_shutdown_of_no_kernel_is_answered_at_once_and_invents_no_reason() -> None:
     stage = Stage()
     token = stage.ask(rpc.ShutdownKernel(document=DOCUMENT))
+    stage.show()
     assert stage.answer(token).status == "absent"
     assert state(stage) == ("absent", None)
     assert stage.of(StopKernel) == []
@@ -88,6 +96,7 @@ def test_what_is_asked_while_a_kernel_stops_gets_a_new_one_after_it() -> None:
     assert stage.answer(shutdown) is None
     stage.kernel_stopped()
     assert starts(stage) == [1, 2]
+    stage.show()
     assert stage.answer(shutdown).status == "restarting", "its kernel is gone; this is another"
     stage.kernel_ready()
     assert [code for _, code in stage.ran()] == ["1"]
@@ -122,6 +131,7 @@ def test_a_shutdown_while_the_old_process_still_ends_takes_the_restart_back() ->
     assert isinstance(stage.answer(restart), KernelDied)
     stage.kernel_stopped()
     assert starts(stage) == [1]
+    stage.show()
     assert stage.answer(shutdown).status == "absent"
 
 
@@ -133,6 +143,7 @@ def test_a_restart_asked_for_twice_starts_one_kernel() -> None:
     assert starts(stage) == [1, 2]
     assert isinstance(stage.answer(first), KernelDied)
     stage.kernel_ready()
+    stage.show()
     assert stage.answer(second).status == "idle"
 
 
@@ -171,7 +182,10 @@ def test_a_kernel_that_does_not_start_is_dead_with_the_reason() -> None:
     token = stage.ask(rpc.StartKernel(document=DOCUMENT))
     stage.feed(KernelFailed(1, KernelStartFailed("It would not.", stderr="")))
     assert state(stage) == ("dead", "It would not.")
+    assert stage.answer(token) is None, "nobody sees it yet"
+    stage.show()
     assert isinstance(stage.answer(token), KernelStartFailed)
+    assert stage.runtime.kernel()["status"] == "dead"
 
 
 # Restart and run all
@@ -225,6 +239,7 @@ def test_the_notebook_says_which_kernel_was_chosen_and_its_language() -> None:
     stage = started()
     token = stage.ask(rpc.StartKernel(document=DOCUMENT, name="bash"))
     ready_as(stage, "bash", "Bash", "bash")
+    stage.show()
     assert stage.answer(token).name == "bash"
     assert spec_of(stage) == {"name": "bash", "display_name": "Bash", "language": "bash"}
     assert stage.room.notebook.metadata()["language_info"] == {"name": "bash"}
@@ -242,6 +257,7 @@ def test_a_kernel_that_nobody_chose_does_not_change_what_the_notebook_says() -> 
 def test_a_kernel_that_runs_is_asked_for_in_whatever_letters() -> None:
     stage = started()
     token = stage.ask(rpc.StartKernel(document=DOCUMENT, name="Python3"))
+    stage.show()
     assert stage.answer(token).incarnation == 1
     assert starts(stage) == [1]
 

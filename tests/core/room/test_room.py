@@ -621,6 +621,7 @@ def test_a_restart_ends_everything_and_begins_a_fresh_runtime_document() -> None
     assert stage.runtime.status(execution_id) == "cancelled"
     assert stage.answer(token) is None
     stage.kernel_ready()
+    stage.show()
     assert stage.answer(token).status == "idle"
 
 

@@ -12,6 +12,7 @@ started only when the former one's process is gone: two never hold the same file
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from headway.core.kernel.lifecycle import (
@@ -145,7 +146,7 @@ class RoomKernel:
             self._happened(LifecycleEvent.STOPPED, self.reason, now)
         waiters, self._stop_waiters = self._stop_waiters, []
         for token in waiters:
-            self._requests.answer(token, self.state())
+            self.answer(token, now)
 
     def take_up(self, living: LivingKernel, now: Moment) -> None:
         """An incarnation of an earlier daemon answers."""
@@ -159,12 +160,17 @@ class RoomKernel:
         """This request is answered when the kernel is ready, or refused when it is not."""
         self._start_waiters.append(token)
 
-    def wait_for_stop(self, token: int) -> None:
+    def wait_for_stop(self, token: int, now: Moment) -> None:
         """This request is answered when the process is gone; at once when there is none."""
         if self._state is LifecycleState.STOPPING:
             self._stop_waiters.append(token)
         else:
-            self._requests.answer(token, self.state())
+            self.answer(token, now)
+
+    def answer(self, token: int, now: Moment) -> None:
+        """Answer with the state as it is now, once everybody sees it: whoever asked as well."""
+        state = self.state()
+        self._recorder.when_shown(lambda _: self._requests.answer(token, state), now)
 
     def progressed(self, text: str, now: Moment) -> None:
         """What goes on while it starts."""
@@ -178,14 +184,14 @@ class RoomKernel:
         self.environment = ready.environment
         self._happened(LifecycleEvent.READY, None, now)
         for token in self._take_start_waiters():
-            self._requests.answer(token, self.state())
+            self.answer(token, now)
 
     def failed(self, error: HeadwayError, now: Moment) -> None:
         """The incarnation never answered."""
         self._happened(LifecycleEvent.FAILED, str(error), now)
         self._questions.abandon(error)
         for token in self._take_start_waiters():
-            self._requests.refuse(token, error)
+            self._recorder.when_shown(partial(self._refuse, token, error), now)
 
     def ended(self, reason: str, now: Moment) -> None:
         """The process ended by itself."""
@@ -263,6 +269,10 @@ class RoomKernel:
     def heard(self, reply: QuestionReply) -> None:
         """The kernel answered a question."""
         self._questions.heard(reply)
+
+    def _refuse(self, token: int, error: HeadwayError, now: Moment) -> None:
+        del now
+        self._requests.refuse(token, error)
 
     def _abandon_questions(self, sentence: str) -> None:
         self._questions.abandon(KernelDied(sentence, reason=sentence))

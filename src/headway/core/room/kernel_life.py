@@ -181,7 +181,7 @@ class KernelLife:
         """Answer with the kernel's state once it is ready; a different one is replaced."""
         choice = self.approved(params)
         if choice is None and self._kernel.is_alive:
-            self._requests.answer(token, self._kernel.state())
+            self._kernel.answer(token, now)
             return
         if choice is not None:
             self._asked = _Asked(params.name, params.environment)
@@ -217,7 +217,7 @@ class KernelLife:
     def shutdown(self, token: int, now: Moment) -> None:
         """End the kernel; what ran or waited ends. Answered when its process is gone."""
         self._end(SHUT_DOWN, now)
-        self._ledger.when_durable(lambda _: self._kernel.wait_for_stop(token))
+        self._ledger.when_durable(lambda at: self._kernel.wait_for_stop(token, at))
 
     def idle_for(self, seconds: float, now: Moment) -> None:
         """Nobody has wanted anything of the kernel for so long: end it."""
