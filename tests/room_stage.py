@@ -130,12 +130,17 @@ class Stage:
         self.wait(COALESCE_S)
 
     def ask(
-        self, params: rpc.RoomParams, asked_by: str = "ada", *, is_daemons: bool = False
+        self,
+        params: rpc.RoomParams,
+        asked_by: str = "ada",
+        peer: int | None = None,
+        *,
+        is_daemons: bool = False,
     ) -> int:
         """Send a request; gives its token."""
         self.tokens += 1
         deadline_s = self.now_s + params.timeout_s
-        self.feed(Requested(self.tokens, None, params, deadline_s, asked_by, is_daemons))
+        self.feed(Requested(self.tokens, peer, params, deadline_s, asked_by, is_daemons))
         return self.tokens
 
     def answer(self, token: int) -> Any:

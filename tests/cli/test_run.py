@@ -22,6 +22,13 @@ while "a line from the first cell" not in file.read_text().split('"outputs"')[1]
     time.sleep(0.05)
 print("saw it")
 """
+WAITS_FOR_A_FILE = """
+import pathlib, time
+give_up_s = time.monotonic() + 30
+while not pathlib.Path("go.txt").exists():
+    assert time.monotonic() < give_up_s
+    time.sleep(0.05)
+"""
 WAITS = """
 import time
 print("waiting", flush=True)
@@ -207,6 +214,21 @@ def test_the_kernel_is_shut_down_unless_it_was_running_before(shell: Shell) -> N
     assert shell.run("cell", "run", "k.ipynb", "cell-0").returncode == 0
     assert shell.run("run", "k.ipynb", "--kernel", "Python3").returncode == 0
     assert kernel_status(shell, path) == "idle"
+
+
+def test_the_kernel_goes_on_when_others_run_cells_in_it_as_well(shell: Shell) -> None:
+    path = write_notebook(shell.folder / "shared.ipynb", WAITS_FOR_A_FILE)
+    with (
+        shell.begin("run", "shared.ipynb") as running,
+        headway.open(path, home=shell.home) as notebook,
+    ):
+        notebook.wait_until(lambda: bool(notebook.queue), timeout=LIMIT_S)
+        waiting = notebook.queue_cell(notebook.add_cell("'mine'"))
+        (shell.folder / "go.txt").touch()
+        assert running.wait(LIMIT_S) == 0
+        assert waiting.result(LIMIT_S).raise_for_error().text == "'mine'"
+        assert notebook.run("'again'", timeout=LIMIT_S).raise_for_error().text == "'again'"
+        assert notebook.kernel["incarnation"] == 1
 
 
 def test_a_kernel_that_dies_ends_the_run_with_1_and_says_so(shell: Shell) -> None:

@@ -111,7 +111,7 @@ class Run:
         finally:
             if not kernel_lived:
                 with contextlib.suppress(HeadwayError):
-                    await self._notebook.shutdown_kernel()
+                    await self._notebook.shutdown_kernel(unless_shared=True)
         saved = await self._notebook.save()
         summary = self._summary(saved.path, total)
         self._report.ended(summary)

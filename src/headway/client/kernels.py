@@ -66,9 +66,18 @@ class KernelCalls(LocalNotebook):
             rpc.RestartKernel, name, environment, install=install, timeout=timeout
         )
 
-    async def shutdown_kernel(self, *, timeout: float = KERNEL_TIMEOUT_S) -> rpc.KernelState:
-        """End the kernel; what ran or waited ends. Its process is gone on return."""
-        params = rpc.ShutdownKernel(document=self.id, required_heads=heads_to_text(self.heads))
+    async def shutdown_kernel(
+        self, *, unless_shared: bool = False, timeout: float = KERNEL_TIMEOUT_S
+    ) -> rpc.KernelState:
+        """End the kernel; what ran or waited ends. Its process is gone on return.
+
+        With `unless_shared` one that somebody else has started, or run anything in, goes on.
+        """
+        params = rpc.ShutdownKernel(
+            document=self.id,
+            required_heads=heads_to_text(self.heads),
+            unless_shared=unless_shared,
+        )
         answer: rpc.KernelState = await self._pump.request(params, timeout)
         return answer
 

@@ -251,9 +251,14 @@ class Notebook(Comms):
         )
         return self._call(work)
 
-    def shutdown_kernel(self, *, timeout: float = aio.KERNEL_TIMEOUT_S) -> rpc.KernelState:
-        """End the kernel; what ran or waited ends. Its process is gone on return."""
-        return self._call(self._twin.shutdown_kernel(timeout=timeout))
+    def shutdown_kernel(
+        self, *, unless_shared: bool = False, timeout: float = aio.KERNEL_TIMEOUT_S
+    ) -> rpc.KernelState:
+        """End the kernel; what ran or waited ends. Its process is gone on return.
+
+        With `unless_shared` one that somebody else has started, or run anything in, goes on.
+        """
+        return self._call(self._twin.shutdown_kernel(unless_shared=unless_shared, timeout=timeout))
 
     def complete(
         self, code: str, cursor: int | None = None, *, timeout: float = _REQUEST_S

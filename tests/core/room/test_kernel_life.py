@@ -17,7 +17,7 @@ from headway.core.kernel.events import (
 )
 from headway.core.room.effects import AskKernel, InterruptKernel, StartKernel, StopKernel
 from headway.core.room.inputs import KernelEnded, KernelFailed, KernelReady
-from headway.core.room.opening import Opening
+from headway.core.room.opening import LivingKernel, Opening
 from headway.core.wire import rpc
 from headway.errors import KernelDied, KernelStartFailed
 from headway.ids import execution_id
@@ -186,6 +186,78 @@ def test_a_kernel_that_does_not_start_is_dead_with_the_reason() -> None:
     stage.show()
     assert isinstance(stage.answer(token), KernelStartFailed)
     assert stage.runtime.kernel()["status"] == "dead"
+
+
+# Whose it is
+
+
+OURS, OTHERS = 1, 2
+
+
+def given_up(stage: Stage, peer: int | None = OURS) -> bool:
+    """Whether it ends because `peer` has no use for it any more."""
+    before = stage.room.kernel_state
+    token = stage.ask(rpc.ShutdownKernel(document=DOCUMENT, unless_shared=True), peer=peer)
+    stage.show()
+    after: rpc.KernelState = stage.answer(token)
+    assert after.status == "absent" or after == before
+    return after.status == "absent"
+
+
+def started_by(peer: int | None) -> Stage:
+    stage = Stage()
+    stage.peer().add_cell("a", "1")
+    stage.ask(rpc.StartKernel(document=DOCUMENT), peer=peer)
+    stage.kernel_ready()
+    return stage
+
+
+def execute_as(stage: Stage, peer: int | None) -> None:
+    params = rpc.Execute(document=DOCUMENT, cell_id="a", execution_id=stage.new_id())
+    stage.ask(params, peer=peer)
+
+
+def test_a_kernel_that_nobody_else_used_ends_with_its_only_user() -> None:
+    stage = started_by(OURS)
+    execute_as(stage, OURS)
+    stage.kernel_finishes()
+    assert given_up(stage)
+
+
+def test_a_kernel_that_others_started_or_run_or_have_run_anything_in_goes_on() -> None:
+    assert not given_up(started_by(OTHERS))
+    stage = started_by(OURS)
+    stage.ask(rpc.StartKernel(document=DOCUMENT), peer=OTHERS)
+    assert not given_up(stage)
+    stage = started_by(OURS)
+    execute_as(stage, OTHERS)
+    assert not given_up(stage)
+    stage.kernel_finishes()
+    assert not given_up(stage)
+    batch = rpc.ExecuteAll(document=DOCUMENT, batch_id=stage.new_id(), restart=True)
+    stage.ask(batch, peer=OURS)
+    stage.kernel_ready()
+    assert not given_up(stage), "whoever had it restarted for them counts on it"
+    stage.ask(rpc.ShutdownKernel(document=DOCUMENT), peer=OURS)
+    execute_as(stage, OURS)
+    stage.kernel_ready()
+    assert given_up(stage), "it is another kernel, which others know nothing of"
+
+
+def test_a_request_that_was_refused_makes_nobody_a_user() -> None:
+    stage = started_by(OURS)
+    stage.ask(rpc.StartKernel(document=DOCUMENT, name="nowhere"), peer=OTHERS)
+    assert given_up(stage)
+
+
+def test_whose_a_kernel_of_an_earlier_daemon_is_nobody_knows_any_more() -> None:
+    living = LivingKernel(7, "python3", KernelInfo("python"), None, 1_700_000_000.0)
+    stage = Stage(opening=Opening(document=DOCUMENT, path=None, kernel=living))
+    assert not given_up(stage)
+
+
+def test_who_has_no_connection_cannot_be_told_from_others() -> None:
+    assert not given_up(started_by(None), None)
 
 
 # Restart and run all

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from headway.core.room.documents import Documents
     from headway.core.room.environment import Look
     from headway.core.room.executions import Executions
+    from headway.core.room.inputs import Requested
     from headway.core.room.kernel import RoomKernel
     from headway.core.room.ledger import Ledger
     from headway.core.room.opening import LivingKernel
@@ -87,9 +88,13 @@ class KernelLife:
         """What was asked for when a kernel last answered: a choice that cannot start is none."""
         self._wanted: KernelChoice | None = None
         """What executions that are not durable yet will run on."""
+        self._users: set[int | None] = set()
+        """The connections that have started it, or had cells run, since there was no kernel. None
+        stands for those that nobody can tell apart."""
 
     def took_up(self, living: LivingKernel) -> None:
         """An earlier daemon's kernel lives on: what was asked for then counts on."""
+        self._users.add(None)
         environment = living.environment
         if environment is not None and environment.source == "path":
             self._asked = self._proven = _Asked(None, environment.path)
@@ -163,8 +168,9 @@ class KernelLife:
 
     # Coming and going
 
-    def will_want(self, choice: KernelChoice | None) -> None:
-        """What was just admitted is to run on this kernel, unless there is one."""
+    def will_want(self, choice: KernelChoice | None, peer: int | None) -> None:
+        """What `peer` had admitted just now is to run on this kernel, unless there is one."""
+        self._users.add(peer)
         if choice is not None and len(self._executions.queue) and not self._kernel.is_starting:
             self._wanted = choice
 
@@ -177,11 +183,12 @@ class KernelLife:
         if not (self._kernel.is_alive or self._kernel.is_starting):
             self._start(self._wanted or self._choice(self._asked), now)
 
-    def start(self, token: int, params: rpc.StartKernel, now: Moment) -> None:
+    def start(self, request: Requested, params: rpc.StartKernel, now: Moment) -> None:
         """Answer with the kernel's state once it is ready; a different one is replaced."""
         choice = self.approved(params)
+        self._users.add(request.peer)
         if choice is None and self._kernel.is_alive:
-            self._kernel.answer(token, now)
+            self._kernel.answer(request.token, now)
             return
         if choice is not None:
             self._asked = _Asked(params.name, params.environment)
@@ -189,12 +196,13 @@ class KernelLife:
                 self._replace(choice, now)
             else:
                 self._start(choice, now)
-        self._kernel.wait_for_start(token)
+        self._kernel.wait_for_start(request.token)
 
-    def restart(self, token: int, params: rpc.RestartKernel, now: Moment) -> None:
+    def restart(self, request: Requested, params: rpc.RestartKernel, now: Moment) -> None:
         """A fresh kernel, and a fresh runtime document; what ran or waited ends."""
         self.replace(params, now)
-        self._kernel.wait_for_start(token)
+        self._users.add(request.peer)
+        self._kernel.wait_for_start(request.token)
 
     def replace(self, params: rpc.RestartKernel | rpc.ExecuteAll, now: Moment) -> None:
         """As `restart`, with nobody who waits for it."""
@@ -214,10 +222,14 @@ class KernelLife:
         self._kernel.restart(choice, RESTARTED, now)
         self._documents.renew_runtime(self._recorder.reader, self._kernel.state(), now)
 
-    def shutdown(self, token: int, now: Moment) -> None:
+    def shutdown(self, request: Requested, params: rpc.ShutdownKernel, now: Moment) -> None:
         """End the kernel; what ran or waited ends. Answered when its process is gone."""
+        is_shared = request.peer is None or not self._users <= {request.peer}
+        if params.unless_shared and is_shared:
+            self._kernel.answer(request.token, now)
+            return
         self._end(SHUT_DOWN, now)
-        self._ledger.when_durable(lambda at: self._kernel.wait_for_stop(token, at))
+        self._ledger.when_durable(lambda at: self._kernel.wait_for_stop(request.token, at))
 
     def idle_for(self, seconds: float, now: Moment) -> None:
         """Nobody has wanted anything of the kernel for so long: end it."""
@@ -232,6 +244,7 @@ class KernelLife:
         self._stop(reason, now)
 
     def _stop(self, reason: str, now: Moment) -> None:
+        self._users.clear()
         self._executions.end_all(("cancelled", reason), ("cancelled", reason), now)
         self._kernel.stop(reason, now)
 
@@ -254,10 +267,12 @@ class KernelLife:
             case KernelFailed(error=error):
                 reason = f"the kernel could not be started: {error}"
                 self._asked = self._proven
+                self._users.clear()
                 self._kernel.failed(error, now)
                 self._executions.end_all(("lost", reason), ("lost", reason), now)
             case KernelEnded(reason=reason):
                 sentence = f"the kernel ended: {reason}"
+                self._users.clear()
                 self._kernel.ended(reason, now)
                 self._executions.end_all(("lost", sentence), ("cancelled", sentence), now)
             case _:

@@ -376,13 +376,13 @@ class Room:
             case rpc.Execute() as params:
                 choice = self._life.approved(params)
                 self._executions.execute(request, params, self.notebook, now)
-                self._life.will_want(choice)
+                self._life.will_want(choice, request.peer)
             case rpc.ExecuteAll() as batch:
                 choice = self._life.approved(batch)
                 self._executions.execute_all(
                     request, batch, self.notebook, now, lambda: self._life.replace(batch, now)
                 )
-                self._life.will_want(choice)
+                self._life.will_want(choice, request.peer)
             case rpc.GetExecution() as params:
                 self._outcomes.ask(request, params)
             case rpc.Cancel(execution_id=execution_id):
@@ -396,11 +396,11 @@ class Room:
             case rpc.Save(path=path):
                 self._file.save(token, path, decides=not request.is_daemons)
             case rpc.StartKernel() as params:
-                self._life.start(token, params, now)
+                self._life.start(request, params, now)
             case rpc.RestartKernel() as params:
-                self._life.restart(token, params, now)
-            case rpc.ShutdownKernel():
-                self._life.shutdown(token, now)
+                self._life.restart(request, params, now)
+            case rpc.ShutdownKernel() as params:
+                self._life.shutdown(request, params, now)
             case (
                 rpc.Complete() | rpc.Inspect() | rpc.IsComplete() | rpc.KernelHistory()
             ) as params:

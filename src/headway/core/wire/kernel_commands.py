@@ -106,3 +106,7 @@ class ShutdownKernel(RoomParams, kw_only=True, frozen=True):
 
     method: ClassVar[str] = "shutdown_kernel"
     result: ClassVar[type[Any]] = KernelState
+
+    unless_shared: bool = False
+    """Leave it as it is, and answer with its state, if another connection has started it or run
+    anything in it since there was none. By HTTP nobody can be told from others."""
