@@ -43,7 +43,7 @@ class SlowNotebook:
         self.starting.set()
         await asyncio.Event().wait()
 
-    async def shutdown_kernel(self) -> None:
+    async def shutdown_kernel(self, **_: Any) -> None:
         self.ending.set()
         await self.is_ended.wait()
 

@@ -222,6 +222,11 @@ class Daemon:
         deadline_s = self.world.timeline.now_s + params.timeout_s
         request = Requested(self._tokens, number, params, deadline_s, f"peer {number}")
         if isinstance(params, rpc.Interrupt) and self.room is not None:
+            if self.room._look.is_under_way:
+                # It waits in its turn: behind what was asked before it, and before all the rest.
+                self.world.oracle.interrupt_waits()
+                self.feed(request)
+                return
             self.world.oracle.interrupt_begins(self.room)
             self.feed(request)
             self.world.oracle.interrupt_served(self.room)

@@ -310,6 +310,11 @@ class Oracle:
         waiting = [each for each in reader.queue() if reader.status(each) == "queued"]
         self._waiting_before = dict.fromkeys(waiting)
 
+    def interrupt_waits(self) -> None:
+        """It will end what was asked for before it, as far as that has not begun by then."""
+        self._swept |= dict.fromkeys(self.asked)
+        self.world.hit("interrupt that waits for a look")
+
     def interrupt_served(self, room: Room) -> None:
         reader = room.runtime_reader
         for each in self._waiting_before:

@@ -97,9 +97,10 @@ def of_type(declared: Any) -> st.SearchStrategy[Any]:
 
 def of_struct(declared: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
     fields = {field.name: field.type for field in msgspec.structs.fields(declared)}
+    bound = BOUND if issubclass(declared, Params) else {}
     return st.builds(
         declared,
-        **{name: BOUND[name] if name in BOUND else of_type(fields[name]) for name in fields},
+        **{name: bound[name] if name in bound else of_type(fields[name]) for name in fields},
     )
 
 
