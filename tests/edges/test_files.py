@@ -283,6 +283,30 @@ def test_a_file_that_another_program_has_open_for_writing_is_not_even_exchanged(
     assert exchanged == []
 
 
+def test_nothing_comes_between_the_last_comparison_and_the_exchange(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another program writes there is put back, and a reader may have seen ours meanwhile."""
+    path = tmp_path / "a.ipynb"
+    path.write_bytes(OLD)
+    steps: list[str] = []
+
+    def noted(name: str) -> None:
+        real = getattr(files_module, name)
+
+        def step(*arguments: object) -> object:
+            steps.append(name)
+            return real(*arguments)
+
+        monkeypatch.setattr(files_module, name, step)
+
+    for name in ("_hash_now", "_is_being_written", "exchange"):
+        noted(name)
+    assert run(put(DiskFiles(), str(path), NEW, sha_of(OLD))) is True
+    before = steps[: steps.index("exchange")]
+    assert before[-2:] == ["_is_being_written", "_hash_now"]
+
+
 @pytest.mark.skipif(not hasattr(fcntl, "F_SETLEASE"), reason="the system has no leases")
 def test_a_file_that_is_opened_for_writing_in_the_last_instant_is_left_to_its_writer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

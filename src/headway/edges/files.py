@@ -151,6 +151,9 @@ def _put_in_place(
     with _explained(path), left.in_use():
         target = Path(os.path.realpath(path))
         try:
+            # Asked before anything is moved, which a reader would see, and before the comparison:
+            # nothing comes between that and the exchange.
+            is_open = _is_being_written(target)
             found = _hash_now(path)
             if found == temporary.sha256:
                 return FileState(temporary.sha256, changed=False)
@@ -158,8 +161,7 @@ def _put_in_place(
                 raise changed_elsewhere(path, found)
             if expected_sha256 is None:
                 temporary.appear_as(target)
-            elif _is_being_written(target):
-                # Asked before anything is moved: whoever reads it would see it change and back.
+            elif is_open:
                 raise open_elsewhere(path, expected_sha256)
             else:
                 temporary.take_the_place_of(target, expected_sha256)

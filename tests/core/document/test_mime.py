@@ -16,6 +16,7 @@ from headway.core.document.mime import (
     encode_blob,
     fits_inline,
     kind_of,
+    parts_of,
     resolve,
     text_size,
 )
@@ -92,6 +93,7 @@ def test_resolve_replaces_every_placeholder_and_leaves_the_rest() -> None:
         ],
         "kept": 1.5,
     }
+    assert {part.sha256 for part in parts_of(notebook)} == set(blobs)
     assert resolve(notebook, blobs.__getitem__) == {
         "text": "one\ntwo",
         "data": [{"image/png": "iVBORw=="}, {"application/json": {"x": 1}}],
