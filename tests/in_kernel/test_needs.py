@@ -10,31 +10,8 @@ from typing import Any
 import pytest
 
 from headway.core.kernel.ipykernel import prepare_request
-from headway.in_kernel import (
-    asking,
-    belonging,
-    descriptors,
-    economies,
-    interrupting,
-    packing,
-    publishing,
-    restoring,
-    streams,
-    waking,
-)
+from headway.edges.kernel_meeting import PROGRAMS
 
-PROGRAMS: tuple[ModuleType, ...] = (
-    packing,
-    economies,
-    publishing,
-    descriptors,
-    streams,
-    restoring,
-    belonging,
-    asking,
-    interrupting,
-    waking,
-)
 NEEDED = sorted({path for program in PROGRAMS for path in program.NEEDS})
 OF_OURS = {"headway_publisher"}
 OF_SOME_VERSIONS = {"_cancel_on_sigint", "_execute_sleep"}

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, Final
 
 from headway.core.kernel.events import KernelInfo
@@ -30,7 +31,7 @@ from headway.in_kernel import (
     waking,
 )
 
-__all__ = ["LISTEN_TIMEOUT_S", "READY_RETRY_S", "Meeting"]
+__all__ = ["LISTEN_TIMEOUT_S", "PROGRAMS", "READY_RETRY_S", "Meeting"]
 
 LISTEN_TIMEOUT_S: Final = 1.0
 """How long an adopted kernel may take to show that its publications reach us."""
@@ -40,7 +41,7 @@ READY_RETRY_S: Final = 0.05
 
 _LOG = logging.getLogger("headway.kernels")
 
-_PREPARATION: Final = prepare_request(
+PROGRAMS: Final[tuple[ModuleType, ...]] = (
     packing,
     economies,
     publishing,
@@ -52,6 +53,9 @@ _PREPARATION: Final = prepare_request(
     interrupting,
     waking,
 )
+"""What an ipykernel is prepared with, in this order."""
+
+_PREPARATION: Final = prepare_request(*PROGRAMS)
 """Read once: the files may be those of another version when a kernel starts."""
 
 

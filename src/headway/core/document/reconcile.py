@@ -32,7 +32,12 @@ from headway.core.document.edits import (
     UpdateSource,
 )
 from headway.core.document.file_reading import ParsedCell, ParsedNotebook
-from headway.core.document.file_values import cell_in_file, in_file, metadata_in_file
+from headway.core.document.file_values import (
+    CellWithValues,
+    cell_in_file,
+    in_file,
+    metadata_in_file,
+)
 from headway.core.document.json_values import check_json, identical
 from headway.core.document.text_merge import merge_texts
 from headway.errors import InvalidEdit
@@ -41,7 +46,7 @@ from headway.ids import CellId
 __all__ = ["OurCell", "additions", "aligned", "reconcile"]
 
 
-class OurCell(Protocol):
+class OurCell(CellWithValues, Protocol):
     """A cell of the document."""
 
     @property
@@ -51,18 +56,6 @@ class OurCell(Protocol):
     @property
     def cell_type(self) -> CellType:
         """Its type."""
-
-    @property
-    def source(self) -> str:
-        """Its text."""
-
-    @property
-    def metadata(self) -> Mapping[str, Any]:
-        """Its metadata."""
-
-    @property
-    def attachments(self) -> Mapping[str, Any]:
-        """Its attachments."""
 
 
 def aligned(

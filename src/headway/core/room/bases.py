@@ -1,7 +1,7 @@
 """What the notebook's file is known to have held: the base of the next merge, and those before it.
 
 Floor 3, pure. A program that read the file, and writes it after we did, knows nothing of what we
-wrote in between. So older bases are remembered, each with who wrote it; `file_merge` says when one
+wrote in between. So older bases are remembered, each with who wrote it; `file_base` says when one
 of them counts.
 """
 
