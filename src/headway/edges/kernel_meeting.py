@@ -25,6 +25,7 @@ from headway.in_kernel import (
     economies,
     interrupting,
     packing,
+    plain,
     publishing,
     restoring,
     streams,
@@ -44,6 +45,7 @@ _LOG = logging.getLogger("headway.kernels")
 PROGRAMS: Final[tuple[ModuleType, ...]] = (
     packing,
     economies,
+    plain,
     publishing,
     descriptors,
     streams,
