@@ -211,6 +211,26 @@ NOTEBOOKS: dict[str, Sample] = {
             code("Javascript('1 + 1')"),
         ]
     ),
+    "Plain and special": Sample(
+        [
+            code("if 1:\n        a = 1\n    b = 2"),
+            code("x = 1\n  y"),
+            code("%precision 2\n3.14159"),
+            code("[1, 'a', 2.5, None, {'b': (1, 2)}, {3}, b'c', 1j, True]"),
+            code("5;"),
+            code("'5;'"),
+            code("a = %pwd\nlen(a) > 0"),
+            code("for i in range(2):\n    %env HEADWAY_PLAIN=1"),
+            code("import asyncio\nawait asyncio.sleep(0, 'awaited')"),
+            code(
+                "shown = get_ipython().display_formatter.formatters\n"
+                "shown['text/html'].for_type(int, '<b>{}</b>'.format)"
+            ),
+            code("6"),
+            code("def f(x):\n    return f'{x!r} % 5'\n\nf('a')"),
+        ],
+        allow_errors=True,
+    ),
 }
 """Name -> notebook."""
 

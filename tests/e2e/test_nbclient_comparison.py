@@ -184,6 +184,18 @@ def test_overwritten_text_is_kept_as_a_terminal_shows_it_and_nbclient_keeps_all_
     assert [cell.outputs[0].text for cell in ours] == ["done\n", "aXc\n"]
 
 
+def test_what_python_warns_of_in_the_code_is_said_once_here_and_three_times_with_nbclient(
+    nbclient: Nbclient, shell: Shell
+) -> None:
+    sample = Sample([code("1 is 1")])
+    with ThreadPoolExecutor() as both:
+        theirs = both.submit(nbclient.run, sample, shell.folder / "theirs.ipynb")
+        ours = by_headway(sample, shell, "ours")
+        texts = [joined(cells[0].outputs)[0]["text"] for cells in (ours, theirs.result())]
+    assert [text.count("SyntaxWarning") for text in texts] == [1, 3]
+    assert texts[1].endswith(texts[0])
+
+
 def test_notebooks_run_at_the_same_time(shell: Shell) -> None:
     with ThreadPoolExecutor() as both:
         running = [both.submit(by_headway, PARALLEL[name], shell, name) for name in PARALLEL]

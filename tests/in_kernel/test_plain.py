@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from IPython.core.async_helpers import _should_be_async
 from IPython.core.displayhook import DisplayHook
 from IPython.core.formatters import DisplayFormatter, HTMLFormatter
 from IPython.core.inputtransformer2 import EscapedCommand, TransformerManager
@@ -40,6 +41,7 @@ class Kernel(SimpleNamespace):
         self.asked: list[object] = []
         self.history = SimpleNamespace(input_hist_parsed=[""])
         hook = SimpleNamespace(quiet=self.is_quiet)
+        awaits = self.noting(lambda _, *, transformed_cell: _should_be_async(transformed_cell))
         self.manager, self.formatter = new_manager(), new_formatter()
         for owner, name in (
             (self.manager, "do_token_transforms"),
@@ -52,6 +54,7 @@ class Kernel(SimpleNamespace):
             displayhook=hook,
             history_manager=self.history,
             display_formatter=self.formatter,
+            should_run_async=awaits,
         )
         prepare(self)
 
@@ -142,6 +145,24 @@ def test_a_semicolon_at_the_end_is_found(cell: str, is_quiet: bool) -> None:
     assert bool(kernel.asked) == (";" in cell)
     kernel.history.input_hist_parsed.clear()
     assert not kernel.shell.displayhook.quiet()
+
+
+@pytest.mark.filterwarnings("ignore")
+@given(cells)
+@example("await a")
+@example("[b async for b in c]")
+@example("async def f(): ...")
+@example("\N{MATHEMATICAL BOLD SMALL A}wait a")
+def test_what_awaits_is_found(cell: str) -> None:
+    kernel = Kernel()
+    found = kernel.shell.should_run_async(cell, transformed_cell=cell)
+    assert found == _should_be_async(cell)
+
+
+def test_what_has_no_word_for_it_is_not_compiled_to_see_whether_it_awaits() -> None:
+    kernel = Kernel()
+    assert not kernel.shell.should_run_async("1 is 1", transformed_cell="1 is 1\n")
+    assert not kernel.asked
 
 
 @given(values)
