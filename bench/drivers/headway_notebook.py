@@ -54,17 +54,17 @@ class HeadwayNotebook(HeadwayHome):
 
     # Executing
 
-    async def execute(self, count: int) -> Any:
+    async def execute(self, count: int, code: str = CODE) -> Any:
         """Add a cell and run it."""
         if not self._blocking:
             notebook = self._notebook
             return await block_of(
-                count, lambda: notebook.execute_cell(notebook.add_cell(CODE), timeout=LIMIT_S)
+                count, lambda: notebook.execute_cell(notebook.add_cell(code), timeout=LIMIT_S)
             )
         taken = []
         for _ in range(count):
             begun = time.perf_counter()
-            self._sync.execute_cell(self._sync.add_cell(CODE), timeout=LIMIT_S)
+            self._sync.execute_cell(self._sync.add_cell(code), timeout=LIMIT_S)
             taken.append(time.perf_counter() - begun)
         return taken
 

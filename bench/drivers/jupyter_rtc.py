@@ -94,12 +94,12 @@ class JupyterNotebook:
 
     # Executing
 
-    async def execute(self, count: int) -> Any:
+    async def execute(self, count: int, code: str = CODE) -> Any:
         """Add a cell and run it."""
-        return await block_of(count, self._add_and_run, A_TURN_S)
+        return await block_of(count, lambda: self._add_and_run(code), A_TURN_S)
 
-    async def _add_and_run(self) -> None:
-        index = self._notebook.add_code_cell(CODE)
+    async def _add_and_run(self, code: str) -> None:
+        index = self._notebook.add_code_cell(code)
         _ended_well(await self._runner.run(self._notebook, index))
 
     async def race(self, kind: str, tries: int, limit_s: float) -> Any:

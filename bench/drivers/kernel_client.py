@@ -37,11 +37,11 @@ class BlockingKernel:
     async def run(self, code: str) -> None:
         self._run(code)
 
-    async def execute(self, count: int) -> Any:
+    async def execute(self, count: int, code: str = CODE) -> Any:
         taken = []
         for _ in range(count):
             begun = time.perf_counter()
-            self._run(CODE)
+            self._run(code)
             taken.append(time.perf_counter() - begun)
         return taken
 
@@ -90,8 +90,8 @@ class AsyncKernel:
         while not answers(await self._client.get_shell_msg(timeout=LIMIT_S), request):
             pass
 
-    async def execute(self, count: int) -> Any:
-        return await block_of(count, lambda: self.run(CODE))
+    async def execute(self, count: int, code: str = CODE) -> Any:
+        return await block_of(count, lambda: self.run(code))
 
     async def close(self) -> None:
         self._client.stop_channels()

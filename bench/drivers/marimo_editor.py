@@ -101,9 +101,9 @@ class MarimoEditor:
             if data.get("status") == "idle" and ran:
                 return output
 
-    async def execute(self, count: int) -> Any:
+    async def execute(self, count: int, code: str = CODE) -> Any:
         """Add a cell and run it."""
-        return await block_of(count, lambda: self._run(CODE))
+        return await block_of(count, lambda: self._run(code))
 
     async def flood(self, code: str) -> Any:
         """Add and run a cell with much output: seconds, and the server's peak."""

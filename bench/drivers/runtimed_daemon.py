@@ -74,12 +74,12 @@ class RuntimedDaemon:
                 await asyncio.sleep(0.02)
         await self.execute(WARM_UP)
 
-    async def execute(self, count: int) -> Any:
+    async def execute(self, count: int, code: str = CODE) -> Any:
         """Add a cell and run it."""
-        return await block_of(count, self._add_and_run)
+        return await block_of(count, lambda: self._add_and_run(code))
 
-    async def _add_and_run(self) -> None:
-        cell = await self._notebook.cells.create(CODE)
+    async def _add_and_run(self, code: str) -> None:
+        cell = await self._notebook.cells.create(code)
         assert (await cell.run()).success, "the cell ran well"
 
     async def flood(self, code: str) -> Any:
