@@ -90,6 +90,21 @@ def test_the_kernel_has_the_last_word(ada: headway.Notebook) -> None:
     assert (value_of(ada, slider), value_of(ada, slider, "max")) == (12, 20)
 
 
+def test_a_value_that_a_widget_refuses_is_thrown_back_for_everybody(
+    ada: headway.Notebook, bob: headway.Notebook
+) -> None:
+    run(ada, SLIDER)
+    slider = widget(ada, description="how many")
+    until(bob, lambda: slider.comm_id in bob.comms)
+    ada.update_widget(slider, {"value": "zz"})
+    until(ada, lambda: value_of(ada, slider) == 3)
+    until(bob, lambda: value_of(bob, slider) == 3)
+    assert run(ada, "slider.value").text == "3"
+    ada.update_widget(slider, {"value": 7})
+    assert value_of(ada, slider) == 7
+    assert run(ada, "slider.value").text == "7"
+
+
 def test_linked_widgets_follow_each_other(ada: headway.Notebook, bob: headway.Notebook) -> None:
     run(
         ada,

@@ -122,12 +122,37 @@ def test_the_echo_of_an_older_value_is_ignored_and_that_of_the_latest_counts(wir
     assert wire.accepted("m2", value=100) == {"value": 100}, "the kernel corrects it"
 
 
+def test_a_widget_is_asked_for_its_state_once_all_that_was_set_is_handled(wire: Wire) -> None:
+    wire.set(value=1)
+    wire.set(value=2)
+    wire.traffic.failed("m1")
+    wire.traffic.handled("m1")
+    assert wire.states() == [{"value": 1}, {"value": 2}], "one more may still be refused"
+    wire.traffic.failed("m2")
+    wire.traffic.handled("m2")
+    assert wire.states()[2:] == [{"method": "request_state"}]
+    wire.set(value=3)
+    assert wire.accepted("m3", value=0, other=5) == {"other": 5}
+    assert wire.accepted("m4", value=3) == {"value": 3}
+
+
+def test_a_closed_comm_is_not_asked_for_its_state(wire: Wire) -> None:
+    wire.set(value=1)
+    wire.traffic.failed("m1")
+    wire.traffic.forget("c")
+    wire.traffic.handled("m1")
+    assert len(wire.sent) == 1
+
+
 def test_what_a_running_cell_sets_counts_at_once_and_then_what_was_set_later(wire: Wire) -> None:
     wire.set(value=1)
     assert wire.accepted("e1", value=50) == {"value": 50}
     assert wire.traffic.handled("m1") == ("c", {"value": KeyChange(1)})
     wire.set(value=2)
     assert wire.traffic.handled("m2") == ("c", {})
+
+
+REFUSED = 7
 
 
 class Kernel:
@@ -142,13 +167,22 @@ class Kernel:
 
     def step(self) -> None:
         request_id, asked = self.queue.popleft()
+        if asked is None:
+            self.said.append(("state", request_id, self.value))
+        else:
+            self._take(request_id, asked)
+        self.said.append(("idle", request_id, None))
+
+    def _take(self, request_id: str, asked: int) -> None:
         value = min(asked, self._limit)
         if self._echoes:
             self.said.append(("state", request_id, asked))
+        if asked == REFUSED:
+            self.said.append(("error", request_id, None))
+            return
         if value != asked:
             self.said.append(("state", request_id, value))
         self.value = value
-        self.said.append(("idle", request_id, None))
 
     def run_cell(self, value: int) -> None:
         if value != self.value:
@@ -175,7 +209,9 @@ def test_when_all_is_said_the_document_and_the_kernel_agree(
     numbers = itertools.count(1)
 
     def send(request: CommRequest) -> None:
-        kernel.queue.append((request.request_id, request.data["state"]["value"]))
+        is_question = request.data["method"] == "request_state"
+        value = None if is_question else request.data["state"]["value"]
+        kernel.queue.append((request.request_id, value))
 
     traffic = CommTraffic(lambda: f"m{next(numbers)}", send)
     shown = 0
@@ -183,7 +219,11 @@ def test_when_all_is_said_the_document_and_the_kernel_agree(
     def hear() -> None:
         nonlocal shown
         kind, parent, value = kernel.said.popleft()
-        if kind == "state":
+        accepted: dict[str, KeyChange] = {}
+        if kind == "error":
+            assert parent is not None
+            traffic.failed(parent)
+        elif kind == "state":
             accepted = traffic.accepted("c", {"value": KeyChange(value)}, parent)
         else:
             assert parent is not None

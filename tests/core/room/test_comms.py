@@ -18,6 +18,7 @@ from headway.core.kernel.events import (
     CommMessage,
     CommOpened,
     DisplayData,
+    ErrorOutput,
     Idle,
     KernelInfo,
     Stream,
@@ -169,6 +170,45 @@ def test_an_older_echo_does_not_throw_a_value_back(world: World) -> None:
     world.wait()
     assert world.comm("s").state["value"] == 0
     assert len(world.asked()) == 2, "nothing that the kernel said goes back to it"
+
+
+def test_a_value_that_a_widget_refuses_is_shown_to_nobody_for_long(world: World) -> None:
+    execution = world.run()
+    world.open("s", SLIDER, execution)
+    world.stage.kernel_finishes()
+    world.set("s", value="zz")
+    (update,) = world.asked()
+    world.says(update.request_id, "s", "echo_update", value="zz")
+    error = ErrorOutput(update.request_id, "TraitError", "an int is expected", ())
+    world.stage.kernel_says(error, Idle(update.request_id))
+    (_, question) = world.asked()
+    assert question.data == {"method": "request_state"}
+    world.set("s", max=50)
+    world.says(question.request_id, "s", "update", **SLIDER)
+    world.stage.kernel_says(Idle(question.request_id))
+    world.wait()
+    state = world.comm("s").state
+    assert (state["value"], state["max"]) == (3, 50), "what was set later is not thrown back"
+    record = world.stage.runtime.execution(execution)
+    assert record is not None
+    assert record.outputs[-1]["ename"] == "TraitError"
+
+
+def test_a_widget_is_asked_for_its_state_once_and_only_after_an_update_that_failed(
+    world: World,
+) -> None:
+    world.open("s", SLIDER, world.run())
+    world.stage.kernel_finishes()
+    for data in {"method": "custom", "content": {}}, {"method": "update", "state": {"value": 1}}:
+        world.stage.ask(rpc.CommMessage(document=DOCUMENT, comm_id="s", data=data))
+        request = world.asked()[-1]
+        error = ErrorOutput(request.request_id, "ZeroDivisionError", "", ())
+        world.stage.kernel_says(error, Idle(request.request_id))
+    question = world.asked()[-1]
+    assert [each.data["method"] for each in world.asked()] == ["custom", "update", "request_state"]
+    error = ErrorOutput(question.request_id, "ZeroDivisionError", "", ())
+    world.stage.kernel_says(error, Idle(question.request_id))
+    assert len(world.asked()) == 3, "a widget that cannot tell its state is not asked for ever"
 
 
 def test_the_kernel_hears_what_was_set_before_it_gets_the_next_execution(world: World) -> None:

@@ -15,7 +15,12 @@ earlier message is stale and ignored, as in JupyterLab's widget manager; the ans
 one counts. What a running cell sets counts at once, though the kernel will handle the message
 after it: then, if it is handled without a word (a kernel without echo), what was set stands again.
 
-Source: "Jupyter Widget Messaging Protocol" 2.1, "Echo updates".
+*What is refused.* A widget that does not take a value raises an error, and says nothing of the
+value that it keeps; the echo says the refused one. So after an update that ended in an error it is
+asked for its state, once no update of it is under way any more, and its answer is an answer like
+any other. A question that fails is followed by none: only what a peer sets leads to one.
+
+Source: "Jupyter Widget Messaging Protocol" 2.1, "Echo updates" and "Request state".
 """
 
 from __future__ import annotations
@@ -54,6 +59,8 @@ class _Updates:
     go_at_s: float = 0.0
     """When what gathered goes in any case."""
     expected: dict[str, _Expected] = field(default_factory=dict)
+    has_failed: bool = False
+    """Whether a message ended in an error while they were under way."""
 
 
 class CommTraffic:
@@ -138,6 +145,11 @@ class CommTraffic:
         expected.is_overwritten = True
         return True
 
+    def failed(self, message_id: str) -> None:
+        """What the kernel does with a message that is under way ended in an error."""
+        if (updates := self._updates.get(self._under_way[message_id])) is not None:
+            updates.has_failed = True
+
     def handled(self, message_id: str) -> tuple[str, dict[str, KeyChange]]:
         """The kernel has handled a message; gives its comm and the keys that stand as sent."""
         comm_id = self._under_way.pop(message_id)
@@ -152,6 +164,8 @@ class CommTraffic:
             self._push(comm_id, updates)
         if updates.under_way is None and not updates.expected:
             del self._updates[comm_id]
+            if updates.has_failed:
+                self._ask_for_state(comm_id)
         return comm_id, {k: each.change for k, each in done.items() if each.is_overwritten}
 
     def next_deadline(self) -> float | None:
@@ -176,4 +190,10 @@ class CommTraffic:
         updates.under_way = message_id
         self._under_way[message_id] = comm_id
         request = CommRequest(message_id, "comm_msg", comm_id, data, buffers=tuple(buffers))
+        self._send(request)
+
+    def _ask_for_state(self, comm_id: str) -> None:
+        # In place of an update that was handled, so whatever bounds those bounds this.
+        request = CommRequest(self._mint(), "comm_msg", comm_id, {"method": "request_state"})
+        self._under_way[request.request_id] = comm_id
         self._send(request)

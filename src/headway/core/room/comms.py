@@ -255,9 +255,11 @@ class RoomComms:
             self._recorder.comms_changed(now)
 
     def _output(self, event: OutputEvent) -> OutputEvent | None:
+        parent = event.execution_id
+        if isinstance(event, ErrorOutput) and parent is not None and parent in self._traffic:
+            self._traffic.failed(parent)
         if self._outputs.catch(event):
             return None
-        parent = event.execution_id
         if parent is None or parent not in self._origins or isinstance(event, UpdateDisplay):
             return event
         if isinstance(event, ClearOutput):
