@@ -23,6 +23,7 @@ from headway.core.room.inputs import (
     Input,
     KernelEnded,
     KernelFailed,
+    KernelProgress,
     KernelReady,
     KernelSaid,
     KernelStopped,
@@ -73,7 +74,8 @@ class Port:
 
     def __init__(self) -> None:
         self.may_start = asyncio.Event()
-        self.error: KernelStartFailed | None = None
+        self.errors: list[KernelStartFailed] = []
+        """What the next starts fail with."""
         self.kernel = Stub()
         self.events: KernelSink
         self.ended: Callable[[str], None]
@@ -103,8 +105,8 @@ class Port:
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
-        if self.error is not None:
-            raise self.error
+        if self.errors:
+            raise self.errors.pop(0)
         return self.kernel
 
     async def adoptable(self) -> tuple[AdoptableKernel, ...]:
@@ -222,11 +224,66 @@ def test_a_kernel_that_ends_while_it_starts_is_ready_and_then_ended() -> None:
 
 def test_a_kernel_that_cannot_start_is_reported_and_forgotten() -> None:
     async def scenario(setting: Setting) -> None:
-        setting.port.error = KernelStartFailed("No.", stderr="")
+        error = KernelStartFailed("No.", stderr="")
+        setting.port.errors = [error]
         setting.port.may_start.set()
         await setting.begin()
         await setting.settle()
-        assert setting.fed == [KernelFailed(1, setting.port.error)]
+        assert setting.fed == [KernelFailed(1, error)]
+        assert setting.kernels.count == 0
+
+    run(scenario)
+
+
+DECLARED = NotebookEnvironment(Dependencies(("pandas",)))
+PLACE = f"/environments/{DECLARED.dependencies.installation().digest}"
+
+
+async def begin_where_it_is_declared(setting: Setting) -> None:
+    setting.environments.folders[PLACE] = True
+    setting.kernels.start(StartKernel(1, None, "python", DECLARED), "/folder")
+    await setting.port.begun.wait()
+
+
+def test_a_kernel_whose_environment_is_damaged_starts_again_when_that_is_made_anew() -> None:
+    async def scenario(setting: Setting) -> None:
+        await begin_where_it_is_declared(setting)
+        setting.environments.damaged.add(PLACE)
+        setting.port.errors = [KernelStartFailed("No module named ipykernel.", stderr="")]
+        setting.port.events((Busy(None),))
+        setting.port.ended("it exited with status 1")
+        setting.port.may_start.set()
+        await setting.settle()
+        progress, ready = setting.fed
+        assert isinstance(progress, KernelProgress)
+        assert isinstance(ready, KernelReady)
+        assert ready.environment == KernelEnvironment(path=PLACE, source="notebook")
+        assert setting.environments.installed == [DECLARED.dependencies.installation()]
+
+    run(scenario)
+
+
+def test_a_kernel_that_does_not_start_where_nothing_is_damaged_is_reported() -> None:
+    async def scenario(setting: Setting) -> None:
+        await begin_where_it_is_declared(setting)
+        error = KernelStartFailed("No module named zmq.", stderr="")
+        setting.port.errors = [error]
+        setting.port.may_start.set()
+        await setting.settle()
+        assert setting.fed == [KernelFailed(1, error)]
+
+    run(scenario)
+
+
+def test_a_kernel_that_does_not_start_in_what_was_made_anew_either_is_reported() -> None:
+    async def scenario(setting: Setting) -> None:
+        await begin_where_it_is_declared(setting)
+        setting.environments.damaged.add(PLACE)
+        errors = [KernelStartFailed(each, stderr="") for each in ("Once.", "Twice.", "Thrice.")]
+        setting.port.errors = list(errors)
+        setting.port.may_start.set()
+        await setting.settle()
+        assert setting.fed[-1] == KernelFailed(1, errors[1])
         assert setting.kernels.count == 0
 
     run(scenario)

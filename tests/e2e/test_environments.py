@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -79,6 +80,40 @@ def test_a_declared_environment_is_made_with_consent_and_then_found(
         other.add_dependencies("greeting==1.0")
         assert other.run(GREET, timeout=RUN_S).text == "'hello 1.0'"
     assert environments(daemon) == [made]
+
+
+@pytest.mark.parametrize("damaged", ["pyvenv.cfg", "bin/python", "lib"])
+def test_an_environment_that_was_damaged_is_made_anew_by_whoever_runs_a_cell(
+    daemon: HeadwayDaemon, name: str, damaged: str
+) -> None:
+    with daemon.open(name) as notebook:
+        notebook.add_dependencies("greeting==1.0")
+        cell = notebook.add_cell(GREET)
+        assert notebook.execute_cell(cell, install=True, timeout=RUN_S).text == "'hello 1.0'"
+        place = Path(notebook.kernel["environment"]["path"])
+        notebook.shutdown_kernel()
+        (place / damaged).rename(place / "gone")
+        assert notebook.execute_cell(cell, timeout=RUN_S).text == "'hello 1.0'"
+        assert ast.literal_eval(notebook.run("import sys; sys.prefix").text) == str(place)
+        assert not (place / "gone").exists()
+
+
+def test_a_kernel_that_its_environment_does_not_let_start_says_how_to_have_that_made_anew(
+    daemon: HeadwayDaemon, name: str
+) -> None:
+    with daemon.open(name) as notebook:
+        notebook.add_dependencies("greeting==1.0")
+        cell = notebook.add_cell(GREET)
+        notebook.execute_cell(cell, install=True, timeout=RUN_S)
+        place = Path(notebook.kernel["environment"]["path"])
+        notebook.shutdown_kernel()
+        (packages,) = place.glob("lib/python*/site-packages")
+        (packages / "zmq.py").write_text("raise ImportError('half of it is gone')")
+        with pytest.raises(headway.KernelStartFailed, match="half of it is gone") as failed:
+            notebook.start_kernel()
+        remedy = str(failed.value).partition("have it made anew: ")[2]
+        subprocess.run(shlex.split(remedy), check=True)
+        assert notebook.execute_cell(cell, install=True, timeout=RUN_S).text == "'hello 1.0'"
 
 
 def test_a_changed_declaration_counts_from_the_next_start_and_needs_consent_of_its_own(

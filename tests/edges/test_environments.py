@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -42,6 +43,8 @@ class Dialect:
     """From a folder of its own and the wheels."""
     environment: Callable[[Environments, Path], str]
     """The path of an environment without ipykernel."""
+    damage: Callable[[Environments, str], None]
+    """Have no kernel start in the environment at a path."""
 
 
 def uv_at(folder: Path, wheels: Path) -> UvEnvironments:
@@ -64,9 +67,14 @@ def bare_memory(port: Environments, _: Path) -> str:
     return "/bare"
 
 
+def damage_memory(port: Environments, place: str) -> None:
+    assert isinstance(port, MemoryEnvironments)
+    port.damaged.add(place)
+
+
 DIALECTS = {
-    "memory": Dialect(lambda _folder, _wheels: MemoryEnvironments(), bare_memory),
-    "uv": Dialect(uv_at, bare_environment),
+    "memory": Dialect(lambda _folder, _wheels: MemoryEnvironments(), bare_memory, damage_memory),
+    "uv": Dialect(uv_at, bare_environment, lambda _, place: no_packages(Path(place))),
 }
 
 
@@ -139,6 +147,36 @@ def test_an_environment_at_a_path_is_ready_once_it_has_ipykernel(
         folder = await port.prepare(environment, installation_of(environment), Lines())
         assert folder == environment.path
         assert await port.is_ready(environment)
+
+    bounded(scenario())
+
+
+def test_what_was_there_and_is_damaged_is_made_anew_and_needs_no_consent(
+    dialect: Dialect, tmp_path: Path, wheels: Path
+) -> None:
+    async def scenario() -> None:
+        port = dialect.make(tmp_path, wheels)
+        folder = await port.prepare(GREETING, installation_of(GREETING), Lines())
+        assert not await port.repair(GREETING, Lines())
+        dialect.damage(port, folder)
+        assert await port.is_ready(GREETING)
+        lines = Lines()
+        assert await port.repair(GREETING, lines)
+        assert lines.said
+        assert not await port.repair(GREETING, Lines())
+        assert await port.prepare(GREETING, None, Lines()) == folder
+
+    bounded(scenario())
+
+
+def test_an_environment_at_a_path_is_never_made_anew(
+    dialect: Dialect, tmp_path: Path, wheels: Path
+) -> None:
+    async def scenario() -> None:
+        port = dialect.make(tmp_path, wheels)
+        place = dialect.environment(port, tmp_path)
+        dialect.damage(port, place)
+        assert not await port.repair(FolderEnvironment(place), Lines())
 
     bounded(scenario())
 
@@ -251,7 +289,7 @@ def test_an_environment_that_cannot_have_its_name_is_told_and_leaves_nothing(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path))
 
-    monkeypatch.setattr(environments, "_put_in_place", full)
+    monkeypatch.setattr(environments, "put_in_place", full)
     error = make_in_vain(uv_at(tmp_path, wheels))
     assert error.data["reason"] == f"No space left on device ({tmp_path})"
     assert left_in(tmp_path) == []
@@ -263,7 +301,7 @@ def test_a_place_that_cannot_be_looked_at_is_told(
     def refuse(place: Path) -> bool:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
 
-    monkeypatch.setattr(environments, "_is_whole", refuse)
+    monkeypatch.setattr(environments, "is_whole", refuse)
 
     async def scenario() -> None:
         await UvEnvironments(tmp_path).is_ready(GREETING)
@@ -326,7 +364,7 @@ def test_a_maker_that_nobody_waits_for_any_more_is_killed_with_all_it_started(
     bounded(scenario())
 
 
-@pytest.mark.parametrize("step", ["_begin", "_put_in_place"])
+@pytest.mark.parametrize("step", ["_begin", "put_in_place"])
 def test_a_maker_that_is_called_off_while_a_thread_works_leaves_nothing_half_made(
     tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -387,18 +425,126 @@ def test_what_a_killed_maker_left_is_never_used_and_goes_with_the_next(
     bounded(scenario())
 
 
-def test_an_environment_whose_python_has_gone_is_not_ready_and_is_made_anew(
+def no_python(folder: Path) -> None:
+    python = folder / "bin" / "python"
+    python.unlink()
+    python.symlink_to(folder.parent / "removed-python")
+
+
+def no_venv(folder: Path) -> None:
+    (folder / "pyvenv.cfg").unlink()
+
+
+def no_packages(folder: Path) -> None:
+    (packages,) = folder.glob("lib/python*/site-packages")
+    shutil.rmtree(packages)
+
+
+def a_python_that_fails(folder: Path) -> None:
+    script(folder, "#!/bin/sh\nexit 1\n")
+
+
+def a_python_that_is_no_program(folder: Path) -> None:
+    script(folder, "#!/nowhere/python\n")
+
+
+def script(folder: Path, text: str) -> None:
+    python = folder / "bin" / "python"
+    python.unlink()
+    python.write_text(text)
+    python.chmod(0o755)
+
+
+@pytest.mark.parametrize("damage", [no_python, no_venv])
+def test_an_environment_that_is_seen_to_be_damaged_is_made_anew_before_a_kernel_starts(
+    tmp_path: Path, wheels: Path, damage: Callable[[Path], None]
+) -> None:
+    async def scenario() -> None:
+        port = uv_at(tmp_path, wheels)
+        folder = await port.prepare(GREETING, installation_of(GREETING), Lines())
+        damage(Path(folder))
+        assert await port.is_ready(GREETING)
+        lines = Lines()
+        assert await port.prepare(GREETING, None, lines) == folder
+        assert "damaged" in lines.said[0]
+        assert python_says(folder, "import greeting; print(greeting.WORDS)") == "hello 1.0"
+        assert left_in(tmp_path) == [Path(folder).name]
+
+    bounded(scenario())
+
+
+@pytest.mark.parametrize("damage", [no_packages, a_python_that_fails, a_python_that_is_no_program])
+def test_an_environment_in_which_no_kernel_can_start_is_made_anew_when_one_did_not(
+    tmp_path: Path, wheels: Path, damage: Callable[[Path], None]
+) -> None:
+    async def scenario() -> None:
+        port = uv_at(tmp_path, wheels)
+        folder = await port.prepare(GREETING, installation_of(GREETING), Lines())
+        damage(Path(folder))
+        lines = Lines()
+        assert await port.repair(GREETING, lines)
+        assert "damaged" in lines.said[0]
+        assert python_says(folder, "import greeting, ipykernel; print(greeting.WORDS)")
+        assert left_in(tmp_path) == [Path(folder).name]
+
+    bounded(scenario())
+
+
+def test_a_python_that_was_killed_says_nothing_of_its_environment(
     tmp_path: Path, wheels: Path
 ) -> None:
     async def scenario() -> None:
         port = uv_at(tmp_path, wheels)
         folder = await port.prepare(GREETING, installation_of(GREETING), Lines())
-        python = Path(folder) / "bin" / "python"
-        python.unlink()
-        python.symlink_to(tmp_path / "removed-python")
-        assert not await port.is_ready(GREETING)
-        assert await port.prepare(GREETING, installation_of(GREETING), Lines()) == folder
+        script(Path(folder), "#!/bin/sh\nkill -9 $$\n")
+        assert not await port.repair(GREETING, Lines())
+
+    bounded(scenario())
+
+
+def test_an_environment_that_cannot_be_made_anew_now_is_made_anew_later(
+    tmp_path: Path, wheels: Path
+) -> None:
+    async def scenario() -> None:
+        port = uv_at(tmp_path, wheels)
+        folder = await port.prepare(GREETING, installation_of(GREETING), Lines())
+        no_packages(Path(folder))
+        empty = tmp_path / "no-wheels"
+        empty.mkdir()
+        offline = UvEnvironments(
+            tmp_path / "environments",
+            settings={**os.environ, **settings_for(empty, tmp_path / "other-cache")},
+        )
+        with pytest.raises(EnvironmentNotMade, match=r"is damaged.*UV_FIND_LINKS"):
+            await offline.repair(GREETING, Lines())
+        assert await port.is_ready(GREETING), "what was consented to is known still"
+        assert await port.prepare(GREETING, None, Lines()) == folder
         assert python_says(folder, "import greeting; print(greeting.WORDS)") == "hello 1.0"
+
+    bounded(scenario())
+
+
+def test_what_was_made_anew_meanwhile_is_not_taken_for_damaged(
+    tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two kernels did not start, and the second look is over when the first one has mended it."""
+
+    async def scenario() -> None:
+        port, other = uv_at(tmp_path, wheels), uv_at(tmp_path, wheels)
+        folder = await port.prepare(GREETING, installation_of(GREETING), Lines())
+        no_packages(Path(folder))
+        look = environments._is_damaged
+
+        async def late(python: Path) -> bool:
+            is_damaged = await look(python)
+            monkeypatch.setattr(environments, "_is_damaged", look)
+            assert await other.repair(GREETING, Lines())
+            return is_damaged
+
+        monkeypatch.setattr(environments, "_is_damaged", late)
+        lines = Lines()
+        assert await port.repair(GREETING, lines)
+        assert lines.said == [], "it is there"
 
     bounded(scenario())
 

@@ -38,7 +38,7 @@ from headway.core.wire import rpc
 from headway.daemon.survivors import OrphanedKernel, Survivor
 from headway.edges.kernelspecs import find_in
 from headway.edges.ports import Environments, Kernel, KernelOwner, Kernels
-from headway.errors import HeadwayError
+from headway.errors import HeadwayError, KernelStartFailed
 from headway.ids import DocumentId
 from headway.moments import Moment
 
@@ -128,13 +128,20 @@ class RoomKernels:
         environment = effect.environment
         if environment is None:
             return None
-
-        def progressed(text: str) -> None:
-            self._feed(KernelProgress(effect.incarnation, text))
-
-        path = await self._environments.prepare(environment, effect.installation, progressed)
+        path = await self._environments.prepare(
+            environment, effect.installation, self._progress_of(effect.incarnation)
+        )
         is_declared = isinstance(environment, NotebookEnvironment)
         return rpc.KernelEnvironment(path=path, source="notebook" if is_declared else "path")
+
+    async def _is_repaired(self, effect: StartKernel) -> bool:
+        """Whether its kernel did not start because the environment was damaged, and is anew."""
+        progress = self._progress_of(effect.incarnation)
+        where = effect.environment
+        return where is not None and await self._environments.repair(where, progress)
+
+    def _progress_of(self, incarnation: int) -> Callable[[str], None]:
+        return lambda text: self._feed(KernelProgress(incarnation, text))
 
     def take_up(self, survivor: Survivor) -> None:
         """A kernel of an earlier daemon is this room's; heard from `listen` on."""
@@ -219,11 +226,21 @@ class RoomKernels:
                 slot.early_end = reason
 
         owner = KernelOwner(self._document, incarnation)
-        try:
+
+        async def start() -> Kernel:
             environment = await self._prepare(effect)
-            slot.kernel = await self._kernels.start(
+            slot.early_events, slot.early_end = [], None
+            return await self._kernels.start(
                 effect.name, effect.language, folder, said, ended, owner, environment
             )
+
+        try:
+            try:
+                slot.kernel = await start()
+            except KernelStartFailed:
+                if not await self._is_repaired(effect):
+                    raise
+                slot.kernel = await start()
         except HeadwayError as error:
             if not slot.stopping:
                 self._slots.pop(incarnation, None)

@@ -8,7 +8,12 @@ everything is installed: whoever finds it finds all of it. Two makers at once ma
 second throws its own away; what a maker left that was killed is removed by the next.
 
 Nothing is decided here. What is installed is what an `Installation` says, which somebody consented
-to; the arguments are passed as arguments, and no shell sees them. `uv` runs in a session of its
+to. It is kept in the environment's folder (`headway.json`): while that is there, an environment
+that was damaged is made anew without a question. Looks at files tell at each start whether its
+Python is gone, or would run as another one (no `pyvenv.cfg`); the Python itself is only asked when
+a kernel did not start (`repair`).
+
+The arguments are passed as arguments, and no shell sees them. `uv` runs in a session of its
 own, is killed with everything in it when nobody waits any more, and does not outlive the daemon.
 The person's own settings of uv (indexes, credentials, offline) hold; those of the notebook's
 folder do not, because uv does not run there.
@@ -18,6 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -33,6 +39,14 @@ from typing import Final
 
 from headway.core.document.dependencies import Installation
 from headway.core.room.effects import Environment, FolderEnvironment, NotebookEnvironment
+from headway.edges.environment_folder import (
+    give_up,
+    inode_of,
+    is_whole,
+    put_in_place,
+    python_at,
+    was_made,
+)
 from headway.edges.kernelspecs import python_in
 from headway.errors import EnvironmentNotFound, EnvironmentNotMade
 
@@ -49,12 +63,15 @@ WRITTEN_CHARACTERS: Final = 8_000
 
 _PROGRESS_CHARACTERS: Final = 200
 _LINE_BYTES: Final = 64 * 1024
-_CONTENT: Final = "headway.json"
 _MAKING: Final = ".making-"
 _HAS_IPYKERNEL: Final = (
     "import importlib.util as u, sys; sys.exit(3 if u.find_spec('ipykernel') is None else 0)"
 )
 _LACKS_IPYKERNEL: Final = 3
+_NO_PROGRAM: Final = frozenset(
+    {errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.ELOOP}
+)
+"""Why a program cannot be started, whenever that is tried."""
 # The system ends it when the thread that started it, the daemon's own, is gone.
 _WITH_PARENT: Final = (
     "import ctypes, os, signal, sys\n"
@@ -101,14 +118,15 @@ class UvEnvironments:
         self._making: set[str] = set()
 
     async def is_ready(self, environment: Environment) -> bool:
-        """Whether a kernel can run there as it is; see `Environments`."""
+        """Whether a kernel can run there, as it is or made anew; see `Environments`."""
         if isinstance(environment, FolderEnvironment):
             return await self._has_ipykernel(environment.path)
+        place = self._place(environment)
         with _explained():
-            if await asyncio.to_thread(_is_whole, self._place(environment)):
+            if await asyncio.to_thread(is_whole, place):
                 return True
-        self._uv()
-        return False
+            self._uv()
+            return await asyncio.to_thread(was_made, place)
 
     async def prepare(
         self, environment: Environment, installation: Installation | None, progress: Progress
@@ -117,24 +135,40 @@ class UvEnvironments:
         with _explained():
             return await self._prepare(environment, installation, progress)
 
+    async def repair(self, environment: Environment, progress: Progress) -> bool:
+        """Make an environment anew that is damaged; see `Environments`."""
+        if isinstance(environment, FolderEnvironment):
+            return False
+        place = self._place(environment)
+        with _explained():
+            inode = await asyncio.to_thread(inode_of, place)
+            if not await _is_damaged(python_in(place)):
+                return False
+            await asyncio.to_thread(give_up, place, inode)
+            await self._prepare(environment, None, progress)
+        return True
+
     async def _prepare(
         self, environment: Environment, installation: Installation | None, progress: Progress
     ) -> str:
         if isinstance(environment, FolderEnvironment):
             if installation is not None:
-                python = str(_python_at(environment.path))
+                python = str(python_at(environment.path))
                 await self._install(python, installation, progress, Path(environment.path))
             return environment.path
         place = self._place(environment)
-        if await asyncio.to_thread(_is_whole, place):
+        if await asyncio.to_thread(is_whole, place):
             return str(place)
-        if installation is None:
+        if installation is not None:
+            await self._make(place, installation, progress)
+        elif await asyncio.to_thread(was_made, place):
+            await self._make_anew(place, environment.dependencies.installation(), progress)
+        else:
             raise EnvironmentNotMade(
                 f"The environment {place} is not there any more; start the kernel again.",
                 reason="it is not there",
                 written="",
             )
-        await self._make(place, installation, progress)
         return str(place)
 
     def _place(self, environment: NotebookEnvironment) -> Path:
@@ -156,10 +190,18 @@ class UvEnvironments:
                 ("venv", "--no-project", "--relocatable", "--python", version, str(made)), progress
             )
             await self._install(str(python_in(made)), installation, progress, made)
-            await _to_its_end(_put_in_place, made, place, installation)
+            await _to_its_end(put_in_place, made, place, installation)
         finally:
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, making, ignore_errors=True))
             self._making.discard(making.name)
+
+    async def _make_anew(self, place: Path, installation: Installation, progress: Progress) -> None:
+        progress("the environment is damaged, and is made anew")
+        try:
+            await self._make(place, installation, progress)
+        except EnvironmentNotMade as why:
+            sentence = f"The environment {place} is damaged, and has to be made anew. {why}"
+            raise EnvironmentNotMade(sentence, **why.data) from why
 
     def _begin(self, making: Path) -> None:
         """A fresh folder to make one in; those of makers that are gone are removed."""
@@ -177,27 +219,13 @@ class UvEnvironments:
         await self._run(arguments, progress)
 
     async def _has_ipykernel(self, folder: str) -> bool:
-        python = await asyncio.to_thread(_python_at, folder)
+        python = await asyncio.to_thread(python_at, folder)
         try:
-            process = await asyncio.create_subprocess_exec(
-                *(str(python), "-c", _HAS_IPYKERNEL),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            status = await _ask_for_ipykernel(python)
         except OSError as why:
             raise EnvironmentNotFound(
                 f"The Python of {folder} cannot be run: {why.strerror or why}.", path=folder
             ) from why
-        status: int | None = None
-        try:
-            async with asyncio.timeout(LOOK_TIMEOUT_S):
-                status = await process.wait()
-        except TimeoutError:
-            pass
-        finally:
-            await _end(process)
         if status not in {0, _LACKS_IPYKERNEL}:
             raise EnvironmentNotFound(
                 f"The Python of {folder} does not work: {python} "
@@ -252,6 +280,37 @@ class UvEnvironments:
         ours = {"VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONHOME", "PYTHONPATH", "UV_PROJECT"}
         kept = {name: value for name, value in inherited.items() if name not in ours}
         return {**kept, "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
+
+
+async def _ask_for_ipykernel(python: Path) -> int | None:
+    """How it ends when it is asked whether it has ipykernel: 0, `_LACKS_IPYKERNEL`, or otherwise.
+
+    None: not in time. Raises OSError.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(str(python), "-c", _HAS_IPYKERNEL),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(LOOK_TIMEOUT_S):
+            return await process.wait()
+    except TimeoutError:
+        return None
+    finally:
+        await _end(process)
+
+
+async def _is_damaged(python: Path) -> bool:
+    """Whether no kernel will ever run there: its Python does not start, or has no ipykernel."""
+    try:
+        status = await _ask_for_ipykernel(python)
+    except OSError as why:
+        return why.errno in _NO_PROGRAM
+    # One that was late, or was killed, is no worse than the machine.
+    return status is not None and status > 0
 
 
 async def _to_its_end(work: Callable[..., None], *arguments: object) -> None:
@@ -311,37 +370,3 @@ def _not_made(reason: str, written: str) -> EnvironmentNotMade:
             "UV_FIND_LINKS names."
         )
     return EnvironmentNotMade(sentence, reason=reason, written=written)
-
-
-def _python_at(folder: str) -> Path:
-    """The Python of an environment. Raises EnvironmentNotFound."""
-    if not os.path.isabs(folder) or "\0" in folder:  # noqa: PTH117 - text in, text out
-        raise EnvironmentNotFound(
-            f"The daemon needs the absolute path of an environment, and {folder!r} is none.",
-            path=folder,
-        )
-    python = python_in(Path(folder))
-    if not os.access(python, os.X_OK) or python.is_dir():
-        raise EnvironmentNotFound(
-            f"There is no environment at {folder}: it has no {python.relative_to(folder)}. Make "
-            f"one with: uv venv {folder}",
-            path=folder,
-        )
-    return python
-
-
-def _is_whole(place: Path) -> bool:
-    """Whether an environment is there and its Python, which may be elsewhere, still is."""
-    return (place / _CONTENT).is_file() and os.access(python_in(place), os.X_OK)
-
-
-def _put_in_place(made: Path, place: Path, installation: Installation) -> None:
-    """Give an environment that is whole its name, unless somebody was faster."""
-    (made / _CONTENT).write_text(json.dumps(installation.to_json(), indent=1) + "\n")
-    if place.exists() and not _is_whole(place):
-        place.rename(made.parent / "broken")  # its Python has gone; removed with the folder
-    try:
-        made.rename(place)
-    except OSError:
-        if not _is_whole(place):
-            raise

@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import shutil
 import signal
 from collections.abc import Callable, Sequence
@@ -305,8 +306,12 @@ class JupyterKernel:
 
     def start_failed(self, reason: str) -> KernelStartFailed:
         """The error for a start that failed with this reason (a clause)."""
+        sentence = f'The kernel "{self.name}" did not start: {reason}. See what it wrote to stderr.'
+        if self.environment is not None and self.environment.source == "notebook":
+            folder = shlex.quote(self.environment.path)
+            sentence += f" If its environment is damaged, have it made anew: rm -r {folder}"
         return KernelStartFailed(
-            f'The kernel "{self.name}" did not start: {reason}. See what it wrote to stderr.',
+            sentence,
             name=self.name,
             reason=reason,
             stderr=self._process.written(),

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from headway.core.document.dependencies import Installation
-from headway.core.room.effects import Environment, FolderEnvironment
+from headway.core.room.effects import Environment, FolderEnvironment, NotebookEnvironment
 from headway.errors import EnvironmentNotFound, EnvironmentNotMade, HeadwayError
 
 __all__ = ["MemoryEnvironments"]
@@ -19,6 +19,8 @@ class MemoryEnvironments:
         self.folders = dict(folders or {})
         self.installed: list[Installation] = []
         """Everything that was installed, in order."""
+        self.damaged: set[str] = set()
+        """The paths of those in which no kernel starts."""
         self.failure: HeadwayError | None = None
         """While set, every installation fails with it."""
         self.gate: asyncio.Event | None = None
@@ -44,8 +46,10 @@ class MemoryEnvironments:
         place = self._place(environment)
         if isinstance(environment, FolderEnvironment) and place not in self.folders:
             raise EnvironmentNotFound(f"There is no environment at {place}.", path=place)
-        if self.folders.get(place):
+        if self.folders.get(place) and place not in self.damaged:
             return place
+        if place in self.damaged and isinstance(environment, NotebookEnvironment):
+            installation = environment.dependencies.installation()
         if installation is None:
             raise EnvironmentNotMade("It is not there.", reason="it is not there", written="")
         progress(f"installing {len(installation.requirements)} requirements")
@@ -55,7 +59,17 @@ class MemoryEnvironments:
             raise self.failure
         self.installed.append(installation)
         self.folders[place] = True
+        self.damaged.discard(place)
         return place
+
+    async def repair(self, environment: Environment, progress: Callable[[str], None]) -> bool:
+        """Make one that is damaged anew."""
+        if isinstance(environment, FolderEnvironment):
+            return False
+        if self._place(environment) not in self.damaged:
+            return False
+        await self.prepare(environment, None, progress)
+        return True
 
     def _place(self, environment: Environment) -> str:
         if isinstance(environment, FolderEnvironment):

@@ -335,10 +335,12 @@ class Environments(Protocol):
     """The environments that kernels can run in, besides those of their kernelspecs."""
 
     async def is_ready(self, environment: Environment) -> bool:
-        """Whether a kernel can run there as it is. Changes nothing.
+        """Whether a kernel can run there without anything that nobody has consented to.
 
-        Raises EnvironmentNotFound when there is none at a path, and EnvironmentNotMade when what
-        a notebook declares is not there and cannot be installed here at all.
+        So also when what a notebook declares was there and is damaged: `prepare` makes it anew.
+        Changes nothing. Raises EnvironmentNotFound when there is none at a path, and
+        EnvironmentNotMade when what a notebook declares is not there and cannot be installed here
+        at all.
         """
 
     async def prepare(
@@ -350,8 +352,17 @@ class Environments(Protocol):
         """The folder of an environment in which a kernel can run.
 
         `installation` is installed first if it is still missing: all of it, or nothing that
-        anybody would find. None: nothing is. `progress` takes a line whenever something goes on.
-        Raises EnvironmentNotFound, EnvironmentNotMade. Cancelled, it leaves nothing behind.
+        anybody would find. None: nothing is, but what was there before. `progress` takes a line
+        whenever something goes on. Raises EnvironmentNotFound, EnvironmentNotMade. Cancelled, it
+        leaves nothing behind.
+        """
+
+    async def repair(self, environment: Environment, progress: Callable[[str], None]) -> bool:
+        """Make what a notebook declares anew if its Python does not start or has no ipykernel.
+
+        To be called when a kernel did not start there. Gives whether it did, so that another
+        start may succeed. An environment at a path is somebody else's, and left as it is. Raises
+        EnvironmentNotMade.
         """
 
 
