@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import venv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +63,20 @@ def test_cells_run_in_it_and_the_notebook_says_its_language(notebook: headway.No
         "language": "bash",
     }
     assert notebook.metadata["language_info"]["name"] == "bash"
+
+
+def test_it_runs_in_a_virtual_environment_that_has_it_and_no_ipykernel(
+    daemon: HeadwayDaemon, name: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "venv"
+    venv.create(folder)
+    install(folder / "share" / "jupyter" / "kernels" / "bash")
+    with daemon.open(name) as notebook:
+        with pytest.raises(headway.InstallationNeeded):
+            notebook.start_kernel(environment=folder)
+        notebook.start_kernel("bash", environment=folder)
+        assert notebook.run("echo $VIRTUAL_ENV", timeout=RUN_S).text.strip() == str(folder)
+        assert notebook.kernel["environment"] == {"path": str(folder), "source": "path"}
 
 
 def test_a_command_that_fails_ends_its_batch(notebook: headway.Notebook) -> None:

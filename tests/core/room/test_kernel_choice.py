@@ -16,7 +16,7 @@ from headway.core.room.effects import (
 )
 from headway.core.room.inputs import EnvironmentSeen, KernelReady
 from headway.core.wire import rpc
-from headway.errors import KernelNotFound
+from headway.errors import InstallationNeeded, KernelNotFound
 from room_stage import DOCUMENT, Stage
 
 FOLDER = FolderEnvironment("/venv")
@@ -99,11 +99,11 @@ def test_a_cell_of_a_notebook_whose_kernel_is_not_here_is_admitted_and_ends_with
 # In an environment
 
 
-def in_environment(stage: Stage, name: str | None, **kernels: str) -> Any:
+def in_environment(stage: Stage, name: str | None, *, is_ready: bool = True, **kernels: str) -> Any:
     params = rpc.RestartKernel(document=DOCUMENT, name=name, environment="/venv")
     token = stage.ask(params)
     assert stage.of(LookAtEnvironment)[-1] == LookAtEnvironment(FOLDER)
-    stage.feed(EnvironmentSeen(FOLDER, is_ready=True, kernels=kernels))
+    stage.feed(EnvironmentSeen(FOLDER, is_ready, kernels=kernels))
     return stage.answer(token)
 
 
@@ -123,6 +123,31 @@ def test_a_notebook_of_another_language_runs_in_the_environments_kernel_of_its_n
     declare(stage, name="ir", language="R")
     assert in_environment(stage, None, python3="python", ir="R") is None
     assert stage.of(StartKernel) == [StartKernel(1, "ir", "r", FOLDER)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        (None, {"name": "ir", "language": "R"}),
+        (None, {"language": "R"}),
+        ("ir", {"name": "python3", "language": "python"}),
+    ],
+)
+def test_a_kernel_of_another_language_needs_no_ipykernel_in_its_environment(
+    asked: str | None, named: dict[str, str]
+) -> None:
+    stage = Stage()
+    declare(stage, **named)
+    assert in_environment(stage, asked, is_ready=False, python3="python", ir="R") is None
+    (start,) = stage.of(StartKernel)
+    assert start.installation is None
+
+
+def test_the_python_of_an_environment_does_though_a_kernel_of_another_language_is_there() -> None:
+    stage = Stage()
+    declare(stage, name="ir", language="R")
+    answer = in_environment(stage, "python3", is_ready=False, python3="python", ir="R")
+    assert isinstance(answer, InstallationNeeded)
 
 
 def test_a_notebook_of_another_language_is_never_given_to_the_python_of_an_environment() -> None:

@@ -87,7 +87,10 @@ class Look:
             raise seen.error
         name = choice.name if seen.kernels is None else _name_among(seen.kernels, choice)
         installation: Installation | None = None
-        if choice.environment is not None and not seen.is_ready:
+        # What is lacking is for Python: a kernel of another language comes with what it needs.
+        language = seen.kernels[name] if seen.kernels and name else choice.language
+        is_python = not language or language.casefold() == "python"
+        if choice.environment is not None and is_python and not seen.is_ready:
             installation = installation_of(choice.environment)
             if consent != installation.digest:
                 raise _needed(installation, consent)

@@ -131,7 +131,7 @@ class EnvironmentSeen:
 
     environment: Environment | None
     is_ready: bool = False
-    """Whether a kernel can be started there without further consent."""
+    """Whether a Python kernel can be started there without further consent."""
     error: HeadwayError | None = None
     """Why it cannot, whatever is installed."""
     kernels: Mapping[str, str] | None = None
