@@ -494,7 +494,7 @@ def test_what_breaks_our_limits_is_unreadable_and_changes_nothing() -> None:
     stage.outside(notebook("1", "2", *cells))
 
     assert isinstance(stage.room.file_trouble, NotebookUnreadable)
-    assert "divide it" in str(stage.room.file_trouble)
+    assert "Divide it" in str(stage.room.file_trouble)
     assert stage.sources() == ["1", "2"]
 
 

@@ -89,11 +89,12 @@ def beyond_limits(error: EditError, cells: int, *, edits: int = 0) -> NotebookUn
         edits: How many edits were to be made at once.
     """
     if cells > MAX_CELLS:
-        advice = f"It has {cells:,}; divide it into several notebooks."
+        reason = (
+            f"It has {cells:,} cells, and a notebook holds at most {MAX_CELLS:,}. Divide it into "
+            "several."
+        )
     elif edits > MAX_EDITS:
-        advice = "Close the notebook everywhere: it is taken in when it is opened next."
+        reason = f"{error} Close the notebook everywhere: it is taken in when it is opened next."
     else:
-        advice = "Make it smaller, or move it to another path, where its history begins anew."
-    return NotebookUnreadable(
-        f"What is in the file cannot be taken in: {error} {advice}", **error.data
-    )
+        reason = f"{error} Make it smaller, or move it to another path: a new history begins there."
+    return NotebookUnreadable(f"The file cannot be taken in. {reason}", **error.data)
