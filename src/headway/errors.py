@@ -42,6 +42,7 @@
     │   └── NotPermitted
     ├── FileError
     │   ├── NotebookUnreadable
+    │   ├── FolderNotFound           a new notebook's folder is not there
     │   ├── FileNotWritable
     │   ├── FileChanged              another program wrote the file since we last did
     │   └── FileWouldEmpty           the file would take most of the notebook away
@@ -83,6 +84,7 @@ __all__ = [
     "FileError",
     "FileNotWritable",
     "FileWouldEmpty",
+    "FolderNotFound",
     "HeadsTimeout",
     "HeadsTooOld",
     "HeadsUnknown",
@@ -414,6 +416,13 @@ class NotebookUnreadable(FileError):
     """The file cannot be read as a notebook; it is left as it is."""
 
     code = "NOTEBOOK_UNREADABLE"
+
+
+class FolderNotFound(FileError):
+    """A new notebook has no folder that its file could be in; none was made. `data["folder"]`."""
+
+    code = "FOLDER_NOT_FOUND"
+    exit_status = 2
 
 
 class FileNotWritable(FileError):

@@ -49,6 +49,15 @@ def test_a_file_that_was_replaced_is_run_only_when_asked_to(lonely_shell: Shell)
     assert cell["outputs"][0]["text"] == ["replaced\n"]
 
 
+def test_a_folder_that_does_not_exist_is_a_mistake_in_the_command(lonely_shell: Shell) -> None:
+    refused = lonely_shell.run("open", "none/a.ipynb")
+    assert refused.returncode == 2
+    (said,) = refused.stderr.splitlines()
+    assert said.startswith("headway: ")
+    assert f"{lonely_shell.folder / 'none'}" in said
+    assert lonely_shell.json("ps") == []
+
+
 def test_what_is_not_as_it_should_be_is_said_once_on_standard_error(lonely_shell: Shell) -> None:
     path = known(lonely_shell, "b.ipynb")
     path.write_text("{ half of a note")

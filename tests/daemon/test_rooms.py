@@ -19,6 +19,7 @@ from headway.errors import (
     DaemonUnavailable,
     EngineFailure,
     FileError,
+    FolderNotFound,
     NotebookNotFound,
     NotebookUnreadable,
 )
@@ -70,6 +71,26 @@ def test_a_path_without_file_or_history_is_not_made_unless_asked() -> None:
         with pytest.raises(NotebookNotFound):
             await rooms.open_path("/none.ipynb", create=False)
         assert await world.store.known() == []
+
+    run(scenario)
+
+
+def test_where_there_is_no_folder_no_notebook_is_made_and_none_loses_its_path() -> None:
+    async def scenario(world: World, rooms: Rooms) -> None:
+        world.files.missing_folders.add("/gone")
+        await world.known("nb-old", "/gone/old.ipynb")
+        for refused in (
+            rooms.open_path("/gone/new.ipynb", create=True),
+            rooms.create("/gone/new.ipynb"),
+            rooms.create("/gone/old.ipynb"),
+        ):
+            with pytest.raises(FolderNotFound, match="'/gone' does not exist"):
+                await refused
+        assert [known.path for known in await world.store.known()] == ["/gone/old.ipynb"]
+        with pytest.raises(NotebookNotFound):
+            await rooms.open_path("/gone/new.ipynb", create=False)
+        host, created = await rooms.open_path("/gone/old.ipynb", create=True)
+        assert (host.document, created) == ("nb-old", False)
 
     run(scenario)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ from headway.edges.paths import Paths, prepare
 from headway.errors import (
     DaemonUnavailable,
     FileNotWritable,
+    FolderNotFound,
     KernelNotFound,
     KernelStartFailed,
     NotebookUnreadable,
@@ -176,12 +178,43 @@ def read_only_folder(daemon: HeadwayDaemon, name: str) -> Iterator[Path]:
         folder.chmod(0o755)
 
 
-def test_a_folder_that_does_not_exist_is_told_and_saving_works_once_it_is_there(
+def test_a_folder_that_does_not_exist_is_told_before_anything_is_made(
+    daemon: HeadwayDaemon, name: str
+) -> None:
+    folder = daemon.folder / f"{name}-folder"
+    path = folder / f"{name}.ipynb"
+    with (
+        pytest.raises(FolderNotFound, match="does not exist") as refused,
+        headway.open(path, home=daemon.home, timeout=CALL_S),
+    ):
+        pass
+    assert refused.value.data == {"path": str(path), "folder": str(folder)}
+    assert daemon.post("open", path=str(path)).status == 404
+    assert daemon.post("open", path=str(path), create=False).code == "NOTEBOOK_NOT_FOUND"
+    folder.write_text("a file")
+    with (
+        pytest.raises(NotebookUnreadable, match="a file, not a folder"),
+        headway.open(path, home=daemon.home, timeout=CALL_S),
+    ):
+        pass
+    folder.unlink()
+    folder.mkdir()
+    assert daemon.post("open", path=str(path)).body["created"]
+
+
+def test_a_folder_that_was_removed_is_told_and_saving_works_once_it_is_there(
     daemon: HeadwayDaemon, name: str
 ) -> None:
     path = daemon.folder / f"{name}-folder" / f"{name}.ipynb"
+    path.parent.mkdir()
     with headway.open(path, home=daemon.home, timeout=CALL_S) as notebook:
         notebook.add_cell("'kept'")
+        notebook.save(timeout=CALL_S)
+        document = notebook.id
+    shutil.rmtree(path.parent)
+    assert daemon.post("close", document=document).status == 200
+    with headway.open(path, home=daemon.home, timeout=CALL_S) as notebook:
+        assert (notebook.id, len(notebook.cells)) == (document, 1)
         with pytest.raises(FileNotWritable, match="folder does not exist"):
             notebook.save(timeout=CALL_S)
         result = notebook.run("1", timeout=CALL_S)

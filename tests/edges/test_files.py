@@ -25,7 +25,7 @@ from headway.edges import files as files_module
 from headway.edges.files import TEMPORARY_PREFIX, DiskFiles
 from headway.edges.memory import MemoryFiles
 from headway.edges.ports import Files
-from headway.errors import FileChanged, FileNotWritable, NotebookUnreadable
+from headway.errors import FileChanged, FileNotWritable, FolderNotFound, NotebookUnreadable
 
 T = TypeVar("T")
 OLD, NEW, FOREIGN = b"old\n", b"new\n", b"by somebody else\n"
@@ -100,6 +100,19 @@ def test_a_file_that_was_removed_is_not_made_again_unasked(files: Files, path: s
         run(put(files, path, NEW, sha_of(OLD)))
     assert caught.value.data["found_sha256"] is None
     assert run(got(files, path)) is None
+
+
+def test_a_folder_that_is_there_is_no_reason_against_a_new_file(files: Files, path: str) -> None:
+    run(files.check_folder(path))
+
+
+def test_a_folder_that_is_not_there_is_told(files: Files, tmp_path: Path) -> None:
+    folder = tmp_path / "none"
+    if isinstance(files, MemoryFiles):
+        files.missing_folders.add(str(folder))
+    with pytest.raises(FolderNotFound) as caught:
+        run(files.check_folder(str(folder / "a.ipynb")))
+    assert caught.value.data == {"path": str(folder / "a.ipynb"), "folder": str(folder)}
 
 
 def test_the_memory_files_refuse_as_they_are_told() -> None:

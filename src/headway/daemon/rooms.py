@@ -159,7 +159,8 @@ class Rooms:
 
         Args:
             path: As `resolve_path` gives it.
-            create: Make a notebook when there is no file and none is known.
+            create: Make a notebook when there is no file and none is known. Its folder must be
+                there then; that of a known notebook need not: what is in it is in the store.
         """
         host = self.at_path(path)
         if host is not None:
@@ -226,6 +227,8 @@ class Rooms:
             raise NotebookNotFound(f"There is no notebook at {path}.", path=path)
         if lost is not None and content is None:
             raise lost
+        if content is None:
+            await self._outside.files.check_folder(path)
         host = await self._create(path, content)
         if lost is not None:
             host.notices = (_notice(lost),)
@@ -234,6 +237,7 @@ class Rooms:
     async def _create_at(self, path: str) -> tuple[RoomHost, bool]:
         if self.at_path(path) is not None or await self._see(path) is not None:
             raise _exists(path)
+        await self._outside.files.check_folder(path)
         # The file of a notebook we know was moved or deleted: that notebook loses its path.
         former = await self._outside.store.find_path(path)
         if former is not None:

@@ -38,6 +38,7 @@ from headway.edges.files_errors import (
     SENTENCES,
     changed_elsewhere,
     explanation,
+    no_folder,
     open_elsewhere,
 )
 from headway.edges.folders import sync_folder
@@ -86,6 +87,12 @@ class DiskFiles:
     async def read(self, path: str, take: Callable[[bytes], None]) -> str | None:
         """Give the file's bytes to `take`, in another thread, and their SHA-256; None: no file."""
         return await asyncio.to_thread(_read_now, path, take)
+
+    async def check_folder(self, path: str) -> None:
+        """Raise FolderNotFound when the folder is not there that a file at `path` would be in."""
+        # Path.is_dir raises for a folder in one that is closed to us.
+        if not await asyncio.to_thread(os.path.isdir, Path(path).parent):
+            raise no_folder(path)
 
     async def replace(
         self,

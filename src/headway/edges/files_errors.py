@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from headway.errors import FileChanged
+from headway.errors import FileChanged, FolderNotFound
 
 __all__ = [
     "SENTENCES",
     "changed_elsewhere",
     "explanation",
+    "no_folder",
     "open_elsewhere",
 ]
 
@@ -56,6 +58,17 @@ def open_elsewhere(path: str, sha256: str) -> FileChanged:
         "elsewhere.",
         path=path,
         found_sha256=sha256,
+    )
+
+
+def no_folder(path: str) -> FolderNotFound:
+    """The error of a new file whose folder is not there."""
+    folder = str(Path(path).parent)
+    return FolderNotFound(
+        f"{path!r} cannot be made: the folder {folder!r} does not exist. Make the folder, or "
+        "correct the path.",
+        path=path,
+        folder=folder,
     )
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from pathlib import Path
 
 from headway.edges.blobs import check_blob, is_blob_id
-from headway.edges.files_errors import changed_elsewhere
+from headway.edges.files_errors import changed_elsewhere, no_folder
 from headway.edges.ports import FileState
 from headway.errors import FileError
 
@@ -58,11 +59,15 @@ class MemoryBlobs:
 
 
 class MemoryFiles:
-    """Files in a dictionary, `contents`; `refusals` maps a path to the error it answers with."""
+    """Files in a dictionary, `contents`; `refusals` maps a path to the error it answers with.
+
+    Every folder is there but those of `missing_folders`.
+    """
 
     def __init__(self) -> None:
         self.contents: dict[str, bytes] = {}
         self.refusals: dict[str, FileError] = {}
+        self.missing_folders: set[str] = set()
 
     async def read(self, path: str, take: Callable[[bytes], None]) -> str | None:
         """Give the file's bytes to `take`, and their SHA-256; None if there is none."""
@@ -72,6 +77,11 @@ class MemoryFiles:
             return None
         take(content)
         return hashlib.sha256(content).hexdigest()
+
+    async def check_folder(self, path: str) -> None:
+        """Raise FolderNotFound when the folder is not there that a file at `path` would be in."""
+        if str(Path(path).parent) in self.missing_folders:
+            raise no_folder(path)
 
     async def replace(
         self,

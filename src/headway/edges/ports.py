@@ -230,6 +230,9 @@ class Files(Protocol):
         ends the reading and comes through.
         """
 
+    async def check_folder(self, path: str) -> None:
+        """Raise FolderNotFound when the folder is not there that a file at `path` would be in."""
+
     async def replace(
         self,
         path: str,

@@ -142,6 +142,7 @@ class Opened(msgspec.Struct, kw_only=True, frozen=True):
 class Open(Params, kw_only=True, frozen=True):
     """Open the notebook at `path` (made if absent and `create`), or one known by `document`.
 
+    Where one is made, its folder must be there; a known notebook is opened without its folder.
     A file that would remove most of a known notebook, or that is no notebook, is not taken: by
     `path` that is an error, by `document` the notebook is opened without its file and says so in
     `notices`. `accept_file` takes the file whatever it removes.
