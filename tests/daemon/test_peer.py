@@ -66,11 +66,45 @@ def test_one_answer_larger_than_the_bound_fits_into_an_empty_outbox() -> None:
     run(scenario)
 
 
+def test_what_comes_behind_a_large_answer_fits_as_if_that_were_not_there() -> None:
+    async def scenario() -> None:
+        broken = list[str]()
+        outbox = Outbox(broken.append, max_bytes=10)
+        for size in (100, 8, 8):
+            outbox.put((bytes(size),))
+        assert (broken, outbox.waiting_bytes) == ([], 116)
+        outbox.put((b"more",))
+        assert len(broken) == 1
+
+    run(scenario)
+
+
+def test_a_large_answer_that_was_sent_makes_no_room_for_anything() -> None:
+    async def scenario() -> None:
+        wire, broken = Wire(), list[str]()
+        outbox = Outbox(broken.append, max_bytes=10)
+        outbox.put((bytes(100),))
+        async with asyncio.TaskGroup() as tasks:
+            sending = tasks.create_task(outbox.run(wire.send))
+            while not wire.sent:
+                await asyncio.sleep(0)
+            wire.open.clear()
+            for _ in range(3):
+                outbox.put((bytes(8),))
+            assert broken == []
+            outbox.put((b"more",))
+            assert len(broken) == 1
+            sending.cancel()
+
+    run(scenario)
+
+
 def test_too_many_bytes_or_frames_break_the_outbox_once_and_empty_it() -> None:
     async def scenario() -> None:
         for max_bytes, max_frames in ((10, 100), (1000, 1)):
             broken = list[str]()
             outbox = Outbox(broken.append, max_bytes=max_bytes, max_frames=max_frames)
+            outbox.put((bytes(12),))
             outbox.put((bytes(8), bytes(8)))
             assert broken == []
             outbox.put((b"more",))

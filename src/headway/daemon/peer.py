@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 OUTBOX_MAX_BYTES = 64 * 1024 * 1024
-"""A peer with more than this waiting is dropped. One answer to a join may exceed it alone."""
+"""A peer with more than this waiting is dropped, not counting the largest answer to a join."""
 
 OUTBOX_MAX_FRAMES = 16_384
 """A peer with more frames than this waiting is dropped."""
@@ -64,7 +64,7 @@ class Outbox:
 
     Args:
         broken: Takes the reason as a clause.
-        max_bytes: Over this many waiting bytes the peer is dropped.
+        max_bytes: Over this many waiting bytes the peer is dropped; see `put`.
         max_frames: Over this many waiting frames the peer is dropped.
         stall_s: Seconds one send may take.
         write: Tried first while nothing waits: it spares a turn of the loop and of the task.
@@ -87,6 +87,7 @@ class Outbox:
         self._is_sending = False
         self._frames: deque[bytes | str] = deque()
         self._bytes = 0
+        self._largest_bytes = 0
         self._wake = asyncio.Event()
         self._closing: tuple[int, str] | None = None
         self._ended = False
@@ -99,20 +100,22 @@ class Outbox:
     def put(self, frames: Sequence[bytes | str]) -> None:
         """Send these after what waits already; bytes as binary, texts as text frames.
 
-        The bound is checked against what waited before, so that one large answer always fits
-        into an empty outbox.
+        The bound is checked against what waited before, without the largest of what was put at
+        once: one large answer always fits into an empty outbox, and what comes behind it too.
         """
         if self._ended or self._closing is not None:
             return
+        size = sum(map(len, frames))
         idle = not self._frames and not self._is_sending
-        if idle and sum(map(len, frames)) <= DIRECT_MAX_BYTES and self._write_at_once(frames):
+        if idle and size <= DIRECT_MAX_BYTES and self._write_at_once(frames):
             return
-        if self._bytes > self._max_bytes or len(self._frames) > self._max_frames:
+        counted = self._bytes - self._largest_bytes
+        if counted > self._max_bytes or len(self._frames) > self._max_frames:
             self._break(f"{self._bytes} bytes in {len(self._frames)} frames wait for it")
             return
-        for frame in frames:
-            self._frames.append(frame)
-            self._bytes += len(frame)
+        self._frames.extend(frames)
+        self._bytes += size
+        self._largest_bytes = max(self._largest_bytes, size)
         self._wake.set()
 
     def close(self, code: int, reason: str) -> None:
@@ -162,6 +165,7 @@ class Outbox:
             part = "text" if isinstance(frame, str) else "bytes"
             async with asyncio.timeout(self._stall_s):
                 await send({"type": "websocket.send", part: frame})
+        self._largest_bytes = 0
         self._is_sending = False
 
     def _break(self, reason: str) -> None:

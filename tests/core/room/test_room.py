@@ -28,9 +28,11 @@ from headway.core.room.inputs import (
     Requested,
 )
 from headway.core.room.opening import Opening
+from headway.core.sync import fanout
 from headway.core.wire import fragments, rpc
 from headway.core.wire.codec import decode
 from headway.core.wire.messages import (
+    FragmentHeader,
     Join,
     JoinError,
     Kind,
@@ -220,13 +222,28 @@ def test_a_batch_with_garbage_in_it_leaves_nothing_behind() -> None:
     assert sorted(peer.notebook.order()) == ["a", "b"]
 
 
+def test_a_large_notebook_is_sent_without_the_state_that_its_history_makes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = Stage()
+    text = stage.random.randbytes(2000).hex()  # nothing to compress
+    stage.peer(1).add_cell("a", text)
+    monkeypatch.setattr(fragments.split, "__defaults__", (100,))
+    whole = stage.peer(2).others[0]
+    monkeypatch.setattr(fanout, "MAX_UPDATE_BYTES", 2 * len(text))
+    history = stage.peer(3).others[0]
+    assert isinstance(whole, FragmentHeader)
+    assert isinstance(history, FragmentHeader)
+    assert len(text) < history.total_bytes < 2 * len(text) < whole.total_bytes
+
+
 def test_a_notebook_that_is_too_large_to_be_sent_is_refused_and_the_room_works_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stage = Stage()
     stage.peer(1).add_cell("a", stage.random.randbytes(2000).hex())  # nothing to compress
     monkeypatch.setattr(fragments.split, "__defaults__", (100,))
-    monkeypatch.setattr(fragments, "MAX_UPDATE_BYTES", 1000)
+    monkeypatch.setattr(fragments, "MAX_HISTORY_BYTES", 1000)
     late = stage.peer(2)
     (refusal,) = late.others
     assert isinstance(refusal, JoinError)
@@ -241,7 +258,7 @@ def test_a_change_that_is_too_large_to_be_sent_asks_the_others_to_join_again(
     stage = Stage()
     writer, reader = stage.peer(1), stage.peer(2)
     monkeypatch.setattr(fragments.split, "__defaults__", (100,))
-    monkeypatch.setattr(fragments, "MAX_UPDATE_BYTES", 1000)
+    monkeypatch.setattr(fragments, "MAX_HISTORY_BYTES", 1000)
     writer.add_cell("a", "x" * 2000)
     assert writer.acks[-1].status is UpdateStatus.OK
     (put_out,) = reader.others

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.core.wire import codec
+from headway.core.wire import codec, fragments
 from headway.core.wire.fragments import (
     FRAGMENT_BYTES,
     FRAGMENT_TIMEOUT_S,
@@ -82,7 +82,7 @@ sizes = st.integers(1, 3)
 
 @given(st.binary(max_size=100), st.integers(1, 40))
 def test_a_split_update_is_joined_to_the_same_bytes(update: bytes, size: int) -> None:
-    messages = split(DOCUMENT, "r", update, BATCH, size)
+    messages = tuple(split(DOCUMENT, "r", update, BATCH, size))
     if len(update) <= size:
         assert messages == (Update(DOCUMENT, "r", (update,), BATCH),)
         return
@@ -100,15 +100,17 @@ def test_a_split_update_is_joined_to_the_same_bytes(update: bytes, size: int) ->
 @pytest.mark.parametrize("extra", [0, 1, FRAGMENT_BYTES])
 def test_every_message_of_a_split_fits_the_wire_in_the_widest_room(extra: int) -> None:
     update = bytes(FRAGMENT_BYTES + extra)
-    messages = split(DOCUMENT, "x" * 128, update, BATCH)
+    messages = tuple(split(DOCUMENT, "x" * 128, update, BATCH))
     assert len(messages) == (1 if extra == 0 else 3)
     assert all(len(codec.encode(message)) <= MAX_MESSAGE_BYTES for message in messages)
 
 
-def test_an_update_over_the_limit_is_not_split() -> None:
+def test_an_update_over_the_limit_is_not_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fragments, "MAX_HISTORY_BYTES", FRAGMENT_BYTES + 1)
+    assert len(tuple(split(DOCUMENT, "r", bytes(FRAGMENT_BYTES + 1), BATCH))) == 3
     with pytest.raises(UpdateTooLarge) as refused:
-        split(DOCUMENT, "r", bytes(MAX_UPDATE_BYTES + 1), BATCH)
-    assert refused.value.data == {"limit": MAX_UPDATE_BYTES, "actual": MAX_UPDATE_BYTES + 1}
+        split(DOCUMENT, "r", bytes(FRAGMENT_BYTES + 2), BATCH)
+    assert refused.value.data == {"limit": FRAGMENT_BYTES + 1, "actual": FRAGMENT_BYTES + 2}
     with pytest.raises(UpdateTooLarge):
         split(DOCUMENT, "r", bytes(MAX_FRAGMENTS + 1), BATCH, 1)
 

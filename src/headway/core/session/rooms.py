@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from headway.core.document.crdt import TRUSTED, Imported, Replica, Version
 from headway.core.wire.codec import encode
-from headway.core.wire.fragments import Assembled, Assembler, Refused
+from headway.core.wire.fragments import FROM_DAEMON, Assembled, Assembler, Refused
 from headway.core.wire.messages import (
     Fragment,
     FragmentHeader,
@@ -45,7 +45,7 @@ class RoomReplica:
     joined: bool = field(default=False, init=False)
     permission: Permission = field(default="read", init=False)
     _target: Version = field(default=Version.EMPTY, init=False)
-    _assembler: Assembler = field(default_factory=Assembler, init=False)
+    _assembler: Assembler = field(default_factory=lambda: Assembler(FROM_DAEMON), init=False)
 
     def join_frame(self) -> bytes:
         """Ask to be let in, from the version we have."""
@@ -61,7 +61,7 @@ class RoomReplica:
     def reset(self) -> None:
         """We are not in the room; forget what was half received."""
         self.joined = False
-        self._assembler = Assembler()
+        self._assembler = Assembler(FROM_DAEMON)
 
     def receive_joined(self, message: Joined) -> Version:
         """We are in; gives the version that the other side shows."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from headway.core.document.crdt import Imported, Replica, Version
 from headway.core.sync.peer import Batch, Membership, Refusal
 from headway.core.wire.codec import encode
-from headway.core.wire.fragments import FRAGMENT_BYTES, split
+from headway.core.wire.fragments import FRAGMENT_BYTES, MAX_UPDATE_BYTES, split
 from headway.core.wire.messages import (
     Ack,
     Fragment,
@@ -147,6 +147,9 @@ class HostedDocument:
             return ()
         everything_durable = self.durable == self._exported
         missing = self.replica.export(theirs, None if everything_durable else self.durable)
+        if len(missing) > MAX_UPDATE_BYTES and theirs.is_empty and everything_durable:
+            # A snapshot has the state beside the history: of so much, half the bytes are better.
+            missing = self.replica.export(theirs, self.durable)
         first = None if theirs.is_empty else self.replica.export_first(theirs, self.durable)
         return self._frames(first) + self._frames(missing)
 
@@ -157,7 +160,8 @@ class HostedDocument:
             JoinErrorCode.APP_ERROR,
             f"The notebook is too large to be sent to anybody: its cells, attachments and metadata "
             f"take {error.data['actual']:,} bytes with their history, and the limit is "
-            f"{error.data['limit']:,}. Move large attachments into files of their own.",
+            f"{error.data['limit']:,}. Copy its file to another path, where a new history begins, "
+            "and move large attachments into files of their own.",
             app_code=error.code,
         )
 

@@ -20,8 +20,10 @@ When a batch times out
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import Final, assert_never
 
 from headway.core.wire.messages import Fragment, FragmentHeader, Kind, Message, Update, UpdateStatus
 from headway.errors import UpdateTooLarge
@@ -30,8 +32,10 @@ from headway.moments import Moment
 __all__ = [
     "FRAGMENT_BYTES",
     "FRAGMENT_TIMEOUT_S",
+    "FROM_DAEMON",
     "LONGEST_BATCH_S",
     "MAX_FRAGMENTS",
+    "MAX_HISTORY_BYTES",
     "MAX_OPEN_BATCHES",
     "MAX_OPEN_BYTES",
     "MAX_UPDATE_BYTES",
@@ -53,10 +57,14 @@ LONGEST_BATCH_S = 120.0
 """How long a batch may take from its header, however it moves."""
 
 MAX_UPDATE_BYTES = 64 * 1024 * 1024
-"""The largest update that is cut or joined. Bulk never enters a document, so this is generous."""
+"""The largest update that is joined for the daemon, whoever sends it."""
+
+MAX_HISTORY_BYTES = 512 * 1024 * 1024
+"""The largest update that is cut, and that a client joins: a notebook with its whole history. Twice
+what a file may have besides its outputs (`strict_json.MAX_FILE_BYTES`)."""
 
 MAX_FRAGMENTS = 16_384
-"""The most fragments of one batch: 4 KiB each for the largest update."""
+"""The most fragments of one batch: 4 KiB each for the largest update of a peer."""
 
 MAX_OPEN_BATCHES = 16
 """The most batches that one connection may have open."""
@@ -70,8 +78,10 @@ _REMEMBERED_BATCHES = 256
 
 def split(
     kind: Kind, room: str, update: bytes, batch_id: bytes, fragment_bytes: int = FRAGMENT_BYTES
-) -> tuple[Message, ...]:
+) -> Iterator[Message]:
     """The messages that carry one update: an Update if it fits, else a header and fragments.
+
+    One at a time: each is a copy of its part.
 
     Args:
         kind: of the room.
@@ -81,11 +91,11 @@ def split(
         fragment_bytes: the most of the update in one message.
 
     Raises:
-        UpdateTooLarge: more than MAX_UPDATE_BYTES, or than MAX_FRAGMENTS fragments hold.
+        UpdateTooLarge: more than MAX_HISTORY_BYTES, or than MAX_FRAGMENTS fragments hold.
     """
     if len(update) <= fragment_bytes:
-        return (Update(kind, room, (update,), batch_id),)
-    limit = min(MAX_UPDATE_BYTES, MAX_FRAGMENTS * fragment_bytes)
+        return iter((Update(kind, room, (update,), batch_id),))
+    limit = min(MAX_HISTORY_BYTES, MAX_FRAGMENTS * fragment_bytes)
     if len(update) > limit:
         raise UpdateTooLarge(
             f"An update of {len(update)} bytes is too large to send; the limit is {limit}.",
@@ -94,11 +104,11 @@ def split(
         )
     starts = range(0, len(update), fragment_bytes)
     header = FragmentHeader(kind, room, batch_id, len(starts), len(update))
-    fragments = [
+    fragments = (
         Fragment(kind, room, batch_id, index, update[start : start + fragment_bytes])
         for index, start in enumerate(starts)
-    ]
-    return (header, *fragments)
+    )
+    return itertools.chain((header,), fragments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +121,10 @@ class AssemblyLimits:
     open_bytes: int = MAX_OPEN_BYTES
     still_s: float = FRAGMENT_TIMEOUT_S
     longest_s: float = LONGEST_BATCH_S
+
+
+FROM_DAEMON: Final = AssemblyLimits(update_bytes=MAX_HISTORY_BYTES, open_bytes=MAX_HISTORY_BYTES)
+"""For a client, which joins what it asked for."""
 
 
 @dataclass(frozen=True, slots=True)
