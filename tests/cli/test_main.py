@@ -14,6 +14,7 @@ from headway.cli import commands
 from headway.cli import main as command_line
 from headway.errors import BadRequest, ConfirmTimeout
 
+WRITTEN_BY = "What the daemon has of it, or an empty one, is written by:"
 NO_NAMES = (".", "..", "x" * 300, "~nobody-of-this-name/a")
 HEAVY = {"asyncio", "rich", "loro", "websockets", "jupyter_client", "nbformat", "msgspec"}
 
@@ -67,8 +68,8 @@ def test_a_name_that_is_no_notebooks_is_one_line_and_no_traceback(
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("a b", "There is no notebook a b. An empty one is made by: headway open 'a b'\n"),
-        ("-x", "There is no notebook -x. An empty one is made by: headway open -- -x\n"),
+        ("a b", f"There is no notebook a b. {WRITTEN_BY} headway open 'a b'\n"),
+        ("-x", f"There is no notebook -x. {WRITTEN_BY} headway open -- -x\n"),
         ("folder", "folder is there and is no file, so it is no notebook.\n"),
         ("pipe", "pipe is there and is no file, so it is no notebook.\n"),
         ("circle", "circle is there and is no file, so it is no notebook.\n"),

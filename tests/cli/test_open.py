@@ -49,6 +49,16 @@ def test_a_file_that_was_replaced_is_run_only_when_asked_to(lonely_shell: Shell)
     assert cell["outputs"][0]["text"] == ["replaced\n"]
 
 
+def test_a_file_that_was_removed_is_written_again(lonely_shell: Shell) -> None:
+    path = known(lonely_shell, "gone.ipynb")
+    path.unlink()
+    refused = lonely_shell.run("run", "gone.ipynb")
+    assert (refused.returncode, path.exists()) == (2, False)
+    assert refused.stderr.endswith("is written by: headway open gone.ipynb\n")
+    assert lonely_shell.json("open", "gone.ipynb")["cells"] == len(CELLS)
+    assert len(json.loads(path.read_bytes())["cells"]) == len(CELLS)
+
+
 def test_a_folder_that_does_not_exist_is_a_mistake_in_the_command(lonely_shell: Shell) -> None:
     refused = lonely_shell.run("open", "none/a.ipynb")
     assert refused.returncode == 2

@@ -32,7 +32,9 @@ def existing_notebook(named: str) -> Path:
         raise BadRequest(f"{named} is no notebook: its name does not end in {NOTEBOOK_SUFFIX}.")
     words = ["headway", "open", *(["--"] if named.startswith("-") else []), named]
     raise BadRequest(
-        f"There is no notebook {named}. An empty one is made by: {shlex.join(words)}", path=named
+        f"There is no notebook {named}. What the daemon has of it, or an empty one, is written by: "
+        f"{shlex.join(words)}",
+        path=named,
     )
 
 
