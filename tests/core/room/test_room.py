@@ -243,7 +243,7 @@ def test_a_notebook_that_is_too_large_to_be_sent_is_refused_and_the_room_works_o
     stage = Stage()
     stage.peer(1).add_cell("a", stage.random.randbytes(2000).hex())  # nothing to compress
     monkeypatch.setattr(fragments.split, "__defaults__", (100,))
-    monkeypatch.setattr(fragments, "MAX_HISTORY_BYTES", 1000)
+    monkeypatch.setattr(fanout, "MAX_HISTORY_BYTES", 1000)
     late = stage.peer(2)
     (refusal,) = late.others
     assert isinstance(refusal, JoinError)
@@ -258,7 +258,7 @@ def test_a_change_that_is_too_large_to_be_sent_asks_the_others_to_join_again(
     stage = Stage()
     writer, reader = stage.peer(1), stage.peer(2)
     monkeypatch.setattr(fragments.split, "__defaults__", (100,))
-    monkeypatch.setattr(fragments, "MAX_HISTORY_BYTES", 1000)
+    monkeypatch.setattr(fanout, "MAX_HISTORY_BYTES", 1000)
     writer.add_cell("a", "x" * 2000)
     assert writer.acks[-1].status is UpdateStatus.OK
     (put_out,) = reader.others

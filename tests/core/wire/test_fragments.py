@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.core.wire import codec, fragments
+from headway.core.wire import codec
 from headway.core.wire.fragments import (
     FRAGMENT_BYTES,
     FRAGMENT_TIMEOUT_S,
@@ -105,12 +105,14 @@ def test_every_message_of_a_split_fits_the_wire_in_the_widest_room(extra: int) -
     assert all(len(codec.encode(message)) <= MAX_MESSAGE_BYTES for message in messages)
 
 
-def test_an_update_over_the_limit_is_not_split(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fragments, "MAX_HISTORY_BYTES", FRAGMENT_BYTES + 1)
-    assert len(tuple(split(DOCUMENT, "r", bytes(FRAGMENT_BYTES + 1), BATCH))) == 3
+def test_an_update_over_the_limit_is_not_split() -> None:
+    limit = FRAGMENT_BYTES + 1
+    assert len(tuple(split(DOCUMENT, "r", bytes(limit), BATCH, max_bytes=limit))) == 3
     with pytest.raises(UpdateTooLarge) as refused:
-        split(DOCUMENT, "r", bytes(FRAGMENT_BYTES + 2), BATCH)
-    assert refused.value.data == {"limit": FRAGMENT_BYTES + 1, "actual": FRAGMENT_BYTES + 2}
+        split(DOCUMENT, "r", bytes(limit + 1), BATCH, max_bytes=limit)
+    assert refused.value.data == {"limit": limit, "actual": limit + 1}
+    with pytest.raises(UpdateTooLarge, match=f"limit is {MAX_UPDATE_BYTES}"):
+        split(DOCUMENT, "r", bytes(MAX_UPDATE_BYTES + 1), BATCH)
     with pytest.raises(UpdateTooLarge):
         split(DOCUMENT, "r", bytes(MAX_FRAGMENTS + 1), BATCH, 1)
 

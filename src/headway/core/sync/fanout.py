@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from headway.core.document.crdt import Imported, Replica, Version
 from headway.core.sync.peer import Batch, Membership, Refusal
 from headway.core.wire.codec import encode
-from headway.core.wire.fragments import FRAGMENT_BYTES, MAX_UPDATE_BYTES, split
+from headway.core.wire.fragments import FRAGMENT_BYTES, MAX_HISTORY_BYTES, MAX_UPDATE_BYTES, split
 from headway.core.wire.messages import (
     Ack,
     Fragment,
@@ -288,7 +288,9 @@ class HostedDocument:
     def _frames(self, update: bytes | None) -> Frames:
         if update is None:
             return ()
-        messages = split(Kind.DOCUMENT, self.room, update, self._next_batch())
+        messages = split(
+            Kind.DOCUMENT, self.room, update, self._next_batch(), max_bytes=MAX_HISTORY_BYTES
+        )
         return tuple(encode(message) for message in messages)
 
     def _next_batch(self) -> bytes:

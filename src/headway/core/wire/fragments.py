@@ -57,11 +57,11 @@ LONGEST_BATCH_S = 120.0
 """How long a batch may take from its header, however it moves."""
 
 MAX_UPDATE_BYTES = 64 * 1024 * 1024
-"""The largest update that is joined for the daemon, whoever sends it."""
+"""The largest update that a peer may send: it is not cut, and not joined."""
 
 MAX_HISTORY_BYTES = 512 * 1024 * 1024
-"""The largest update that is cut, and that a client joins: a notebook with its whole history. Twice
-what a file may have besides its outputs (`strict_json.MAX_FILE_BYTES`)."""
+"""The largest update that the daemon may send: a notebook with its whole history. Twice what a file
+may have besides its outputs (`strict_json.MAX_FILE_BYTES`)."""
 
 MAX_FRAGMENTS = 16_384
 """The most fragments of one batch: 4 KiB each for the largest update of a peer."""
@@ -77,7 +77,13 @@ _REMEMBERED_BATCHES = 256
 
 
 def split(
-    kind: Kind, room: str, update: bytes, batch_id: bytes, fragment_bytes: int = FRAGMENT_BYTES
+    kind: Kind,
+    room: str,
+    update: bytes,
+    batch_id: bytes,
+    fragment_bytes: int = FRAGMENT_BYTES,
+    *,
+    max_bytes: int = MAX_UPDATE_BYTES,
 ) -> Iterator[Message]:
     """The messages that carry one update: an Update if it fits, else a header and fragments.
 
@@ -89,13 +95,14 @@ def split(
         update: the whole update.
         batch_id: 8 bytes; the one Ack for all these messages names it.
         fragment_bytes: the most of the update in one message.
+        max_bytes: the most that the other side joins.
 
     Raises:
-        UpdateTooLarge: more than MAX_HISTORY_BYTES, or than MAX_FRAGMENTS fragments hold.
+        UpdateTooLarge: more than `max_bytes`, or than MAX_FRAGMENTS fragments hold.
     """
     if len(update) <= fragment_bytes:
         return iter((Update(kind, room, (update,), batch_id),))
-    limit = min(MAX_HISTORY_BYTES, MAX_FRAGMENTS * fragment_bytes)
+    limit = min(max_bytes, MAX_FRAGMENTS * fragment_bytes)
     if len(update) > limit:
         raise UpdateTooLarge(
             f"An update of {len(update)} bytes is too large to send; the limit is {limit}.",
