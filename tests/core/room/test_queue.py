@@ -53,11 +53,16 @@ def test_only_a_waiting_single_execution_of_the_same_source_is_a_twin() -> None:
     assert queue.find_waiting("d", "sha", allow_stdin=False) is None
 
 
-def test_a_batch_is_taken_out_whole_and_nothing_else_with_it() -> None:
+def test_what_waits_of_a_batch_behind_one_of_it_is_taken_out_and_nothing_else() -> None:
     queue = Queue()
-    names = [("a", "x"), ("b", None), ("c", "x"), ("d", "y")]
-    for name, batch in names:
-        queue.admit(execution(name, batch=batch))
+    names = [("a", "x"), ("b", "x"), ("c", "x"), ("d", None), ("e", "x"), ("f", "y"), ("g", "x")]
+    line = [execution(name, batch=batch) for name, batch in names]
+    for each in line:
+        each.durable = True
+        queue.admit(each)
+    queue.start_next()
 
-    assert [each.execution_id for each in queue.take_batch("x")] == ["a", "c"]
-    assert queue.ids() == ["b", "d"]
+    assert [each.execution_id for each in queue.take_rest_of_batch(line[2])] == ["e", "g"]
+    assert queue.ids() == ["a", "b", "c", "d", "f"]
+    assert [each.execution_id for each in queue.take_rest_of_batch(line[0])] == ["b", "c"]
+    assert queue.ids() == ["a", "d", "f"]

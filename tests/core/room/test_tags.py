@@ -9,7 +9,7 @@ import pytest
 from headway.core.document.edits import AddCell
 from headway.core.document.tags import tags_of
 from headway.core.kernel.events import ExecuteReply, Idle
-from headway.core.room.effects import Refuse
+from headway.core.room.effects import InterruptKernel, Refuse
 from headway.core.wire import rpc
 from headway.ids import heads_to_text
 from room_stage import DOCUMENT, Stage
@@ -58,6 +58,23 @@ def test_a_cell_whose_error_is_allowed_stops_the_batch_when_it_is_cancelled() ->
     stage.ask(rpc.Cancel(document=DOCUMENT, execution_id=ids[1]))
     stage.kernel_finishes()
     assert [stage.runtime.status(each) for each in ids] == ["ok", "cancelled", "cancelled"]
+
+
+def test_a_cell_that_is_cancelled_ends_what_waits_behind_it_and_nothing_before_it() -> None:
+    stage, heads = stage_with(*((name, []) for name in "abcd"))
+    ids = run_all(stage, heads)
+    stage.ask(rpc.Cancel(document=DOCUMENT, execution_id=ids[2]))
+    assert stage.of(InterruptKernel) == []
+    stage.kernel_finishes()
+    stage.kernel_finishes()
+    assert codes(stage) == ["# a", "# b"]
+    records = [stage.runtime.execution(each) for each in ids]
+    assert [record and (record.status, record.reason) for record in records] == [
+        ("ok", None),
+        ("ok", None),
+        ("cancelled", "it was cancelled before it began"),
+        ("cancelled", "an earlier cell of the same run was cancelled"),
+    ]
 
 
 def test_a_cell_whose_error_is_allowed_stops_the_batch_when_the_kernel_does_not_say_error() -> None:

@@ -38,7 +38,7 @@ from headway.core.room.effects import (
     ExecutionFinished,
 )
 from headway.core.room.prompts import Prompts
-from headway.core.room.queue import BATCH_CANCELLED, MAX_WAITING, Execution, Queue
+from headway.core.room.queue import BATCH_CANCELLED, BATCH_FAILED, MAX_WAITING, Execution, Queue
 from headway.core.room.taken import Taken, not_found
 from headway.core.wire import rpc
 from headway.errors import BadRequest
@@ -322,12 +322,14 @@ class Executions:
 
     def _finish(self, execution: Execution, status: str, reason: str | None, now: Moment) -> None:
         assert status in TERMINAL, status
+        is_expected = status == "ok" or (status == "error" and execution.may_raise)
+        stops = not is_expected and execution.batch_id is not None and execution.stops_batch
+        rest = self.queue.take_rest_of_batch(execution) if stops else ()
         self.queue.remove(execution)
         self._record_end(execution, status, reason, now)
-        is_expected = status == "ok" or (status == "error" and execution.may_raise)
-        if not is_expected and execution.batch_id is not None and execution.stops_batch:
-            for later in self.queue.take_batch(execution.batch_id):
-                self._record_end(later, "cancelled", BATCH_CANCELLED, now)
+        why = BATCH_CANCELLED if status == "cancelled" else BATCH_FAILED
+        for later in rest:
+            self._record_end(later, "cancelled", why, now)
         self._recorder.queue(self.queue.ids(), now)
 
     def _record_end(

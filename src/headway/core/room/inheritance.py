@@ -17,7 +17,7 @@ import msgspec
 
 from headway.core.document.runtime import TERMINAL, ExecutionRecord
 from headway.core.room.effects import ExecutionFinished
-from headway.core.room.queue import BATCH_CANCELLED, Execution
+from headway.core.room.queue import BATCH_FAILED, Execution
 from headway.errors import HeadwayError
 from headway.ids import heads_from_text
 
@@ -125,7 +125,7 @@ class Inheritance:
         record = self._recorder.reader.execution(accepted.execution_id, outputs=False)
         assert record is not None, "it has a status"
         if record.batch_id in self._stopped_batches:
-            self._end(accepted, "cancelled", BATCH_CANCELLED, now)
+            self._end(accepted, "cancelled", BATCH_FAILED, now)
             return
         source = self._source(record)
         if source is None:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from headway.ids import CellId, ExecutionId
 
-__all__ = ["BATCH_CANCELLED", "MAX_WAITING", "Execution", "Queue"]
+__all__ = ["BATCH_CANCELLED", "BATCH_FAILED", "MAX_WAITING", "Execution", "Queue"]
 
-BATCH_CANCELLED = "an earlier cell of the same run failed"
+BATCH_CANCELLED = "an earlier cell of the same run was cancelled"
+BATCH_FAILED = "an earlier cell of the same run failed"
 
 MAX_WAITING = 10_000
 """How many executions may wait in one notebook."""
@@ -114,11 +115,14 @@ class Queue:
         self._waiting.clear()
         return taken
 
-    def take_batch(self, batch_id: str) -> tuple[Execution, ...]:
-        """Take out what waits of one batch."""
-        taken = tuple(each for each in self._waiting if each.batch_id == batch_id)
+    def take_rest_of_batch(self, execution: Execution) -> tuple[Execution, ...]:
+        """Take out what waits behind an execution, which stays, of its batch."""
+        line = tuple(self)
+        behind = line[line.index(execution) + 1 :]
+        taken = tuple(each for each in behind if each.batch_id == execution.batch_id)
         if taken:
-            self._waiting = deque(each for each in self._waiting if each.batch_id != batch_id)
+            gone = frozenset(taken)
+            self._waiting = deque(each for each in self._waiting if each not in gone)
         return taken
 
     def ids(self) -> list[ExecutionId]:

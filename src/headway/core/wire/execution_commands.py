@@ -117,7 +117,10 @@ class Cancelled(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Cancel(RoomParams, kw_only=True, frozen=True):
-    """End one execution: a queued one never runs, a running one is interrupted."""
+    """End one execution: a queued one never runs, a running one is interrupted.
+
+    With a queued one of a batch that an error stops, what waits behind it in that ends as well.
+    """
 
     method: ClassVar[str] = "cancel"
     result: ClassVar[type[Any]] = Cancelled
