@@ -166,7 +166,7 @@ def test_a_kernel_is_started_asked_interrupted_and_stopped_as_the_room_says() ->
             case KernelReady(incarnation):
                 return [
                     AskKernel(incarnation, ExecuteRequest("e", "print(6 * 7)")),
-                    InterruptKernel(9),
+                    InterruptKernel(9, "e"),
                 ]
             case PeerGone():
                 return [StopKernel(1)]

@@ -48,7 +48,7 @@ class Stub:
         self.environment: KernelEnvironment | None = None
         self.info = KernelInfo("python")
         self.asked: list[Any] = []
-        self.interrupted = 0
+        self.interrupted: list[str | None] = []
         self.holds: list[bool] = []
         self.stopped = 0
 
@@ -62,8 +62,8 @@ class Stub:
     def hold(self, *, holds: bool) -> None:
         self.holds.append(holds)
 
-    async def interrupt(self) -> None:
-        self.interrupted += 1
+    async def interrupt(self, execution_id: str | None = None) -> None:
+        self.interrupted.append(execution_id)
 
     async def stop(self) -> None:
         self.stopped += 1
@@ -298,10 +298,10 @@ def test_a_kernel_is_asked_and_interrupted_and_one_that_is_gone_is_not() -> None
         await setting.settle()
         setting.kernels.ask(AskKernel(1, request))
         setting.kernels.ask(AskKernel(2, request))
-        setting.kernels.interrupt(InterruptKernel(1))
+        setting.kernels.interrupt(InterruptKernel(1, "e"))
         await setting.settle()
         assert setting.port.kernel.asked == [request]
-        assert setting.port.kernel.interrupted == 1
+        assert setting.port.kernel.interrupted == ["e"]
         setting.port.ended("it exited")
         setting.kernels.ask(AskKernel(1, request))
         assert setting.port.kernel.asked == [request]

@@ -452,12 +452,26 @@ def test_an_interrupt_ends_what_runs_and_the_kernel_lives_on(play: Play) -> None
         kernel, listener = await bench.start()
         kernel.ask(ExecuteRequest("e1", bench.dialect.wait_for_ever))
         await listener.begun("e1")
-        await kernel.interrupt()
+        await kernel.interrupt("e1")
         story = await listener.finished("e1")
         assert "KeyboardInterrupt" in [e.name for e in story if isinstance(e, ErrorOutput)]
         kernel.ask(ExecuteRequest("e2", "7"))
         assert ExecuteResult("e2", {"text/plain": "7"}, {}, 2) in await listener.finished("e2")
         assert listener.reasons == []
+
+    play(scenario)
+
+
+def test_an_interrupt_of_what_has_ended_spares_what_runs_after_it(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        kernel, listener = await bench.start()
+        kernel.ask(ExecuteRequest("e1", "1"))
+        await listener.finished("e1")
+        kernel.ask(ExecuteRequest("e2", 'name = input("? ")\nprint(name)', allow_stdin=True))
+        await listener.asked()
+        await kernel.interrupt("e1")
+        kernel.ask(InputReply("e2", "spared"))
+        assert shown(await listener.finished("e2")) == "spared\n"
 
     play(scenario)
 

@@ -176,10 +176,10 @@ class RoomKernels:
             slot.kernel.ask(effect.request)
 
     def interrupt(self, effect: InterruptKernel) -> None:
-        """Interrupt what the kernel runs."""
+        """Interrupt what the kernel runs, if it still runs that."""
         slot = self._slots.get(effect.incarnation)
         if slot is not None and slot.kernel is not None:
-            self._spawn(self._interrupt(slot.kernel))
+            self._spawn(self._interrupt(slot.kernel, effect))
 
     def stop(self, effect: StopKernel) -> None:
         """End the kernel; nothing more is heard of it but `KernelStopped`."""
@@ -269,9 +269,9 @@ class RoomKernels:
         self._slots.pop(incarnation, None)
         self._feed(KernelEnded(incarnation, reason))
 
-    async def _interrupt(self, kernel: Kernel) -> None:
+    async def _interrupt(self, kernel: Kernel, effect: InterruptKernel) -> None:
         try:
-            await kernel.interrupt()
+            await kernel.interrupt(effect.execution_id)
         except HeadwayError as error:
             _LOG.warning("an interrupt failed", extra={"fields": {"reason": error.code}})
 

@@ -139,12 +139,12 @@ class JupyterKernel:
         """Take none of its outputs until told otherwise; they wait, in order."""
         self._wire.hold(holds=holds)
 
-    async def interrupt(self) -> None:
+    async def interrupt(self, execution_id: ExecutionId | None = None) -> None:
         """Interrupt what was asked: SIGINT to the process group, or a message, as the spec says.
 
         Not before the code runs, because it would be ignored; and not at all if it ends first.
         """
-        if not await self._replies.may_interrupt(self._process.ended):
+        if not await self._replies.may_interrupt(execution_id, self._process.ended):
             return
         self._replies.outstanding.interrupted()
         self._prompts.forget()  # its question ends with the interrupt

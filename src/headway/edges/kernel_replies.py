@@ -77,12 +77,13 @@ class Replies:
         """The kernel has ended: whoever waits looks again."""
         self._changed.set()
 
-    async def may_interrupt(self, ended: asyncio.Event) -> bool:
-        """Wait until what it was asked first runs; False if that, or the kernel, ends before.
+    async def may_interrupt(self, execution_id: str | None, ended: asyncio.Event) -> bool:
+        """Wait until `execution_id` runs; False if that, or the kernel, ends before, or has ended.
 
-        True at once if it was asked nothing, and after `INTERRUPT_WAIT_S`. `ended`: the kernel.
+        None is what it was asked first: True at once if it was asked nothing. True as well after
+        `INTERRUPT_WAIT_S`. `ended`: the kernel.
         """
-        meant = self.outstanding.first
+        meant = self.outstanding.first if execution_id is None else execution_id
         if meant is None:
             return True
         with contextlib.suppress(TimeoutError):

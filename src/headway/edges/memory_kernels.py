@@ -103,8 +103,10 @@ class MemoryKernel:
         for events in held or ():
             self._say(events)
 
-    async def interrupt(self) -> None:
-        """Raise KeyboardInterrupt in what runs."""
+    async def interrupt(self, execution_id: ExecutionId | None = None) -> None:
+        """Raise KeyboardInterrupt in what runs, if that is what is meant."""
+        if execution_id not in {None, self.script.running}:
+            return
         self.interrupts += 1
         self._say(self.script.interrupt())
         self._go_on()

@@ -299,8 +299,11 @@ class Kernel(Protocol):
     def hold(self, *, holds: bool) -> None:
         """Give no more events until told otherwise; they wait, in order."""
 
-    async def interrupt(self) -> None:
-        """Interrupt what runs, as its kernelspec says (signal or message)."""
+    async def interrupt(self, execution_id: ExecutionId | None = None) -> None:
+        """Interrupt what runs, as its kernelspec says (signal or message).
+
+        With `execution_id` only if that has not ended: what was asked after it goes on.
+        """
 
     async def stop(self) -> None:
         """Ask it to end, then TERM, then KILL; its process is gone on return."""

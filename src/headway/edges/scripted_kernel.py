@@ -107,6 +107,11 @@ class ScriptedKernel:
         }
 
     @property
+    def running(self) -> str | None:
+        """The execution whose code runs; None when there is none."""
+        return None if self._running is None else self._execution
+
+    @property
     def is_asleep(self) -> bool:
         """Whether the running code is at a `sleep` and waits for `release`."""
         return self._asleep

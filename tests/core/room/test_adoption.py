@@ -423,7 +423,7 @@ def test_the_adopted_kernel_is_interrupted_and_stopped_by_its_incarnation() -> N
     before = Before()
     stage = before.then(asked=before.ids[0])
     stage.ask(rpc.Interrupt(document=DOCUMENT))
-    assert stage.of(InterruptKernel) == [InterruptKernel(7)]
+    assert stage.of(InterruptKernel) == [InterruptKernel(7, before.ids[0])]
     stage.ask(rpc.RestartKernel(document=DOCUMENT))
     assert stage.of(StopKernel) == [StopKernel(7)]
     assert [start.incarnation for start in stage.of(StartKernel)] == [8]

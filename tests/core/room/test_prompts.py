@@ -254,7 +254,8 @@ def test_an_interrupt_takes_the_prompt_away_before_the_kernel_hears_of_it(by: st
     if by == "cancel":
         params = rpc.Cancel(document=DOCUMENT, execution_id=asking.id)
     asking.stage.ask(params)
-    assert asking.stage.of(InterruptKernel)
+    (interrupt,) = asking.stage.of(InterruptKernel)
+    assert interrupt.execution_id == asking.id
     assert asking.shown is None
     assert refusal(asking, asking.answer(prompt, "late")).data["answered"] is False
     again = asking.asks("again? ")  # the code caught the interrupt
@@ -323,7 +324,8 @@ def test_an_execution_that_ends_shows_no_prompt_and_takes_no_answer(
 def test_a_kernel_that_asks_although_it_may_not_is_interrupted_and_the_outputs_say_why() -> None:
     asking = Asking(allow_stdin=False)
     asking.stage.kernel_says(InputRequest(asking.id, "Name? ", password=False))
-    assert asking.stage.of(InterruptKernel)
+    (interrupt,) = asking.stage.of(InterruptKernel)
+    assert interrupt.execution_id == asking.id
     assert asking.shown is None
     ((name, text),) = asking.outputs()
     assert name == "stderr"

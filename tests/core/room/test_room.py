@@ -568,7 +568,8 @@ def test_an_interrupt_ends_what_was_admitted_before_it_and_nothing_after() -> No
     stage.kernel_finishes()
 
     assert stage.answer(token) == rpc.Interrupted(cancelled=2, interrupted=True)
-    assert len(stage.of(InterruptKernel)) == 1
+    (interrupt,) = stage.of(InterruptKernel)
+    assert interrupt.execution_id == ids["a"]
     statuses = {name: stage.runtime.status(each) for name, each in ids.items()}
     assert statuses == {"a": "error", "b": "cancelled", "c": "cancelled", "d": "ok"}
 

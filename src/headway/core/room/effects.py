@@ -332,9 +332,11 @@ class AskKernel:
 
 @dataclass(frozen=True, slots=True)
 class InterruptKernel:
-    """Interrupt what the kernel runs."""
+    """Interrupt what the kernel runs, if it still runs that."""
 
     incarnation: int
+    execution_id: ExecutionId | None
+    """None: whatever it does, such as a widget's callback."""
 
 
 @dataclass(frozen=True, slots=True)

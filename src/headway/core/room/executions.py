@@ -384,7 +384,8 @@ class Executions:
 
     def _interrupt_running(self, now: Moment) -> None:
         self._prompts.interrupted(now)
-        self._kernel.interrupt()
+        running = self.queue.running
+        self._kernel.interrupt(None if running is None else running.execution_id)
 
     def answer_input(self, request: Requested, params: rpc.AnswerInput, now: Moment) -> None:
         """Give the kernel the answer to what an execution asks. Raises InputNotAwaited."""

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from headway.core.room.recorder import Recorder
     from headway.core.room.requests import Requests
     from headway.errors import HeadwayError
+    from headway.ids import ExecutionId
     from headway.moments import Moment
 
 __all__ = ["KernelChoice", "RoomKernel"]
@@ -206,10 +207,10 @@ class RoomKernel:
         """It runs nothing."""
         self._happened(LifecycleEvent.IDLE, None, now)
 
-    def interrupt(self) -> None:
-        """Interrupt what it runs."""
+    def interrupt(self, execution_id: ExecutionId | None) -> None:
+        """Interrupt this execution; None: whatever it does beside executions."""
         if self.is_alive:
-            self._ledger.to_kernel(InterruptKernel(self.incarnation))
+            self._ledger.to_kernel(InterruptKernel(self.incarnation, execution_id))
 
     def _begin(
         self, choice: KernelChoice, event: LifecycleEvent, reason: str | None, now: Moment

@@ -76,7 +76,7 @@ class Prompts:
         if not running.allow_stdin:
             # A kernel that asks all the same would wait for ever: nobody has promised to answer.
             self._recorder.note(running.execution_id, unanswered_text(), now)
-            self._kernel.interrupt()
+            self._kernel.interrupt(running.execution_id)
             return
         prompt = Prompt.of(prompt_id(self._entropy), event.prompt, password=event.password)
         if self._is_known(prompt):
