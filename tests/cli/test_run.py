@@ -231,6 +231,28 @@ def test_the_kernel_goes_on_when_others_run_cells_in_it_as_well(shell: Shell) ->
         assert notebook.kernel["incarnation"] == 1
 
 
+def test_a_run_that_is_interrupted_leaves_the_cells_of_others_alone(shell: Shell) -> None:
+    path = write_notebook(shell.folder / "ours.ipynb", WAITS, "print('after')")
+    with (
+        shell.begin("run", "ours.ipynb", "--json") as running,
+        headway.open(path, home=shell.home) as notebook,
+    ):
+        assert running.stdout is not None
+        events = []
+        for line in running.stdout:
+            events.append(json.loads(line))
+            if events[-1].get("output", {}).get("text") == "waiting\n":
+                theirs = notebook.queue_cell(notebook.add_cell("'theirs'"))
+                running.send_signal(signal.SIGINT)
+        assert running.wait(LIMIT_S) == 130
+        assert events[-1]["status"] == "interrupted"
+        ends = [event["status"] for event in events if event["event"] == "finished"]
+        assert ends == ["error", "cancelled"]
+        assert theirs.result(LIMIT_S).raise_for_error().text == "'theirs'"
+        assert notebook.kernel["incarnation"] == 1
+    assert read_outputs(path)[0][0]["text"] == "waiting\n"
+
+
 def test_a_kernel_that_dies_ends_the_run_with_1_and_says_so(shell: Shell) -> None:
     write_notebook(shell.folder / "d.ipynb", "import os\nos._exit(3)", "print('after')")
     done = shell.run("run", "d.ipynb")

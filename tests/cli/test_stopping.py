@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -20,9 +20,13 @@ from command_line import LIMIT_S, Shell, write_notebook
 from headway.cli import commands
 from headway.cli import main as command_line
 from headway.cli.execution import Options, Run
-from headway.cli.report import JsonReport
+from headway.cli.report import Beginning, JsonReport
+from headway.client.models import Cell, ExecutionResult, Finished, Started
+from headway.errors import DeadlineExceeded
 
 REPLACES_ITS_FILE = "import os\nos.remove('s.ipynb')\nos.mkdir('s.ipynb')"
+
+Event = Started | Finished
 
 
 class SlowNotebook:
@@ -51,18 +55,109 @@ class SlowNotebook:
         return types.SimpleNamespace(path=self.path)
 
 
-class LivingNotebook(SlowNotebook):
-    """One whose kernel was running before, and whose cell heeds no interrupt."""
+class OneExecution:
+    """A cell that runs or waits until it is cancelled; a running one may not heed that."""
 
-    kernel = types.MappingProxyType({"status": "busy"})
-    queue = ("execution",)
+    def __init__(self, name: str, status: str, *, heeds: bool, cancelled: list[str]) -> None:
+        self.id = self.cell_id = name
+        self.status = status
+        self._heeds = heeds
+        self._cancelled = cancelled
+        self.ended = asyncio.Event()
+
+    async def cancel(self) -> bool:
+        self._cancelled.append(self.id)
+        if self._heeds:
+            self.end()
+        return True
+
+    def end(self) -> None:
+        if not self.ended.is_set():
+            self.status = "error" if self.status == "running" else "cancelled"
+            self.ended.set()
+
+    async def events(self, _timeout_s: float | None, *, resolve: bool) -> AsyncIterator[Event]:
+        assert not resolve
+        if self.status == "running":
+            yield Started(self.id, self.cell_id, 1)
+        await self.ended.wait()
+        none = (None, None, "00", "", None, None)
+        yield Finished(ExecutionResult(self.id, self.cell_id, self.status, (), "", *none))
+
+
+class SharedNotebook(SlowNotebook):
+    """One whose kernel was running before, and runs cells of others between those of the run."""
+
+    kernel = types.MappingProxyType({"status": "busy", "name": "python3"})
+
+    def __init__(self, *statuses: str, heeds: bool = True) -> None:
+        super().__init__()
+        self.admitting, self.may_admit = asyncio.Event(), asyncio.Event()
+        self.may_admit.set()
+        self.is_too_late = asyncio.Event()
+        self.is_too_late.set()
+        self.cancelled: list[str] = []
+        self.executions = [
+            OneExecution(f"mine-{number}", status, heeds=heeds, cancelled=self.cancelled)
+            for number, status in enumerate(statuses)
+        ]
+
+    @property
+    def queue(self) -> tuple[str, ...]:  # type: ignore[override]
+        mine = [each.id for each in self.executions if not each.ended.is_set()]
+        return (*mine, "theirs")
+
+    async def start_kernel(self, *_: Any, **__: Any) -> Any:
+        return types.SimpleNamespace(name="python3", language="python")
+
+    async def queue_all(self, **_: Any) -> list[OneExecution]:
+        self.admitting.set()
+        await self.may_admit.wait()
+        return self.executions
+
+    async def wait_until(self, is_true: Callable[[], bool], *, timeout: float) -> None:
+        if not is_true():
+            await self.is_too_late.wait()
+            raise DeadlineExceeded(f"{timeout} seconds have passed.")
+
+    async def shutdown_kernel(self, **_: Any) -> None:
+        self.ending.set()
+        for each in self.executions:
+            each.end()
+
+    def cell(self, cell_id: str) -> Cell:
+        return Cell(cell_id, "code", "1")
+
+
+class Following(JsonReport):
+    """Tells when the run's cells are followed, and when one runs."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+        super().__init__(self.told.append)
+        self.is_opened, self.is_started = asyncio.Event(), asyncio.Event()
+
+    def opened(self, beginning: Beginning) -> None:
+        super().opened(beginning)
+        self.is_opened.set()
+
+    def started(self, number: int, cell: Cell) -> None:
+        super().started(number, cell)
+        self.is_started.set()
+
+    @property
+    def ends(self) -> list[str]:
+        return [event["status"] for event in self.told if event["event"] == "finished"]
+
+
+def run_of(notebook: SlowNotebook, report: JsonReport, **options: Any) -> Run:
+    return Run(notebook, Options(**options), report, lambda _: b"")  # type: ignore[arg-type]
 
 
 def test_however_often_a_run_is_interrupted_its_end_is_not_cut_short() -> None:
     async def scenario() -> None:
         notebook, told = SlowNotebook(), list[Any]()
-        report = JsonReport(told.append)
-        running = Run(notebook, Options(), report, lambda _: b"")  # type: ignore[arg-type]
+        running = run_of(notebook, JsonReport(told.append))
         task = asyncio.create_task(running.execute())
         await notebook.starting.wait()
         running.interrupt()
@@ -76,12 +171,86 @@ def test_however_often_a_run_is_interrupted_its_end_is_not_cut_short() -> None:
     asyncio.run(asyncio.wait_for(scenario(), LIMIT_S))
 
 
+def test_a_run_that_is_interrupted_cancels_its_own_cells_and_no_others() -> None:
+    async def scenario() -> None:
+        notebook, report = SharedNotebook("running", "queued", "queued"), Following()
+        running = run_of(notebook, report)
+        task = asyncio.create_task(running.execute())
+        await report.is_started.wait()
+        running.interrupt()
+        summary = await task
+        # The running one last, or the next one would begin for a moment.
+        assert notebook.cancelled == ["mine-2", "mine-1", "mine-0"]
+        assert (summary.status, summary.exit_status) == ("interrupted", 130)
+        assert summary.sentence.startswith("Interrupted; 0 of 3 cells ran well. Saved to")
+        assert report.ends == ["error", "cancelled", "cancelled"]
+        assert notebook.queue == ("theirs",)
+        assert not notebook.ending.is_set()
+
+    asyncio.run(asyncio.wait_for(scenario(), LIMIT_S))
+
+
+def test_a_run_whose_cells_wait_behind_those_of_others_is_interrupted_at_once() -> None:
+    async def scenario() -> None:
+        notebook, report = SharedNotebook(*["queued"] * 250), Following()
+        running = run_of(notebook, report)
+        task = asyncio.create_task(running.execute())
+        await report.is_opened.wait()
+        running.interrupt()
+        assert (await task).exit_status == 130
+        assert notebook.cancelled == [f"mine-{number}" for number in reversed(range(250))]
+        assert not notebook.ending.is_set()
+
+    asyncio.run(asyncio.wait_for(scenario(), LIMIT_S))
+
+
+def test_a_cell_over_its_time_ends_the_cells_of_its_run_and_no_others() -> None:
+    async def scenario() -> None:
+        notebook, report = SharedNotebook("running", "queued"), Following()
+        summary = await run_of(notebook, report, timeout_s=0.001).execute()
+        assert notebook.cancelled == ["mine-1", "mine-0"]
+        assert (summary.status, summary.exit_status) == ("timeout", 124)
+        assert not notebook.ending.is_set()
+
+    asyncio.run(asyncio.wait_for(scenario(), LIMIT_S))
+
+
+def test_a_kernel_that_does_not_heed_the_interrupt_is_shut_down() -> None:
+    async def scenario() -> None:
+        notebook, report = SharedNotebook("running", "queued", heeds=False), Following()
+        running = run_of(notebook, report)
+        task = asyncio.create_task(running.execute())
+        await report.is_started.wait()
+        running.interrupt()
+        assert (await task).exit_status == 130
+        assert notebook.ending.is_set()
+
+    asyncio.run(asyncio.wait_for(scenario(), LIMIT_S))
+
+
+def test_cells_that_are_admitted_while_the_run_is_interrupted_are_cancelled() -> None:
+    async def scenario() -> None:
+        notebook, report = SharedNotebook("queued", "queued"), Following()
+        notebook.may_admit.clear()
+        running = run_of(notebook, report)
+        task = asyncio.create_task(running.execute())
+        await notebook.admitting.wait()
+        running.interrupt()
+        notebook.may_admit.set()
+        assert (await task).exit_status == 130
+        assert notebook.cancelled == ["mine-1", "mine-0"]
+
+    asyncio.run(asyncio.wait_for(scenario(), LIMIT_S))
+
+
 def test_a_cell_that_goes_on_after_a_run_was_left_is_told() -> None:
     async def scenario() -> None:
-        notebook, told = LivingNotebook(), list[Any]()
-        running = Run(notebook, Options(), JsonReport(told.append), lambda _: b"")  # type: ignore[arg-type]
+        notebook, report = SharedNotebook("running", heeds=False), Following()
+        notebook.is_too_late.clear()
+        running = run_of(notebook, report)
         task = asyncio.create_task(running.execute())
-        await notebook.starting.wait()
+        await report.is_started.wait()
+        running.interrupt()
         running.interrupt()
         assert "A cell goes on in the kernel" in (await task).sentence
 

@@ -46,6 +46,9 @@ EXIT_INTERRUPTED = 130
 STOP_GRACE_S = 10.0
 """How long an interrupted cell may take to end before its kernel is shut down."""
 
+_CANCELS_AT_ONCE = 100
+"""Fewer than the daemon takes of one connection at once."""
+
 _KERNEL_LIVES = frozenset({"starting", "idle", "busy", "restarting"})
 _PYTHON = "python"
 _NO_INPUT = "StdinNotImplementedError"
@@ -84,13 +87,17 @@ class Run:
         self._options = options
         self._report = report
         self._entropy = entropy
+        self._executions: list[AsyncExecution] = []
+        """All that was admitted for this run, in order."""
         self._results: list[ExecutionResult] = []
+        """How the first of them ended."""
         self._expected: set[str] = set()
         """Executions that failed as a tag of their cell allows."""
         self._status = "ok"
         self._began_s = time.monotonic()
         self._interruption: asyncio.Task[None] | None = None
-        self._admitted = False
+        self._is_admitting = False
+        """Whether the cells were asked for: from then on they may run."""
         self._task: asyncio.Task[Summary] | None = None
         self._is_cancelled = False
 
@@ -121,7 +128,7 @@ class Run:
         """Stop: what ran so far is kept. Called on the event loop; a second call waits no more."""
         again = self._status == "interrupted"
         self._status = "interrupted"
-        if self._admitted and not again:
+        if self._is_admitting and not again:
             self._stop_cells()
         elif self._task is not None and not self._is_cancelled:
             # Once: the kernel's end and the save, which come after it, are not cut short.
@@ -170,8 +177,11 @@ class Run:
         )
         if options.parameters:
             self._inject(kernel.language)
+        self._is_admitting = True
         executions = await notebook.queue_all(allow_errors=options.allow_errors)
-        self._admitted = True
+        self._executions = executions
+        if self._status == "interrupted":
+            self._stop_cells()
         self._report.opened(
             Beginning(
                 path=notebook.path or "(untitled)",
@@ -233,17 +243,26 @@ class Run:
         return False
 
     def _stop_cells(self) -> None:
-        if self._interruption is None:
-            self._interruption = asyncio.get_running_loop().create_task(self._interrupt_kernel())
+        if self._executions and self._interruption is None:
+            self._interruption = asyncio.get_running_loop().create_task(self._cancel_cells())
 
-    async def _interrupt_kernel(self) -> None:
-        """Interrupt the kernel; one that does not heed it is shut down."""
+    async def _cancel_cells(self) -> None:
+        """End this run's cells and nobody else's; a kernel that does not heed it is shut down."""
+        # The last one first: none of them begins because the one before it has ended.
+        left = self._executions[len(self._results) :][::-1]
         try:
-            await self._notebook.interrupt()
-            await self._notebook.wait_until(lambda: not self._notebook.queue, timeout=STOP_GRACE_S)
+            for first in range(0, len(left), _CANCELS_AT_ONCE):
+                some = left[first : first + _CANCELS_AT_ONCE]
+                await asyncio.gather(*(execution.cancel() for execution in some))
+            await self._notebook.wait_until(lambda: not self._goes_on, timeout=STOP_GRACE_S)
         except HeadwayError:
             with contextlib.suppress(HeadwayError):
                 await self._notebook.shutdown_kernel()
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether a cell of this run runs or waits."""
+        return not {each.id for each in self._executions}.isdisjoint(self._notebook.queue)
 
     def _count_code_cells(self) -> int:
         return sum(cell.cell_type == "code" for cell in self._notebook.cells)
@@ -293,7 +312,7 @@ class Run:
                 return of_all
             case "timeout":
                 return f"Stopped: a cell ran longer than {self._options.timeout_s:g} s; {of_all}"
-            case "interrupted" if self._notebook.queue:
+            case "interrupted" if self._goes_on:
                 return (
                     f"Interrupted; {of_all} A cell goes on in the kernel, which was running before:"
                     " `headway kernel restart` ends it."
