@@ -636,7 +636,21 @@ def test_a_kernel_that_fails_to_start_says_why(
         with pytest.raises(KernelStartFailed, match="it exited with status 4") as failed:
             await started(kernels, odd)
         assert failed.value.data["stderr"] == "no such library"
+        assert str(failed.value).endswith("See what it wrote to stderr.")
         assert failed.value.data["name"] == "odd"
+
+    play(scenario)
+
+
+def test_a_kernel_that_fails_to_start_without_a_word_points_to_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    odd = install(monkeypatch, tmp_path, [sys.executable, "-c", "print('\\n'); exit(4)"])
+
+    async def scenario(kernels: JupyterKernels) -> None:
+        with pytest.raises(KernelStartFailed) as failed:
+            await started(kernels, odd)
+        assert str(failed.value) == 'The kernel "odd" did not start: it exited with status 4.'
 
     play(scenario)
 

@@ -306,7 +306,10 @@ class JupyterKernel:
 
     def start_failed(self, reason: str) -> KernelStartFailed:
         """The error for a start that failed with this reason (a clause)."""
-        sentence = f'The kernel "{self.name}" did not start: {reason}. See what it wrote to stderr.'
+        sentence = f'The kernel "{self.name}" did not start: {reason}.'
+        written = self._process.written()
+        if written.strip():
+            sentence += " See what it wrote to stderr."
         if self.environment is not None and self.environment.source == "notebook":
             folder = shlex.quote(self.environment.path)
             sentence += f" If its environment is damaged, have it made anew: rm -r {folder}"
@@ -314,7 +317,7 @@ class JupyterKernel:
             sentence,
             name=self.name,
             reason=reason,
-            stderr=self._process.written(),
+            stderr=written,
         )
 
     def _ask_own(self, channel: ChannelName, kind: str, content: dict[str, Any]) -> str:
