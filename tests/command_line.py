@@ -20,6 +20,7 @@ __all__ = [
     "LIMIT_S",
     "Done",
     "Shell",
+    "broken_kernelspec",
     "interrupt",
     "lock_holder",
     "new_home",
@@ -116,6 +117,14 @@ def write_notebook(path: Path, *cells: str, tags: dict[int, str] | None = None) 
     notebook = nbformat.v4.new_notebook(cells=made)  # type: ignore[no-untyped-call]
     nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
     return path
+
+
+def broken_kernelspec(share: Path) -> Path:
+    """The kernel.json of a kernel "odd" below what may be in JUPYTER_PATH; it is not JSON."""
+    file = share / "kernels" / "odd" / "kernel.json"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"argv": [')
+    return file
 
 
 def read_outputs(path: Path) -> list[list[dict[str, Any]]]:

@@ -68,6 +68,8 @@ class Stage:
     """While True, the store does not answer until `disk()` is called."""
     installed: dict[str, str] = field(default_factory=lambda: {"python3": "python", "bash": "bash"})
     """The kernels that are found where Jupyter has them, and their languages."""
+    unreadable: dict[str, str] = field(default_factory=dict)
+    """Those that are found there and cannot be used, and why."""
     holds_stops: bool = False
     """While True, processes that are to end do not, until `kernel_stopped()` is called."""
 
@@ -106,7 +108,7 @@ class Stage:
             if isinstance(effect, StopKernel) and not self.holds_stops:
                 self.feed(KernelStopped(effect.incarnation))
             elif effect == LookAtEnvironment(None):
-                self.feed(EnvironmentSeen(None, is_ready=True, kernels=self.installed))
+                self.feed(EnvironmentSeen(None, True, None, self.installed, self.unreadable))
 
     def disk(self, count: int | None = None) -> None:
         """The store makes what it was given durable: all of it, or the first `count`."""

@@ -59,7 +59,10 @@ what a program needs. `to_wire` and `from_wire` carry it over a connection uncha
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "AlreadyRunning",
@@ -348,9 +351,20 @@ class ExecutionExpired(RequestFailed):
 
 
 class KernelNotFound(RequestFailed):
-    """No kernelspec of that name. `data["name"]`, `data["installed"]`."""
+    """No kernelspec of that name that can be used. `data["name"]`, `data["installed"]`."""
 
     code = "KERNEL_NOT_FOUND"
+
+    @classmethod
+    def unreadable(cls, name: str, why: str, installed: Iterable[str]) -> KernelNotFound:
+        """There is one of that name; `why` (a clause) says what is wrong with which file."""
+        names = sorted(installed)
+        return cls(
+            f'The kernel "{name}" is installed, but {why}. Correct that file, or choose one of: '
+            f"{', '.join(names) or 'none'}.",
+            name=name,
+            installed=names,
+        )
 
 
 class KernelStartFailed(RequestFailed):

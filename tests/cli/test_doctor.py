@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from command_line import Shell
+from command_line import Shell, broken_kernelspec
 from headway.cli.doctor import Finding, examine
 from headway.edges.lock import HomeLock
 from headway.edges.paths import Paths
@@ -92,6 +92,17 @@ def test_an_owner_of_the_home_that_does_not_listen_fails(paths: Paths) -> None:
         found = findings(paths)["daemon"]
     assert not found.ok
     assert "does not listen" in found.what
+
+
+def test_a_kernelspec_that_cannot_be_used_fails_and_is_named(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = broken_kernelspec(paths.home)
+    monkeypatch.setenv("JUPYTER_PATH", str(paths.home))
+    (found,) = (each for each in examine(paths) if each.what.startswith("odd: "))
+    assert (found.name, found.ok) == ("kernel", False)
+    assert found.what.startswith(f"odd: {file} cannot be used: it is not JSON")
+    assert found.remedy == "Correct that file, or run: jupyter kernelspec remove odd"
 
 
 def test_looking_changes_nothing(paths: Paths) -> None:

@@ -15,7 +15,15 @@ from pathlib import Path
 import pytest
 
 import headway
-from command_line import LIMIT_S, Shell, interrupt, new_home, read_outputs, write_notebook
+from command_line import (
+    LIMIT_S,
+    Shell,
+    broken_kernelspec,
+    interrupt,
+    new_home,
+    read_outputs,
+    write_notebook,
+)
 from headway.edges.environments import find_uv
 from wheelhouse import settings_for, wheelhouse
 
@@ -44,6 +52,29 @@ def test_the_kernels_that_are_installed_are_listed(shell: Shell) -> None:
     listed = shell.json("kernel", "list")
     assert listed[0]["name"] == "python3"
     assert "python3" in shell.run("kernel", "list").stdout
+
+
+def test_a_kernelspec_that_cannot_be_used_is_told_wherever_it_is_named(
+    lonely_shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell = lonely_shell
+    file = broken_kernelspec(shell.home)
+    monkeypatch.setenv("JUPYTER_PATH", str(shell.home))
+    write_notebook(shell.folder / "odd.ipynb", "1")
+    listed = shell.run("kernel", "list")
+    assert "odd" not in listed.stdout
+    assert listed.stderr.startswith(f"headway: odd: {file} cannot be used: it is not JSON")
+    copied = ("run", "odd.ipynb", "-o", "out.ipynb", "--kernel", "Odd")
+    refused = [
+        shell.run(*copied),  # by what is here
+        shell.run("run", "odd.ipynb", "--kernel", "Odd"),
+        shell.run(*copied),  # by what the daemon says, which runs now
+    ]
+    for done in refused:
+        assert done.returncode == 1
+        assert f'"Odd" is installed, but {file} cannot be used' in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert not (shell.folder / "out.ipynb").exists()
 
 
 def test_a_kernel_is_started_restarted_interrupted_and_stopped(shell: Shell) -> None:

@@ -32,6 +32,7 @@ from headway.core.room.opening import LivingKernel
 from headway.core.wire.rpc import KernelEnvironment
 from headway.daemon.kernels import RoomKernels
 from headway.daemon.survivors import Ear, Survivor
+from headway.edges.kernelspecs import Kernelspec, Kernelspecs
 from headway.edges.memory_environments import MemoryEnvironments
 from headway.edges.ports import AdoptableKernel, AdoptedKernel, KernelOwner, KernelSink
 from headway.errors import EnvironmentNotFound, KernelDied, KernelStartFailed
@@ -83,8 +84,9 @@ class Port:
         self.cancelled = 0
         self.folder = ""
 
-    def installed(self) -> dict[str, dict[str, Any]]:
-        return {"ir": {"display_name": "R", "language": "R"}}
+    def installed(self) -> Kernelspecs:
+        ir = Kernelspec("ir", "R", "R", ("R",), {}, "signal", "ipc", "")
+        return Kernelspecs({"ir": ir}, {"odd": "it is not JSON"})
 
     async def start(
         self,
@@ -172,7 +174,7 @@ def test_whoever_looks_where_a_kernel_may_run_is_told_which_ones_are_there(tmp_p
             setting.kernels.look(LookAtEnvironment(each))
             await setting.settle()
         assert setting.fed == [
-            EnvironmentSeen(None, is_ready=True, kernels={"ir": "R"}),
+            EnvironmentSeen(None, True, None, {"ir": "R"}, {"odd": "it is not JSON"}),
             EnvironmentSeen(FolderEnvironment(place), kernels={"python3": "python", "ir": "R"}),
             EnvironmentSeen(declared),
         ]

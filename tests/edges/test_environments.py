@@ -215,7 +215,7 @@ def test_the_environment_runs_what_was_declared_and_says_what_is_in_it(
         assert python_says(folder, "import ipykernel, sys; print(sys.prefix)") == folder
         assert "greeting==1.0" in (Path(folder) / "headway.json").read_text()
         assert left_in(tmp_path) == [Path(folder).name]
-        spec = find_in(Path(folder))["python3"]
+        spec = find_in(Path(folder)).kernels["python3"]
         assert spec.command("c")[0] == str(Path(folder) / "bin" / "python")
 
     bounded(scenario())

@@ -232,7 +232,7 @@ Play = Callable[[Scenario], None]
 
 def test_the_default_kernel_is_installed_and_speaks_python(play: Play) -> None:
     async def scenario(bench: Bench) -> None:
-        assert bench.kernels.installed()["python3"]["language"] == "python"
+        assert bench.kernels.installed().kernels["python3"].language == "python"
         kernel, _ = await bench.start()
         assert kernel.name == "python3"
         assert kernel.info.language == "python"

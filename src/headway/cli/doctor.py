@@ -201,12 +201,14 @@ def _kernels(found: Paths) -> Iterator[Finding]:
     from headway.edges.kernelspecs import find_installed
 
     installed = find_installed()
-    for name, spec in installed.items():
-        command = spec.command("connection.json")
-        program = command[0] if command else ""
-        ok = bool(program) and shutil.which(program) is not None
-        what = f"{name}: {spec.display_name}, {program or 'no command'}"
+    for name, spec in installed.kernels.items():
+        program = spec.command("connection.json")[0]
+        ok = shutil.which(program) is not None
+        what = f"{name}: {spec.display_name}, {program}"
         remedy = "" if ok else f"which is not there. Run: jupyter kernelspec remove {name}"
         yield Finding("kernel", ok, what, remedy)
-    if not installed:
+    for name, why in installed.unreadable.items():
+        remedy = f"Correct that file, or run: jupyter kernelspec remove {name}"
+        yield Finding("kernel", False, f"{name}: {why}.", remedy)
+    if not installed.kernels:
         yield Finding("kernel", False, "none is installed.", "Run: pip install ipykernel")

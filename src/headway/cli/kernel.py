@@ -34,7 +34,10 @@ def list_kernels(*, as_json: Json = False) -> None:
     """List the kernels that can be started: name, language, and what they call themselves."""
     from headway.edges.kernelspecs import find_installed
 
-    found = find_installed().values()
+    installed = find_installed()
+    for name, why in installed.unreadable.items():
+        complain(f"{name}: {why}.")
+    found = installed.kernels.values()
     if as_json:
         keys = ("name", "display_name", "language")
         say_json([{key: getattr(spec, key) for key in keys} for spec in found])

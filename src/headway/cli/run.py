@@ -24,6 +24,8 @@ from headway.cli.parameters import Parameter, read_object, read_pair, read_raw_p
 from headway.cli.terminal import complain_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from headway.cli.execution import Options
     from headway.cli.report import Report, Summary
 
@@ -211,7 +213,7 @@ def _check_can_run(kernel: str | None, environment: str | None) -> None:
     Raises KernelNotFound, EnvironmentNotFound.
     """
     from headway.client.kernels import environment_path
-    from headway.edges.kernelspecs import find_in, python_in
+    from headway.edges.kernelspecs import python_in
     from headway.errors import EnvironmentNotFound, KernelNotFound
 
     folder = None if environment is None else Path(environment_path(environment))
@@ -223,28 +225,37 @@ def _check_can_run(kernel: str | None, environment: str | None) -> None:
         )
     if kernel is None:
         return
-    names = _installed_kernels() if folder is None else sorted(find_in(folder))
-    if kernel not in names and kernel.lower() not in names:
-        raise KernelNotFound(
-            f'No kernel "{kernel}" is installed here. Choose one of: {", ".join(names) or "none"}.',
-            name=kernel,
-            installed=names,
-        )
+    names, unreadable = _kernels_for(folder)
+    if kernel in names or kernel.lower() in names:
+        return
+    why = unreadable.get(kernel.lower())
+    if why is not None:
+        raise KernelNotFound.unreadable(kernel, why, names)
+    raise KernelNotFound(
+        f'No kernel "{kernel}" is installed here. Choose one of: {", ".join(names) or "none"}.',
+        name=kernel,
+        installed=names,
+    )
 
 
-def _installed_kernels() -> list[str]:
-    """The kernels that there are for the daemon; it may live in another environment than we."""
+def _kernels_for(folder: Path | None) -> tuple[list[str], Mapping[str, str]]:
+    """The names of the kernels in an environment, or else here; why others cannot be used."""
     from headway.cli.ask import ask
     from headway.core.wire.rpc import ListKernels
     from headway.edges import paths
-    from headway.edges.kernelspecs import find_installed
+    from headway.edges.kernelspecs import find_in, find_installed
     from headway.errors import DaemonUnavailable
 
+    if folder is not None:
+        found = find_in(folder)
+        return sorted(found.kernels), found.unreadable
     try:
+        # It may live in another environment than we.
         answer = ask(paths.socket_path(paths.home()), ListKernels())
     except DaemonUnavailable:
-        return sorted(find_installed())
-    return sorted(each.name for each in answer.kernels)
+        found = find_installed()
+        return sorted(found.kernels), found.unreadable
+    return sorted(each.name for each in answer.kernels), answer.unreadable
 
 
 def _report(outputs: Outputs, *, as_json: bool) -> Report:

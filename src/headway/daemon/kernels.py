@@ -36,7 +36,7 @@ from headway.core.room.inputs import (
 )
 from headway.core.wire import rpc
 from headway.daemon.survivors import OrphanedKernel, Survivor
-from headway.edges.kernelspecs import find_in
+from headway.edges.kernelspecs import Kernelspecs, find_in
 from headway.edges.ports import Environments, Kernel, KernelOwner, Kernels
 from headway.errors import HeadwayError, KernelStartFailed
 from headway.ids import DocumentId
@@ -110,16 +110,19 @@ class RoomKernels:
         except HeadwayError as error:
             self._feed(EnvironmentSeen(environment, error=error))
         else:
-            kernels = await asyncio.to_thread(self._kernels_in, environment)
-            self._feed(EnvironmentSeen(environment, is_ready, kernels=kernels))
+            found = await asyncio.to_thread(self._kernels_in, environment)
+            if found is None:
+                self._feed(EnvironmentSeen(environment, is_ready))
+                return
+            languages = {name: spec.language for name, spec in found.kernels.items()}
+            self._feed(EnvironmentSeen(environment, is_ready, None, languages, found.unreadable))
 
-    def _kernels_in(self, environment: Environment | None) -> dict[str, str] | None:
+    def _kernels_in(self, environment: Environment | None) -> Kernelspecs | None:
         match environment:
             case None:
-                found = self._kernels.installed()
-                return {name: str(each["language"]) for name, each in found.items()}
+                return self._kernels.installed()
             case FolderEnvironment(path):
-                return {name: spec.language for name, spec in find_in(Path(path)).items()}
+                return find_in(Path(path))
             case NotebookEnvironment():
                 return None
 

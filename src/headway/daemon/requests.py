@@ -293,11 +293,10 @@ async def _installed(outside: Outside) -> rpc.InstalledKernels:
     found = await asyncio.to_thread(outside.kernels.installed)
     return rpc.InstalledKernels(
         kernels=[
-            rpc.InstalledKernel(
-                name=name, display_name=spec["display_name"], language=spec["language"]
-            )
-            for name, spec in found.items()
-        ]
+            rpc.InstalledKernel(name=name, display_name=spec.display_name, language=spec.language)
+            for name, spec in found.kernels.items()
+        ],
+        unreadable=dict(found.unreadable),
     )
 
 

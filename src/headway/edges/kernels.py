@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import zmq
 
@@ -18,7 +18,7 @@ from headway.edges.jupyter_kernel import JupyterKernel
 from headway.edges.kernel_folder import base_folder, private_folder, private_folders
 from headway.edges.kernel_process import KernelProcess
 from headway.edges.kernel_record import KernelRecord, read_record
-from headway.edges.kernelspecs import Kernelspec, choose, find_in, find_installed
+from headway.edges.kernelspecs import Kernelspec, Kernelspecs, choose, find_in, find_installed
 from headway.edges.ports import AdoptableKernel, AdoptedKernel, KernelOwner, KernelSink
 from headway.errors import BadRequest, KernelDied, KernelStartFailed
 
@@ -98,12 +98,9 @@ class JupyterKernels:
         self._kernels: list[JupyterKernel] = []
         self._closing = False
 
-    def installed(self) -> dict[str, dict[str, Any]]:
-        """Kernelspec name -> display name and language."""
-        return {
-            name: {"display_name": spec.display_name, "language": spec.language}
-            for name, spec in find_installed().items()
-        }
+    def installed(self) -> Kernelspecs:
+        """What Jupyter has installed."""
+        return find_installed()
 
     async def start(
         self,
@@ -121,8 +118,8 @@ class JupyterKernels:
         """
         if self._closing:
             raise KernelStartFailed("No kernel starts any more: Headway is closing.", stderr="")
-        installed = find_installed() if environment is None else find_in(Path(environment.path))
-        spec = choose(installed, name, language)
+        found = find_installed() if environment is None else find_in(Path(environment.path))
+        spec = choose(found, name, language)
         kernel = self._launch(spec, folder, events, ended)
         kernel.environment = environment
         try:

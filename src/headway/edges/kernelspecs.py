@@ -6,16 +6,16 @@ because ipykernel is a dependency.
 
 from __future__ import annotations
 
-import logging
+import json
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import Template
 from typing import Any, Final
 
-from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
 from headway.errors import KernelNotFound
 
@@ -23,6 +23,7 @@ __all__ = [
     "DEFAULT_KERNEL",
     "NOT_INHERITED",
     "Kernelspec",
+    "Kernelspecs",
     "choose",
     "find_in",
     "find_installed",
@@ -37,7 +38,6 @@ NOT_INHERITED: Final = frozenset({"PYTEST_CURRENT_TEST"})
 descriptors. A kernel whose daemon a test has started does not, and its subprocesses had no output.
 """
 
-_LOG = logging.getLogger("headway.kernels")
 _PYTHON: Final = re.compile(r"python[\d.]*")
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 _IPYKERNEL: Final = frozenset({"ipykernel", "ipykernel_launcher"})
@@ -109,14 +109,25 @@ class Kernelspec:
         return [(name, str(text)) for name, text in self.environment.items()]
 
 
-def find_installed() -> dict[str, Kernelspec]:
-    """Every installed kernel by name: the default one first, then by name."""
-    found = _read_all(KernelSpecManager().get_all_specs())
-    return dict(sorted(found.items(), key=lambda item: (item[0] != DEFAULT_KERNEL, item[0])))
+@dataclass(frozen=True, slots=True)
+class Kernelspecs:
+    """What was found somewhere."""
+
+    kernels: Mapping[str, Kernelspec]
+    """Those that can be launched, by name, the default one first."""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """The others by name: which file it is and what is wrong with it, as a clause."""
 
 
-def find_in(environment: Path) -> dict[str, Kernelspec]:
-    """The kernels of an environment by name, run by its own Python; the Python one first.
+def find_installed() -> Kernelspecs:
+    """Every installed kernel: the default one first, then by name."""
+    found = _read_all(KernelSpecManager())
+    in_order = sorted(found.kernels.items(), key=lambda item: (item[0] != DEFAULT_KERNEL, item[0]))
+    return replace(found, kernels=dict(in_order))
+
+
+def find_in(environment: Path) -> Kernelspecs:
+    """The kernels of an environment, run by its own Python; the Python one first.
 
     That one is there whether or not ipykernel brought a kernelspec along.
     """
@@ -134,18 +145,15 @@ def find_in(environment: Path) -> dict[str, Kernelspec]:
         "display_name": f"Python ({environment.name})",
         "language": "python",
     }
-    entries: dict[str, Any] = {DEFAULT_KERNEL: {"spec": ours, "resource_dir": str(environment)}}
-    entries |= {
-        name: entry for name, entry in places.get_all_specs().items() if name != DEFAULT_KERNEL
-    }
-    found = {}
-    for name, spec in _read_all(entries).items():
-        program, *rest = spec.arguments or (python,)
+    there = _read_all(places, but=DEFAULT_KERNEL)
+    kernels = {DEFAULT_KERNEL: _read(DEFAULT_KERNEL, str(environment), ours), **there.kernels}
+    for name, spec in kernels.items():
+        program, *rest = spec.arguments
         arguments = (python if _PYTHON.fullmatch(program) else program, *rest)
-        found[name] = replace(
+        kernels[name] = replace(
             spec, arguments=arguments, environment={**variables, **spec.environment}
         )
-    return found
+    return replace(there, kernels=kernels)
 
 
 def python_in(environment: Path) -> Path:
@@ -153,58 +161,78 @@ def python_in(environment: Path) -> Path:
     return environment / "bin" / "python"
 
 
-def choose(
-    installed: Mapping[str, Kernelspec], name: str | None, language: str | None
-) -> Kernelspec:
+def choose(found: Kernelspecs, name: str | None, language: str | None) -> Kernelspec:
     """The kernel that is meant: by name; else the first of the language; else the default.
 
-    Raises KernelNotFound when that one is not installed.
+    Raises KernelNotFound when that one is not installed, or its kernelspec cannot be used.
     """
+    kernels = found.kernels
     if name is None and language:
-        for spec in installed.values():
+        for spec in kernels.values():
             if spec.language.casefold() == language.casefold():
                 return spec
     wanted = name if name is not None else DEFAULT_KERNEL
-    spec_or_none = installed.get(wanted) or installed.get(wanted.lower())
-    if spec_or_none is None:
-        names = sorted(installed)
-        raise KernelNotFound(
-            f'No kernel "{wanted}" is installed here. Choose one of: {", ".join(names) or "none"}.',
-            name=wanted,
-            installed=names,
-        )
-    return spec_or_none
+    spec_or_none = kernels.get(wanted) or kernels.get(wanted.lower())
+    if spec_or_none is not None:
+        return spec_or_none
+    why = found.unreadable.get(wanted.lower())
+    if why is not None:
+        raise KernelNotFound.unreadable(wanted, why, kernels)
+    names = sorted(kernels)
+    raise KernelNotFound(
+        f'No kernel "{wanted}" is installed here. Choose one of: {", ".join(names) or "none"}.',
+        name=wanted,
+        installed=names,
+    )
 
 
-def _read_all(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Kernelspec]:
-    """Those that make sense; the others are passed over, and logged.
-
-    So does Jupyter with what has not the types it declares, which say nothing of what a list holds.
-    """
-    found: dict[str, Kernelspec] = {}
-    for name, entry in entries.items():
-        if all(isinstance(argument, str) for argument in entry["spec"].get("argv") or ()):
-            found[name] = _read(name, entry)
-        else:
-            fields = {"kernel": name, "folder": entry["resource_dir"]}
-            _LOG.warning(
-                "a kernelspec is passed over: its argv is no list of texts",
-                extra={"fields": fields},
-            )
-    return found
+def _read_all(places: KernelSpecManager, *, but: str | None = None) -> Kernelspecs:
+    """Every kernelspec there, except that of the name `but`."""
+    kernels: dict[str, Kernelspec] = {}
+    unreadable: dict[str, str] = {}
+    for name, folder in places.find_kernel_specs().items():
+        if name == but:
+            continue
+        try:
+            kernels[name] = _read(name, folder, places.get_kernel_spec(name).to_dict())
+        except Exception as error:  # noqa: BLE001 - Jupyter lets through what reading a file raises
+            file = Path(folder, "kernel.json")
+            unreadable[name] = f"{file} cannot be used: {_what_is_wrong(error)}"
+    return Kernelspecs(kernels, unreadable)
 
 
-def _read(name: str, entry: Mapping[str, Any]) -> Kernelspec:
-    spec = entry["spec"]
+def _read(name: str, folder: str, spec: Mapping[str, Any]) -> Kernelspec:
+    """From what has the types that Jupyter declares. They say nothing of what is in a list."""
+    arguments = tuple(spec["argv"])
+    if not arguments:
+        raise ValueError("it has no argv, the command that starts the kernel")
+    if not all(isinstance(argument, str) for argument in arguments):
+        raise ValueError("its argv is no list of texts")
     ours = (spec.get("metadata") or {}).get("headway")
     wants_tcp = isinstance(ours, dict) and ours.get("transport") == "tcp"
     return Kernelspec(
         name=name,
         display_name=spec.get("display_name") or name,
         language=spec.get("language") or "",
-        arguments=tuple(spec.get("argv") or ()),
+        arguments=arguments,
         environment=dict(spec.get("env") or {}),
         interrupt_mode=spec.get("interrupt_mode") or "signal",
         transport="tcp" if wants_tcp else "ipc",
-        folder=entry["resource_dir"],
+        folder=folder,
     )
+
+
+def _what_is_wrong(error: Exception) -> str:
+    match error:
+        case json.JSONDecodeError():
+            return f"it is not JSON ({error})"
+        case UnicodeDecodeError():
+            return f"byte {error.start + 1} is not UTF-8"
+        case OSError():
+            return str(error.strerror or error)
+        case TypeError():
+            return "it does not hold a JSON object of a kernelspec's fields"
+        case NoSuchKernel():
+            return "the provisioner that it names is not installed"
+        case _:
+            return str(error).rstrip(".")

@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from headway.core.kernel.events import ExecuteReply, Idle, KernelEvent, KernelInfo, ReplyLost
 from headway.core.room.effects import ExecuteRequest, KernelRequest
 from headway.core.wire.rpc import KernelEnvironment
-from headway.edges.kernelspecs import DEFAULT_KERNEL, Kernelspec, choose
+from headway.edges.kernelspecs import DEFAULT_KERNEL, Kernelspec, Kernelspecs, choose
 from headway.edges.ports import AdoptableKernel, AdoptedKernel, KernelOwner, KernelSink
 from headway.edges.scripted_kernel import (
     DEFAULT_REASON,
@@ -181,17 +180,16 @@ class MemoryKernels:
         self.idle_first = False
         """Whether they send the idle status before the reply."""
         self._closed = False
-        self._specs = {
-            name: Kernelspec(name, name, language, (), {}, "signal", "ipc", "")
-            for name, language in (languages or {DEFAULT_KERNEL: "python"}).items()
-        }
+        self._specs = Kernelspecs(
+            {
+                name: Kernelspec(name, name, language, (), {}, "signal", "ipc", "")
+                for name, language in (languages or {DEFAULT_KERNEL: "python"}).items()
+            }
+        )
 
-    def installed(self) -> dict[str, dict[str, Any]]:
-        """Kernelspec name -> display name and language."""
-        return {
-            name: {"display_name": spec.display_name, "language": spec.language}
-            for name, spec in self._specs.items()
-        }
+    def installed(self) -> Kernelspecs:
+        """What it was made with."""
+        return self._specs
 
     async def start(
         self,

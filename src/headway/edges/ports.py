@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from headway.core.document.dependencies import Installation
 from headway.core.document.file_image import named_sha256
@@ -21,6 +21,9 @@ from headway.core.wire.rpc import KernelEnvironment
 from headway.errors import NotebookUnreadable
 from headway.ids import DocumentId, ExecutionId
 from headway.moments import Moment
+
+if TYPE_CHECKING:
+    from headway.edges.kernelspecs import Kernelspecs
 
 __all__ = [
     "AdoptableKernel",
@@ -375,8 +378,8 @@ class Environments(Protocol):
 class Kernels(Protocol):
     """The kernels that can be started here."""
 
-    def installed(self) -> dict[str, dict[str, Any]]:
-        """Kernelspec name -> {"display_name": ..., "language": ...}."""
+    def installed(self) -> Kernelspecs:
+        """Those that can be started, and those whose kernelspecs cannot be used. Reads the disk."""
 
     async def start(
         self,

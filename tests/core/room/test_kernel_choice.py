@@ -96,6 +96,18 @@ def test_a_cell_of_a_notebook_whose_kernel_is_not_here_is_admitted_and_ends_with
     assert stage.of(StartKernel) == [StartKernel(1, "nowhere", None)]
 
 
+def test_a_name_whose_kernelspec_cannot_be_used_is_refused_with_the_reason() -> None:
+    stage = running(unreadable={"odd": "/odd/kernel.json cannot be used: it is not JSON"})
+    token = stage.ask(rpc.StartKernel(document=DOCUMENT, name="Odd"))
+    refusal = stage.answer(token)
+    assert isinstance(refusal, KernelNotFound)
+    assert str(refusal) == (
+        'The kernel "Odd" is installed, but /odd/kernel.json cannot be used: it is not JSON. '
+        "Correct that file, or choose one of: bash, python3."
+    )
+    assert is_left_alone(stage)
+
+
 # In an environment
 
 

@@ -66,6 +66,7 @@ SCALARS: dict[Any, st.SearchStrategy[Any]] = {
     int: st.integers(-(2**53), 2**53),
     float: st.floats(allow_nan=False, allow_infinity=False),
     type(None): st.none(),
+    Any: json_values,
 }
 BOUND: dict[str, st.SearchStrategy[Any]] = {
     "required_heads": st.sampled_from([None, "", "AAAA", "/+8="]),
@@ -88,7 +89,7 @@ def of_type(declared: Any) -> st.SearchStrategy[Any]:
         case origin if origin is list:
             return st.lists(of_type(arguments[0]), max_size=3)
         case origin if origin is dict:
-            return st.dictionaries(texts, json_values, max_size=3)
+            return st.dictionaries(texts, of_type(arguments[1]), max_size=3)
         case origin if origin is Literal:
             return st.sampled_from(arguments)
         case _:

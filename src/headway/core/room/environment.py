@@ -21,8 +21,6 @@ from headway.core.room.effects import FolderEnvironment, LookAtEnvironment, Note
 from headway.errors import InstallationNeeded, KernelNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from headway.core.room.effects import Environment
     from headway.core.room.inputs import EnvironmentSeen, Requested
     from headway.core.room.kernel import KernelChoice
@@ -85,7 +83,7 @@ class Look:
         assert seen is not None, "it was looked at"
         if seen.error is not None:
             raise seen.error
-        name = choice.name if seen.kernels is None else _name_among(seen.kernels, choice)
+        name = _name_among(seen, choice)
         installation: Installation | None = None
         # What is lacking is for Python: a kernel of another language comes with what it needs.
         language = seen.kernels[name] if seen.kernels and name else choice.language
@@ -97,11 +95,14 @@ class Look:
         return replace(choice, name=name, installation=installation)
 
 
-def _name_among(kernels: Mapping[str, str], choice: KernelChoice) -> str | None:
+def _name_among(seen: EnvironmentSeen, choice: KernelChoice) -> str | None:
     """The name of the kernel that is meant; None for the first of its language.
 
     Jupyter's names have no capitals, and people write them with some.
     """
+    kernels = seen.kernels
+    if kernels is None:
+        return choice.name
     if choice.name is None:
         languages = {language.casefold() for language in kernels.values()}
         if choice.language is None or choice.language in languages:
@@ -111,6 +112,9 @@ def _name_among(kernels: Mapping[str, str], choice: KernelChoice) -> str | None:
         for name in choice.name, choice.name.lower():
             if name in kernels:
                 return name
+        why = seen.unreadable.get(choice.name.lower())
+        if why is not None:
+            raise KernelNotFound.unreadable(choice.name, why, kernels)
         wanted = f'kernel "{choice.name}"'
     where, otherwise = "installed here", ""
     if isinstance(choice.environment, FolderEnvironment):

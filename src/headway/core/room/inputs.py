@@ -7,7 +7,7 @@ Tokens are given out by whoever asks: request tokens by the daemon, the others b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headway.core.kernel.events import KernelEvent, KernelInfo
 from headway.core.room.effects import Environment
@@ -136,6 +136,8 @@ class EnvironmentSeen:
     """Why it cannot, whatever is installed."""
     kernels: Mapping[str, str] | None = None
     """Those that are there: the name of each and its language. None: a Python one alone."""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Those whose kernelspecs cannot be used: the name of each and why, as a clause."""
 
 
 @dataclass(frozen=True, slots=True)

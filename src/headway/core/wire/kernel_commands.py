@@ -58,6 +58,9 @@ class InstalledKernels(msgspec.Struct, kw_only=True, frozen=True):
     """The kernels that can be started; the default one first, then by name."""
 
     kernels: list[InstalledKernel]
+    unreadable: dict[str, str] = {}
+    """Those that are installed and cannot be started: the name of each, and which file of it
+    cannot be used, and why."""
 
 
 class ListKernels(Params, kw_only=True, frozen=True):
