@@ -62,7 +62,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 __all__ = [
     "AlreadyRunning",
@@ -354,6 +354,21 @@ class KernelNotFound(RequestFailed):
     """No kernelspec of that name that can be used. `data["name"]`, `data["installed"]`."""
 
     code = "KERNEL_NOT_FOUND"
+
+    @classmethod
+    def named(
+        cls, name: str, installed: Iterable[str], unreadable: Mapping[str, str]
+    ) -> KernelNotFound:
+        """None of that name can be used; `unreadable` says why of those that are there."""
+        why = unreadable.get(name.lower())
+        if why is not None:
+            return cls.unreadable(name, why, installed)
+        names = sorted(installed)
+        return cls(
+            f'No kernel "{name}" is installed here. Choose one of: {", ".join(names) or "none"}.',
+            name=name,
+            installed=names,
+        )
 
     @classmethod
     def unreadable(cls, name: str, why: str, installed: Iterable[str]) -> KernelNotFound:

@@ -226,16 +226,8 @@ def _check_can_run(kernel: str | None, environment: str | None) -> None:
     if kernel is None:
         return
     names, unreadable = _kernels_for(folder)
-    if kernel in names or kernel.lower() in names:
-        return
-    why = unreadable.get(kernel.lower())
-    if why is not None:
-        raise KernelNotFound.unreadable(kernel, why, names)
-    raise KernelNotFound(
-        f'No kernel "{kernel}" is installed here. Choose one of: {", ".join(names) or "none"}.',
-        name=kernel,
-        installed=names,
-    )
+    if kernel not in names and kernel.lower() not in names:
+        raise KernelNotFound.named(kernel, names, unreadable)
 
 
 def _kernels_for(folder: Path | None) -> tuple[list[str], Mapping[str, str]]:

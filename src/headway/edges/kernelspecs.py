@@ -173,17 +173,9 @@ def choose(found: Kernelspecs, name: str | None, language: str | None) -> Kernel
                 return spec
     wanted = name if name is not None else DEFAULT_KERNEL
     spec_or_none = kernels.get(wanted) or kernels.get(wanted.lower())
-    if spec_or_none is not None:
-        return spec_or_none
-    why = found.unreadable.get(wanted.lower())
-    if why is not None:
-        raise KernelNotFound.unreadable(wanted, why, kernels)
-    names = sorted(kernels)
-    raise KernelNotFound(
-        f'No kernel "{wanted}" is installed here. Choose one of: {", ".join(names) or "none"}.',
-        name=wanted,
-        installed=names,
-    )
+    if spec_or_none is None:
+        raise KernelNotFound.named(wanted, kernels, found.unreadable)
+    return spec_or_none
 
 
 def _read_all(places: KernelSpecManager, *, but: str | None = None) -> Kernelspecs:
