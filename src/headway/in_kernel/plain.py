@@ -8,6 +8,8 @@
 *   How a number or a list wants to be shown besides as text: ten formatters ask its type and a
     dozen registers, a tenth of the kernel's time in a small cell (measured). A built-in type has no
     methods for that; only where somebody registered something for it there is something to find.
+
+What may be special goes the old way, whole; see docs/decisions/0013.
 """
 
 from __future__ import annotations
