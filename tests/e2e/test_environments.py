@@ -56,6 +56,16 @@ def environments(daemon: HeadwayDaemon) -> list[str]:
     return sorted(each.name for each in place.iterdir()) if place.exists() else []
 
 
+def with_its_environment(notebook: headway.Notebook) -> tuple[headway.Cell, Path]:
+    """A cell that ran in the notebook's own environment, and the place of that; no kernel runs."""
+    notebook.add_dependencies("greeting==1.0")
+    cell = notebook.add_cell(GREET)
+    assert notebook.execute_cell(cell, install=True, timeout=RUN_S).text == "'hello 1.0'"
+    place = Path(notebook.kernel["environment"]["path"])
+    notebook.shutdown_kernel()
+    return cell, place
+
+
 def test_a_declared_environment_is_made_with_consent_and_then_found(
     daemon: HeadwayDaemon, name: str
 ) -> None:
@@ -87,11 +97,7 @@ def test_an_environment_that_was_damaged_is_made_anew_by_whoever_runs_a_cell(
     daemon: HeadwayDaemon, name: str, damaged: str
 ) -> None:
     with daemon.open(name) as notebook:
-        notebook.add_dependencies("greeting==1.0")
-        cell = notebook.add_cell(GREET)
-        assert notebook.execute_cell(cell, install=True, timeout=RUN_S).text == "'hello 1.0'"
-        place = Path(notebook.kernel["environment"]["path"])
-        notebook.shutdown_kernel()
+        cell, place = with_its_environment(notebook)
         (place / damaged).rename(place / "gone")
         assert notebook.execute_cell(cell, timeout=RUN_S).text == "'hello 1.0'"
         assert ast.literal_eval(notebook.run("import sys; sys.prefix").text) == str(place)
@@ -102,11 +108,7 @@ def test_a_kernel_that_its_environment_does_not_let_start_says_how_to_have_that_
     daemon: HeadwayDaemon, name: str
 ) -> None:
     with daemon.open(name) as notebook:
-        notebook.add_dependencies("greeting==1.0")
-        cell = notebook.add_cell(GREET)
-        notebook.execute_cell(cell, install=True, timeout=RUN_S)
-        place = Path(notebook.kernel["environment"]["path"])
-        notebook.shutdown_kernel()
+        cell, place = with_its_environment(notebook)
         (packages,) = place.glob("lib/python*/site-packages")
         (packages / "zmq.py").write_text("raise ImportError('half of it is gone')")
         with pytest.raises(headway.KernelStartFailed, match="half of it is gone") as failed:

@@ -52,6 +52,12 @@ def uv_at(folder: Path, wheels: Path) -> UvEnvironments:
     return UvEnvironments(folder / "environments", settings=settings)
 
 
+async def made_at(folder: Path, wheels: Path) -> tuple[UvEnvironments, str]:
+    """An environment that is there, by its path."""
+    port = uv_at(folder, wheels)
+    return port, await port.prepare(GREETING, installation_of(GREETING), Lines())
+
+
 def bare_environment(_: Environments, folder: Path) -> str:
     place = folder / "bare"
     if not place.exists():
@@ -209,8 +215,7 @@ def test_the_environment_runs_what_was_declared_and_says_what_is_in_it(
     tmp_path: Path, wheels: Path
 ) -> None:
     async def scenario() -> None:
-        port = uv_at(tmp_path, wheels)
-        folder = await port.prepare(GREETING, installation_of(GREETING), Lines())
+        _, folder = await made_at(tmp_path, wheels)
         assert python_says(folder, "import greeting; print(greeting.WORDS)") == "hello 1.0"
         assert python_says(folder, "import ipykernel, sys; print(sys.prefix)") == folder
         assert "greeting==1.0" in (Path(folder) / "headway.json").read_text()
@@ -460,8 +465,7 @@ def test_an_environment_that_is_seen_to_be_damaged_is_made_anew_before_a_kernel_
     tmp_path: Path, wheels: Path, damage: Callable[[Path], None]
 ) -> None:
     async def scenario() -> None:
-        port = uv_at(tmp_path, wheels)
-        folder = await port.prepare(GREETING, installation_of(GREETING), Lines())
+        port, folder = await made_at(tmp_path, wheels)
         damage(Path(folder))
         assert await port.is_ready(GREETING)
         lines = Lines()
@@ -478,8 +482,7 @@ def test_an_environment_in_which_no_kernel_can_start_is_made_anew_when_one_did_n
     tmp_path: Path, wheels: Path, damage: Callable[[Path], None]
 ) -> None:
     async def scenario() -> None:
-        port = uv_at(tmp_path, wheels)
-        folder = await port.prepare(GREETING, installation_of(GREETING), Lines())
+        port, folder = await made_at(tmp_path, wheels)
         damage(Path(folder))
         lines = Lines()
         assert await port.repair(GREETING, lines)
@@ -494,8 +497,7 @@ def test_a_python_that_was_killed_says_nothing_of_its_environment(
     tmp_path: Path, wheels: Path
 ) -> None:
     async def scenario() -> None:
-        port = uv_at(tmp_path, wheels)
-        folder = await port.prepare(GREETING, installation_of(GREETING), Lines())
+        port, folder = await made_at(tmp_path, wheels)
         script(Path(folder), "#!/bin/sh\nkill -9 $$\n")
         assert not await port.repair(GREETING, Lines())
 
@@ -506,8 +508,7 @@ def test_an_environment_that_cannot_be_made_anew_now_is_made_anew_later(
     tmp_path: Path, wheels: Path
 ) -> None:
     async def scenario() -> None:
-        port = uv_at(tmp_path, wheels)
-        folder = await port.prepare(GREETING, installation_of(GREETING), Lines())
+        port, folder = await made_at(tmp_path, wheels)
         no_packages(Path(folder))
         empty = tmp_path / "no-wheels"
         empty.mkdir()

@@ -115,7 +115,10 @@ class RoomKernels:
                 self._feed(EnvironmentSeen(environment, is_ready))
                 return
             languages = {name: spec.language for name, spec in found.kernels.items()}
-            self._feed(EnvironmentSeen(environment, is_ready, None, languages, found.unreadable))
+            seen = EnvironmentSeen(
+                environment, is_ready, kernels=languages, unreadable=found.unreadable
+            )
+            self._feed(seen)
 
     def _kernels_in(self, environment: Environment | None) -> Kernelspecs | None:
         match environment:

@@ -48,11 +48,9 @@ _TEXT: Final = "text/plain"
 def prepare(kernel: Any) -> None:
     """Have this kernel look only where there may be something."""
     shell = kernel.shell
-    manager, hook, formatter = (
-        shell.input_transformer_manager,
-        shell.displayhook,
-        shell.display_formatter,
-    )
+    manager = shell.input_transformer_manager
+    hook = shell.displayhook
+    formatter = shell.display_formatter
     manager.do_token_transforms = _transforming(manager, manager.do_token_transforms)
     hook.quiet = _listening(shell.history_manager, hook.quiet)
     shell.should_run_async = _awaiting(shell.should_run_async)
