@@ -110,8 +110,7 @@ class CommTraffic:
             )
         if (updates := self._updates.get(request.comm_id)) is not None:
             self._push(request.comm_id, updates)
-        self._under_way[request.request_id] = request.comm_id
-        self._send(request)
+        self._begin(request)
         if request.kind == "comm_close":
             self.forget(request.comm_id)
 
@@ -188,12 +187,13 @@ class CommTraffic:
             updates.expected[key].message_id = message_id
         updates.gathered = {}
         updates.under_way = message_id
-        self._under_way[message_id] = comm_id
-        request = CommRequest(message_id, "comm_msg", comm_id, data, buffers=tuple(buffers))
-        self._send(request)
+        self._begin(CommRequest(message_id, "comm_msg", comm_id, data, buffers=tuple(buffers)))
 
     def _ask_for_state(self, comm_id: str) -> None:
         # In place of an update that was handled, so whatever bounds those bounds this.
-        request = CommRequest(self._mint(), "comm_msg", comm_id, {"method": "request_state"})
-        self._under_way[request.request_id] = comm_id
+        data = {"method": "request_state"}
+        self._begin(CommRequest(self._mint(), "comm_msg", comm_id, data))
+
+    def _begin(self, request: CommRequest) -> None:
+        self._under_way[request.request_id] = request.comm_id
         self._send(request)
