@@ -2,6 +2,7 @@
 
 Aim: twice the echo plus one fsync. With the store in memory it is merging and acknowledging
 alone; with the store on the disk an fsync comes on top, on the same file system as the raw one.
+A second floor is that echo with the engine at both its ends: what nobody can go below with it.
 
     python bench/confirm.py [--quick] [--json FILE]
 """
@@ -18,6 +19,7 @@ from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from pathlib import Path
 
+import loro
 from websockets.asyncio.client import ClientConnection, unix_connect
 
 import headway
@@ -45,11 +47,14 @@ async def measured(rounds: int, count: int) -> Rounds:
             on_disk = await stack.enter_async_context(
                 headway.open_async(home.parent / "a.ipynb", home=home)
             )
-            echo = await _echo(stack)
+            echo = await _connected(stack, "echo_server.py")
+            merging = await _connected(stack, "merging_server.py")
             descriptor = os.open(home / "fsync", os.O_RDWR | os.O_CREAT)
             stack.callback(os.close, descriptor)
             os.write(descriptor, bytes(64 * PAGES_BYTES))
             message = os.urandom(MESSAGE_BYTES)
+            document = loro.LoroDoc()  # type: ignore[no-untyped-call]
+            text, sent = document.get_text("source"), [document.oplog_vv]
             cells = {each: each.add_cell("") for each in (in_memory, on_disk)}
 
             async def confirm(notebook: headway.AsyncNotebook) -> None:
@@ -60,6 +65,14 @@ async def measured(rounds: int, count: int) -> Rounds:
                 await echo.send(message)
                 await echo.recv()
 
+            async def merge() -> None:
+                text.push_str("x")
+                document.commit()
+                update = document.export(loro.ExportMode.Updates(sent[-1]))
+                sent[:] = [document.oplog_vv]
+                await merging.send(update)
+                await merging.recv()
+
             async def sync_disk() -> None:
                 os.pwrite(descriptor, os.urandom(PAGES_BYTES), 0)
                 os.fsync(descriptor)
@@ -68,6 +81,7 @@ async def measured(rounds: int, count: int) -> Rounds:
                 "confirm_sync, store in memory": partial(confirm, in_memory),
                 "confirm_sync": partial(confirm, on_disk),
                 "websockets echo": round_trip,
+                "websockets and the engine": merge,
                 "fsync": sync_disk,
             }
             for work in works.values():
@@ -89,12 +103,11 @@ async def _in_memory(stack: AsyncExitStack, home: Path) -> headway.AsyncNotebook
     return await stack.enter_async_context(headway.open_async(home.parent / "a.ipynb", home=home))
 
 
-async def _echo(stack: AsyncExitStack) -> ClientConnection:
+async def _connected(stack: AsyncExitStack, program: str) -> ClientConnection:
+    """A connection to a server of its own, one of the programs beside this file."""
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="hw-echo-"))
     path = str(Path(folder) / "socket")
-    server = subprocess.Popen(
-        [sys.executable, HERE / "echo_server.py", path], stdout=subprocess.PIPE
-    )
+    server = subprocess.Popen([sys.executable, HERE / program, path], stdout=subprocess.PIPE)
     stack.callback(_end, server)
     assert server.stdout is not None, "its output is a pipe"
     await asyncio.to_thread(server.stdout.readline)
@@ -111,6 +124,7 @@ def main() -> None:
     options = Options(__doc__)
     taken = asyncio.run(measured(options.of(20, 2), options.of(50, 10)))
     memory, echo = taken.pop("confirm_sync, store in memory"), taken["websockets echo"]
+    engine = taken.pop("websockets and the engine")
     taken["2 echoes + 1 fsync"] = [
         [2 * one + other for one, other in zip(echoes, syncs, strict=True)]
         for echoes, syncs in zip(echo, taken["fsync"], strict=True)
@@ -121,9 +135,14 @@ def main() -> None:
                 name="One edit confirmed: merged, with the store in memory",
                 unit="ms",
                 ours=["confirm_sync, store in memory"],
-                rounds={"confirm_sync, store in memory": memory, "websockets echo": echo},
+                rounds={
+                    "confirm_sync, store in memory": memory,
+                    "websockets echo": echo,
+                    "websockets and the engine": engine,
+                },
                 aims=[Aim(2.0, "websockets echo")],
-                note="The echo does nothing with what it gets.",
+                note="The echo does nothing with what it gets. With the engine the client edits, "
+                "commits and exports and the server merges and exports, and nothing else.",
             ),
             Figure(
                 name="One edit confirmed: merged and on the disk",

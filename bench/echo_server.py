@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 
 from websockets.asyncio.server import ServerConnection, unix_serve
+
+Answering = Callable[[ServerConnection], Awaitable[None]]
 
 
 async def echo(peer: ServerConnection) -> None:
@@ -18,20 +21,21 @@ async def echo(peer: ServerConnection) -> None:
         await peer.send(message)
 
 
-async def serve(path: str) -> None:
-    async with unix_serve(echo, path, compression=None, max_size=None) as server:
+async def serve(answering: Answering, path: str) -> None:
+    async with unix_serve(answering, path, compression=None, max_size=None) as server:
         print("ready", flush=True)
         await server.serve_forever()
 
 
-def main() -> None:
+def run(answering: Answering, path: str) -> None:
+    """Serve each connection with `answering` until the process is ended."""
     try:
         import uvloop  # noqa: PLC0415 - optional
     except ImportError:
-        asyncio.run(serve(sys.argv[1]))
+        asyncio.run(serve(answering, path))
     else:
-        uvloop.run(serve(sys.argv[1]))
+        uvloop.run(serve(answering, path))
 
 
 if __name__ == "__main__":
-    main()
+    run(echo, sys.argv[1])
