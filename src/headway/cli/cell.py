@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headway.cli.main import EXIT_INTERRUPTED
+from headway.cli.exit_statuses import EXIT_FAILED, EXIT_INTERRUPTED
 from headway.cli.terminal import complain, complain_of, say, say_json, table, visible
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CellType", "add", "delete", "edit", "find_cell", "list_cells", "move", "run", "show"]
 
-_EXIT_FAILED = 1
 _AUTHOR = "headway cell"
 
 
@@ -196,7 +195,7 @@ def _run(notebook: str, cell: str, timeout: float | None, *, as_json: bool) -> N
         if not result.success and result.error is None:
             say(f"{result.status}: {result.reason or 'no reason is known'}")
     if not result.success:
-        raise typer.Exit(EXIT_INTERRUPTED if is_interrupted else _EXIT_FAILED)
+        raise typer.Exit(EXIT_INTERRUPTED if is_interrupted else EXIT_FAILED)
 
 
 def find_cell(cells: Iterable[Cell], named: str) -> Cell:

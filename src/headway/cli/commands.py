@@ -14,13 +14,13 @@ from typing import Annotated, Any
 import typer
 
 from headway.cli import cell, deps, doctor, kernel, logs, relay, run, serve, status, watch
+from headway.cli.exit_statuses import EXIT_MISTAKE
 from headway.cli.open import open_notebook
 from headway.cli.terminal import complain, say
 from headway.errors import BadRequest, HeadwayError
 
 __all__ = ["app", "run_command"]
 
-_EXIT_MISTAKE = 2
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
@@ -43,7 +43,7 @@ def _show_commands(context: typer.Context) -> None:
     """Without a command: which there are. It counts as a mistake all the same."""
     if context.invoked_subcommand is None:
         say(context.get_help())
-        raise typer.Exit(_EXIT_MISTAKE)
+        raise typer.Exit(EXIT_MISTAKE)
 
 
 app = _new_app(

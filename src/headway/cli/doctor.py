@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headway.cli.exit_statuses import EXIT_FAILED
 from headway.cli.terminal import plain, say, say_json
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ _PACKAGES = ("headway", "loro", "websockets", "jupyter_client", "nbformat", "ipy
 _PRIVATE_FOLDER = 0o700
 _PRIVATE_FILE = 0o600
 _LOW_DISK_BYTES = 200 * 1000 * 1000
-_EXIT_FAILED = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def doctor(
             word = "ok" if finding.ok else "failed"
             say(f"{word:<7} {finding.name:<10} {plain(finding.what + remedy)}")
     if not all(finding.ok for finding in findings):
-        raise typer.Exit(_EXIT_FAILED)
+        raise typer.Exit(EXIT_FAILED)
 
 
 def examine(found: Paths) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headway.cli.consent import INSTALL_TIMEOUT_S, with_consent
+from headway.cli.exit_statuses import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TIMEOUT
 from headway.cli.following import follow
 from headway.cli.parameters import INJECTED_TAG, Parameter, find_place, injected_source
 from headway.cli.report import Beginning, Report, Summary
@@ -31,17 +32,10 @@ if TYPE_CHECKING:
     from headway.client.executions import AsyncExecution
 
 __all__ = [
-    "EXIT_CELL_FAILED",
-    "EXIT_INTERRUPTED",
-    "EXIT_TIMEOUT",
     "STOP_GRACE_S",
     "Options",
     "Run",
 ]
-
-EXIT_CELL_FAILED = 1
-EXIT_TIMEOUT = 124
-EXIT_INTERRUPTED = 130
 
 STOP_GRACE_S = 10.0
 """How long an interrupted cell may take to end before its kernel is shut down."""
@@ -287,7 +281,7 @@ class Run:
         return Summary(
             path=path,
             status=status,
-            exit_status=_EXIT_STATUSES.get(status, EXIT_CELL_FAILED),
+            exit_status=_EXIT_STATUSES.get(status, EXIT_FAILED),
             cells=total,
             succeeded=succeeded,
             failed=len(failed),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headway.cli.consent import INSTALL_TIMEOUT_S, Environment, Install, with_consent
+from headway.cli.exit_statuses import EXIT_FAILED
 from headway.cli.terminal import complain, complain_of, plain, say, say_json, table
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["change", "interrupt", "list_kernels", "restart", "start", "stop"]
 
-_EXIT_FAILED = 1
 _AUTHOR = "headway kernel"
 
 Path = Annotated[str, typer.Argument(metavar="NOTEBOOK", help="The .ipynb.")]
@@ -120,7 +120,7 @@ def restart(
         for each in failed:
             say(f"{each.cell_id} {each.status}: {plain(str(each.error or each.reason))}")
     if not all(each.success for each in results):
-        raise typer.Exit(_EXIT_FAILED)
+        raise typer.Exit(EXIT_FAILED)
 
 
 def stop(notebook: Path, *, as_json: Json = False) -> None:

@@ -9,9 +9,9 @@ import os
 import signal
 import sys
 
-__all__ = ["EXIT_INTERRUPTED", "main"]
+from headway.cli.exit_statuses import EXIT_FAILED, EXIT_INTERRUPTED
 
-EXIT_INTERRUPTED = 130
+__all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -36,4 +36,4 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         # Whoever read the output has gone; the interpreter must not try to write the rest to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        sys.exit(EXIT_FAILED)

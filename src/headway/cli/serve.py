@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headway.cli.exit_statuses import EXIT_FAILED
 from headway.cli.terminal import complain, say
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ START_TIMEOUT_S = 30.0
 """How long a daemon may take from its start to its first answer."""
 
 _LOOK_EVERY_S = 0.02
-_EXIT_FAILED = 1
 
 
 def serve(
@@ -97,7 +97,7 @@ def _here(found: Paths, options: list[str]) -> int:
         status = main(["--home", str(found.home), *options])
     for line in said.getvalue().splitlines():
         complain(line)
-    return min(status, _EXIT_FAILED)
+    return min(status, EXIT_FAILED)
 
 
 def _start(found: Paths, options: list[str]) -> DaemonStatus:

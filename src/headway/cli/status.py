@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headway.cli.exit_statuses import EXIT_FAILED
 from headway.cli.terminal import complain, plain, say, say_json, short_path, table
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ UNREACHABLE_S = 5.0
 
 _LOOK_TIMEOUT_S = 5.0
 _LOOK_EVERY_S = 0.02
-_EXIT_UNSAVED = 1
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
@@ -80,7 +80,7 @@ def status(as_json: Json = False) -> None:
             say(f"No daemon runs for {found.home}. It starts when a notebook is opened.")
         if pid is not None:
             raise _deaf(found, pid) from error
-        raise typer.Exit(1) from error
+        raise typer.Exit(EXIT_FAILED) from error
     if as_json:
         import msgspec
 
@@ -124,7 +124,7 @@ def stop(as_json: Json = False) -> None:
     else:
         say("No daemon runs." if told is None else f"The daemon (process {told.pid}) has ended.")
     if told is not None and told.unsaved:
-        raise typer.Exit(_EXIT_UNSAVED)
+        raise typer.Exit(EXIT_FAILED)
 
 
 def _owner(found: Paths) -> int | None:
