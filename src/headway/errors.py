@@ -336,6 +336,7 @@ class NotebookNotFound(RequestFailed):
     """The daemon has no such notebook or document."""
 
     code = "NOTEBOOK_NOT_FOUND"
+    exit_status = 2
 
 
 class ExecutionNotFound(RequestFailed):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import headway
 from command_line import Shell, write_notebook
 from headway.errors import FileWouldEmpty
 
@@ -77,3 +78,29 @@ def test_what_is_not_as_it_should_be_is_said_once_on_standard_error(lonely_shell
     (said,) = listed.stderr.splitlines()
     assert "b.ipynb" in said
     assert path.read_text() == "{ half of a note"
+
+
+def test_a_notebook_that_nobody_remembers_is_listed_and_gets_a_file_again(
+    lonely_shell: Shell,
+) -> None:
+    assert lonely_shell.json("notebooks") == []
+    path = known(lonely_shell, "old.ipynb")
+    path.unlink()
+    assert lonely_shell.json("open", "other.ipynb")["cells"] == 0
+    (old, other) = lonely_shell.json("notebooks")
+    assert (old["path"], old["has_file"], old["is_open"]) == (str(path), False, False)
+    assert (other["has_file"], other["is_open"]) == (True, True)
+    titles, *rows = lonely_shell.run("notebooks").stdout.splitlines()
+    assert titles.split() == ["NOTEBOOK", "FILE", "OPEN", "ID"]
+    assert rows[0].split() == ["old.ipynb", "no", "no", old["id"]]
+    # Another notebook takes the path: the old one has none, and its id alone finds it.
+    with headway.open(lonely_shell.folder / "other.ipynb", home=lonely_shell.home) as another:
+        assert another.save(path).path == str(path)
+    assert lonely_shell.json("notebooks")[0]["path"] is None
+    taken = lonely_shell.run("open", "old.ipynb", "--id", old["id"])
+    assert taken.returncode != 0
+    assert len(taken.stderr.splitlines()) == 1
+    found = lonely_shell.json("open", "found.ipynb", "--id", old["id"])
+    assert (found["id"], found["cells"]) == (old["id"], len(CELLS))
+    assert len(json.loads((lonely_shell.folder / "found.ipynb").read_bytes())["cells"]) == 6
+    assert lonely_shell.run("open", "b.ipynb", "--id", "nb-none").returncode == 2

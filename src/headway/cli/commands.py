@@ -15,6 +15,7 @@ import typer
 
 from headway.cli import cell, deps, doctor, kernel, logs, relay, run, serve, status, watch
 from headway.cli.exit_statuses import EXIT_MISTAKE
+from headway.cli.notebooks import notebooks
 from headway.cli.open import open_notebook
 from headway.cli.terminal import complain, say
 from headway.errors import BadRequest, HeadwayError
@@ -107,6 +108,7 @@ _add(
     "headway serve --foreground",
 )
 _add(app, "ps", status.ps, "headway ps", "headway ps --json")
+_add(app, "notebooks", notebooks, "headway notebooks", "headway notebooks --json")
 _add(app, "status", status.status, "headway status", "headway status --json")
 _add(app, "stop", status.stop, "headway stop")
 _add(app, "logs", logs.logs, "headway logs -n 20", "headway logs -f", "headway logs --json")

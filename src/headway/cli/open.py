@@ -30,11 +30,21 @@ def open_notebook(
         str | None, typer.Option("--kernel", metavar="NAME", help="Start this kernel too.")
     ] = None,
     accept_file: AcceptFile = False,
+    document: Annotated[
+        str | None,
+        typer.Option(
+            "--id",
+            metavar="ID",
+            help="Write the notebook of this id there first; `headway notebooks` has the ids.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Open a notebook in the daemon, which is started if needed, and print what it is."""
     from headway.client.sync import open as open_sync
 
+    if document is not None:
+        _write_to(notebook, document)
     with open_sync(notebook, kernel=kernel, name="headway open", accept_file=accept_file) as opened:
         complain_of(opened)
         if opened.path is not None and not Path(opened.path).exists():
@@ -51,3 +61,14 @@ def open_notebook(
         return
     for name, value in found.items():
         say(f"{name:<7} {'-' if value is None else plain(str(value))}")
+
+
+def _write_to(named: str, document: str) -> None:
+    """Make `named` the file of a notebook that the daemon keeps."""
+    from headway.cli.ask import ask
+    from headway.cli.start import ensure_daemon
+    from headway.core.wire.rpc import Save
+    from headway.edges.notebook_path import notebook_path
+
+    socket = ensure_daemon("headway open").socket
+    ask(socket, Save(document=document, path=notebook_path(named)))

@@ -177,7 +177,7 @@ class Requests:
             case rpc.Create():
                 path = None if params.path is None else await _resolved(params.path)
                 return _opened(await self._rooms.create(path), created=True)
-            case rpc.List() | rpc.ListKernels() | rpc.Status() | rpc.Stop():
+            case rpc.List() | rpc.ListKnown() | rpc.ListKernels() | rpc.Status() | rpc.Stop():
                 return await self._about_daemon(params)
             case rpc.GetExecution():
                 return await self._get_execution(params, caller, pending, deadline_s)
@@ -188,11 +188,13 @@ class Requests:
         raise BadRequest(f"The daemon cannot do {params.method!r}.")
 
     async def _about_daemon(
-        self, params: rpc.List | rpc.ListKernels | rpc.Status | rpc.Stop
+        self, params: rpc.List | rpc.ListKnown | rpc.ListKernels | rpc.Status | rpc.Stop
     ) -> Outcome:
         match params:
             case rpc.List():
                 return rpc.Notebooks(notebooks=[host.room.summary() for host in self._rooms.all()])
+            case rpc.ListKnown():
+                return await self._known()
             case rpc.ListKernels():
                 return await _installed(self._outside)
             case rpc.Status():
@@ -201,6 +203,18 @@ class Requests:
                 return await self._stop()
             case _:
                 assert_never(params)
+
+    async def _known(self) -> rpc.KnownNotebooks:
+        known = await self._outside.store.known()
+        opened = {host.document for host in self._rooms.all()}
+        return rpc.KnownNotebooks(
+            notebooks=[
+                rpc.KnownNotebook(
+                    document=each.document, path=each.path, is_open=each.document in opened
+                )
+                for each in known
+            ]
+        )
 
     async def _open(self, params: rpc.Open) -> rpc.Opened:
         if (params.path is None) == (params.document is None):

@@ -99,8 +99,11 @@ __all__ = [
     "KernelHistory",
     "KernelInputs",
     "KernelState",
+    "KnownNotebook",
+    "KnownNotebooks",
     "List",
     "ListKernels",
+    "ListKnown",
     "NotebookSummary",
     "Notebooks",
     "Notice",
@@ -195,6 +198,29 @@ class List(Params, kw_only=True, frozen=True):
     is_repeatable: ClassVar[bool] = True
 
 
+class KnownNotebook(msgspec.Struct, kw_only=True, frozen=True):
+    """A notebook that the daemon keeps."""
+
+    document: str
+    path: str | None
+    """Where its file is, or was before somebody removed it; None without a file."""
+    is_open: bool
+
+
+class KnownNotebooks(msgspec.Struct, kw_only=True, frozen=True):
+    """The notebooks that the daemon keeps, the oldest first."""
+
+    notebooks: list[KnownNotebook]
+
+
+class ListKnown(Params, kw_only=True, frozen=True):
+    """Every notebook that was ever opened here, with those whose file was removed."""
+
+    method: ClassVar[str] = "list_known"
+    result: ClassVar[type[Any]] = KnownNotebooks
+    is_repeatable: ClassVar[bool] = True
+
+
 class Closed(msgspec.Struct, kw_only=True, frozen=True):
     """The notebook is closed: saved, its kernel shut down, its room ended."""
 
@@ -272,6 +298,7 @@ METHODS: dict[str, type[Params]] = {
         Open,
         Create,
         List,
+        ListKnown,
         Close,
         Save,
         Execute,
