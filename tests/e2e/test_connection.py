@@ -95,7 +95,7 @@ def test_a_peer_that_joins_while_outputs_stream_sees_all_of_them(
             job = await first.queue_cell(first.add_cell(source))
             late: list[headway.AsyncNotebook] = []
             async with contextlib.AsyncExitStack() as stack:
-                while job.status in {"unknown", "queued", "running"} and len(late) < LATE_PEERS:
+                while job.status in {"queued", "running"} and len(late) < LATE_PEERS:
                     late.append(await stack.enter_async_context(daemon.open_async(name)))
                 assert late
                 for each in late:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -204,6 +205,25 @@ def test_two_notebooks_may_have_executions_of_one_id(world: World) -> None:
             assert (stored.unfinished, stored.taken) == ((), {"e1": "e1"})
 
     world.run(scenario)
+
+
+def test_how_an_execution_was_admitted_is_kept_until_its_end(world: World) -> None:
+    admitted = replace(accepted("e1"), admission=b'{"status": "queued"}')
+
+    async def admit(store: Store) -> None:
+        await store.create(NB, None)
+        await store.append([admitted])
+
+    async def end(store: Store) -> None:
+        stored = await store.load(NB)
+        assert stored is not None
+        assert stored.unfinished == (admitted,)
+        await store.append([ExecutionFinished(NB, "e1", b"done")])
+        found = await store.find_execution("e1")
+        assert found == StoredExecution(accepted("e1"), b"done")
+
+    world.run(admit)
+    world.run(end)
 
 
 def test_an_execution_that_runs_as_another_shares_its_end(world: World) -> None:

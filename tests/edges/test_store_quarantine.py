@@ -95,6 +95,24 @@ def quarantine(path: Path) -> list[tuple[str, bytes]]:
         return connection.execute("SELECT what, bytes FROM quarantine ORDER BY id").fetchall()
 
 
+def test_of_an_execution_whose_admission_is_damaged_the_id_is_left(
+    path: Path,
+) -> None:
+    async def admit(store: SqliteStore) -> None:
+        await store.create(NB, None)
+        await store.append([UpdateStored(NB, b"one")])
+        await store.append([ExecutionAccepted(NB, "e1", "e1", "a", "s", b"MARK-ADMISSION")])
+
+    within(path, admit)
+    flip(path, b"MARK-ADMISSION")
+    stored = load(path)
+    assert stored.unfinished == (ExecutionAccepted(NB, "e1", "e1", "", ""),)
+    assert stored.taken == {"e1": "e1"}
+    ((what, kept),) = quarantine(path)
+    assert what == "execution e1"
+    assert str(kept).startswith("e1 a s MARK-ADM")
+
+
 def test_the_updates_before_a_damaged_one_are_loaded_and_the_rest_is_kept_apart(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -22,12 +22,12 @@ import pytest
 
 from headway.core.room.effects import (
     ExecutionAccepted,
-    ExecutionFinished,
     FileRecorded,
     UpdateStored,
 )
 from headway.edges import store_rows, store_schema, store_writer
 from headway.edges.store import SqliteStore
+from headway.edges.store_rows import acceptance_fields, checksum
 from headway.edges.store_schema import SCHEMA_VERSION, failure
 from headway.errors import StoreDamaged, StoreFailed, StoreTooNew
 
@@ -157,12 +157,25 @@ def test_a_store_of_an_older_headway_keeps_every_execution_in_its_order(
     path = tmp_path / "store.db"
     names = [f"e{number}" for number in range(20)]
 
-    async def fill_old() -> None:
+    async def make_old() -> None:
         store = await SqliteStore.open(path)
         await store.create(NB, None)
-        await store.append([ExecutionAccepted(NB, each, each, "a", "ab" * 32) for each in names])
-        await store.append([ExecutionFinished(NB, "e3", b"done")])
         await store.close()
+
+    def fill_old() -> None:
+        rows = [
+            acceptance_fields(ExecutionAccepted(NB, each, each, "a", "ab" * 32)) for each in names
+        ]
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.executemany(
+                "INSERT INTO executions (id, notebook, runs_as, cell_id, source_sha256, checksum)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                [(*row, checksum(*row)) for row in rows],
+            )
+            connection.execute(
+                "UPDATE executions SET record = ?, record_checksum = ? WHERE id = 'e3'",
+                (b"done", checksum("e3", b"done")),
+            )
 
     async def read() -> None:
         store = await SqliteStore.open(path)
@@ -177,7 +190,8 @@ def test_a_store_of_an_older_headway_keeps_every_execution_in_its_order(
 
     with monkeypatch.context() as older:
         older.setattr(store_schema, "MIGRATIONS", store_schema.MIGRATIONS[:4])
-        run(fill_old())
+        run(make_old())
+    fill_old()
     run(read())
 
 

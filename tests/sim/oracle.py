@@ -307,7 +307,8 @@ class Oracle:
 
     def interrupt_begins(self, room: Room) -> None:
         reader = room.runtime_reader
-        waiting = [each for each in reader.queue() if reader.status(each) == "queued"]
+        # Not by the document's queue: that is written with the next commit.
+        waiting = [each for each in reader.executions() if reader.status(each) == "queued"]
         self._waiting_before = dict.fromkeys(waiting)
 
     def interrupt_waits(self) -> None:

@@ -44,7 +44,6 @@ from headway.ids import CellId, DocumentId, ExecutionId
 
 __all__ = [
     "ASK_AFTER_S",
-    "UNKNOWN",
     "AsyncExecution",
     "deadline_of",
     "time_left",
@@ -52,9 +51,6 @@ __all__ = [
 
 ASK_AFTER_S = 2.0
 """An execution that the runtime document does not show for so long is asked for by id."""
-
-UNKNOWN = "unknown"
-"""The status of an execution that the runtime document does not show."""
 
 _ASK_TIMEOUT_S = 30.0
 
@@ -71,19 +67,23 @@ class AsyncExecution:
         document: DocumentId,
         execution_id: ExecutionId,
         cell_id: CellId,
+        told: str,
     ) -> None:
-        """Not for callers: executions come from `queue_cell` and `get_execution`."""
+        """Not for callers: executions come from `queue_cell` and `get_execution`.
+
+        `told` is the status in the daemon's answer.
+        """
         self.id = execution_id
         self.cell_id = cell_id
         self._pump = pump
         self._home = home
         self._document = document
+        self._told = told
 
     @property
     def status(self) -> str:
-        """queued, running, ok, error, cancelled or lost; `unknown` until that is here."""
-        runtime = self._pump.session.runtime
-        return (runtime.status(self.id) if runtime is not None else None) or UNKNOWN
+        """queued, running, ok, error, cancelled or lost, as far as that is here."""
+        return self._shown_status() or self._told
 
     @property
     def outputs(self) -> tuple[dict[str, Any], ...]:
@@ -209,7 +209,7 @@ class AsyncExecution:
         With `wait` the daemon answers when it has ended, else at once.
         """
         self._check_open()
-        if self._is_live and self.status != UNKNOWN:
+        if self._is_live and self._shown_status() is not None:
             await self._pump.changed.next()
         elif not self._is_live or not await self._appears():
             # Asking also makes the session want its connection back.
@@ -223,7 +223,7 @@ class AsyncExecution:
         """Whether the runtime document shows it within a short time."""
 
         def shows() -> bool:
-            return self.status != UNKNOWN or self._pump.session.is_closed
+            return self._shown_status() is not None or self._pump.session.is_closed
 
         try:
             async with asyncio.timeout(ASK_AFTER_S):
@@ -244,6 +244,10 @@ class AsyncExecution:
             return None
         record = msgspec.convert(outcome.record, ExecutionRecord)
         return record if record.status in TERMINAL else None
+
+    def _shown_status(self) -> str | None:
+        runtime = self._pump.session.runtime
+        return runtime.status(self.id) if runtime is not None else None
 
     def _shown(self) -> ExecutionRecord | None:
         runtime = self._pump.session.runtime

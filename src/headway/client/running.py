@@ -87,7 +87,7 @@ class RunningNotebook(AsyncQuestions, KernelCalls):
             allow_stdin=allow_stdin,
         )
         accepted: rpc.Accepted = await self._pump.request(params, timeout)
-        return self._execution(accepted.execution_id, accepted.cell_id)
+        return self._execution(accepted.execution_id, accepted.cell_id, "queued")
 
     async def stream_execute(
         self,
@@ -197,7 +197,10 @@ class RunningNotebook(AsyncQuestions, KernelCalls):
             allow_stdin=allow_stdin,
         )
         admitted: rpc.AcceptedAll = await self._pump.request(params, timeout)
-        return [self._execution(each.execution_id, each.cell_id) for each in admitted.executions]
+        return [
+            self._execution(each.execution_id, each.cell_id, "queued")
+            for each in admitted.executions
+        ]
 
     async def get_execution(
         self, execution_id: ExecutionId, *, timeout: float = rpc.REQUEST_TIMEOUT_S
@@ -205,12 +208,15 @@ class RunningNotebook(AsyncQuestions, KernelCalls):
         """An execution by its id, also one that another client asked for; ExecutionNotFound."""
         params = rpc.GetExecution(document=self.id, execution_id=execution_id)
         outcome: rpc.ExecutionOutcome = await self._pump.request(params, timeout)
-        return self._execution(outcome.execution_id, str(outcome.record.get("cell_id", "")))
+        record = outcome.record
+        return self._execution(
+            outcome.execution_id, str(record.get("cell_id", "")), str(record.get("status", ""))
+        )
 
     # Inside
 
-    def _execution(self, identity: ExecutionId, cell: str) -> AsyncExecution:
-        return AsyncExecution(self._pump, self._home, self.id, identity, cell)
+    def _execution(self, identity: ExecutionId, cell: str, told: str) -> AsyncExecution:
+        return AsyncExecution(self._pump, self._home, self.id, identity, cell, told)
 
     def _ticket(self) -> str:
         return heads_to_text(self.heads)

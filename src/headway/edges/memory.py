@@ -287,7 +287,7 @@ class MemoryStore:
                 key = entry.execution_id, entry.notebook
                 stored = disk.executions.get(key, StoredExecution(accepted, None))
                 if stored.record is None:
-                    stored = StoredExecution(stored.accepted, entry.record)
+                    stored = StoredExecution(replace(stored.accepted, admission=b""), entry.record)
                 disk.executions[key] = stored
             case FileRecorded():
                 self._move(entry.notebook, entry.path)

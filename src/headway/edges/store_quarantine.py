@@ -144,12 +144,13 @@ def _reduce_acceptance(
     repaired_checksum: int,
 ) -> None:
     connection.execute(
-        f"{_COLUMNS} SELECT ?, ?, ?, ?, runs_as || ' ' || cell_id || ' ' || source_sha256, checksum"
-        " FROM executions WHERE id = ? AND notebook = ?",
+        f"{_COLUMNS} SELECT ?, ?, ?, ?, runs_as || ' ' || cell_id || ' ' || source_sha256"
+        " || coalesce(' ' || admission, ''), checksum FROM executions"
+        " WHERE id = ? AND notebook = ?",
         (found_s, notebook, damage.what, _DAMAGED, damage.key, notebook),
     )
     connection.execute(
-        "UPDATE executions SET runs_as = id, cell_id = '', source_sha256 = '', checksum = ?"
-        " WHERE id = ? AND notebook = ?",
+        "UPDATE executions SET runs_as = id, cell_id = '', source_sha256 = '', checksum = ?,"
+        " admission = NULL, admission_checksum = NULL WHERE id = ? AND notebook = ?",
         (repaired_checksum, damage.key, notebook),
     )

@@ -20,7 +20,10 @@ from headway.ids import DocumentId, ExecutionId
 
 __all__ = ["Reading", "read_execution", "read_horizon", "read_notebook", "read_notices"]
 
-_ACCEPTANCE = "e.notebook, e.id, e.runs_as, e.cell_id, e.source_sha256, e.checksum"
+_ACCEPTANCE = (
+    "e.notebook, e.id, e.runs_as, e.cell_id, e.source_sha256, e.checksum,"
+    " e.admission, e.admission_checksum"
+)
 _SELF_AND_ORIGINAL = (
     "FROM executions e LEFT JOIN executions o"
     " ON o.id = e.runs_as AND o.notebook = e.notebook AND o.id <> e.id"
@@ -111,7 +114,7 @@ def read_execution(
     accepted, sound = _read_acceptance(row)
     if not sound:
         damage.append(_damaged_acceptance(execution_id))
-    own, own_check, original, record, check = row[6:]
+    own, own_check, original, record, check = row[8:]
     if own is not None:
         original, record, check = execution_id, own, own_check
     if record is not None and not _is_sound(original, record, check):
@@ -199,12 +202,16 @@ def _damaged_acceptance(execution_id: ExecutionId) -> Damage:
 
 def _read_acceptance(row: tuple[Any, ...]) -> tuple[ExecutionAccepted, bool]:
     """The acceptance in a row that begins with `_ACCEPTANCE`, and whether it is sound."""
-    accepted = ExecutionAccepted(*row[:5])
-    return accepted, checksum(*acceptance_fields(accepted)) == row[5]
+    notebook, execution_id, runs_as, cell_id, source, check, admission, admission_check = row[:8]
+    accepted = ExecutionAccepted(notebook, execution_id, runs_as, cell_id, source, admission or b"")
+    is_sound = checksum(*acceptance_fields(accepted)) == check
+    if admission is not None:
+        is_sound = is_sound and _is_sound(execution_id, admission, admission_check)
+    return accepted, is_sound
 
 
-def _is_sound(document: DocumentId, content: object, check: object) -> bool:
-    return isinstance(content, bytes) and checksum(document, content) == check
+def _is_sound(name: str, content: object, check: object) -> bool:
+    return isinstance(content, bytes) and checksum(name, content) == check
 
 
 def _is_image_of(content: object, sha256: object) -> bool:

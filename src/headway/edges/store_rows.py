@@ -103,7 +103,9 @@ def payload_bytes(entry: Entry) -> int:
             return len(entry.record)
         case FileIntended() | FileRecorded():
             return len(entry.content)
-        case ExecutionAccepted() | NotebookCreated() | PathSet() | Quarantined():
+        case ExecutionAccepted():
+            return len(entry.admission)
+        case NotebookCreated() | PathSet() | Quarantined():
             return 0
         case Forgotten() | OrphansGone() | Shrunk():
             return 0
@@ -250,10 +252,12 @@ class RowWriter:
 
     def _accept(self, entry: ExecutionAccepted) -> None:
         fields = acceptance_fields(entry)
+        admission = entry.admission or None
+        check = None if admission is None else checksum(entry.execution_id, admission)
         self._connection.execute(
-            "INSERT OR IGNORE INTO executions"
-            " (id, notebook, runs_as, cell_id, source_sha256, checksum) VALUES (?, ?, ?, ?, ?, ?)",
-            (*fields, checksum(*fields)),
+            "INSERT OR IGNORE INTO executions (id, notebook, runs_as, cell_id, source_sha256,"
+            " checksum, admission, admission_checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (*fields, checksum(*fields), admission, check),
         )
 
     def _finish(self, entry: ExecutionFinished) -> None:
@@ -262,7 +266,8 @@ class RowWriter:
             ExecutionAccepted(entry.notebook, entry.execution_id, entry.execution_id, "", "")
         )
         self._connection.execute(
-            "UPDATE executions SET record = ?, record_checksum = ?"
+            "UPDATE executions SET record = ?, record_checksum = ?,"
+            " admission = NULL, admission_checksum = NULL"
             " WHERE id = ? AND notebook = ? AND record IS NULL",
             (
                 entry.record,

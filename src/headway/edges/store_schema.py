@@ -112,6 +112,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX unfinished_executions ON executions (notebook) WHERE record IS NULL",
         "CREATE INDEX executions_of_notebook ON executions (notebook)",
     ),
+    (
+        # An execution's record from its admission to its end; see `ExecutionAccepted`.
+        "ALTER TABLE executions ADD COLUMN admission BLOB",
+        "ALTER TABLE executions ADD COLUMN admission_checksum INTEGER",
+    ),
 )
 """What makes schema version n out of version n - 1, in order. Append; never change an entry."""
 

@@ -160,6 +160,78 @@ def test_what_waited_goes_on_in_its_order_after_what_ran() -> None:
     assert len(stage.ran()) == 2
 
 
+class Beginning:
+    """The first daemon: its kernel has run one execution, and has just been given another.
+
+    Nobody sees that one in the runtime document yet.
+    """
+
+    def __init__(self) -> None:
+        self.stage = Stage()
+        heads = self.stage.peer().add_cell("a", "print('a')")
+        self.stage.ask(rpc.StartKernel(document=DOCUMENT))
+        self.stage.kernel_ready()
+        self.ended, self.begun = (self._execute(heads) for _ in range(2))
+        assert [each for each, _ in self.stage.ran()] == [self.ended, self.begun]
+        self.record = self.stage.runtime.execution(self.begun)
+        assert self.record is not None
+
+    def _execute(self, heads: str) -> str:
+        execution_id = self.stage.new_id()
+        if self.stage.room.kernel_state.status == "busy":
+            self.stage.kernel_finishes()
+        self.stage.ask(
+            rpc.Execute(
+                document=DOCUMENT,
+                cell_id="a",
+                execution_id=execution_id,
+                required_heads=heads,
+                allow_stdin=True,
+            )
+        )
+        return execution_id
+
+    def then(self, asked: str) -> Stage:
+        """It was killed; the kernel says what it was given last."""
+        living = LivingKernel(7, "python3", INFO, asked, AWAY_SINCE_S)
+        opening = replace(stored(self.stage), kernel=living)
+        before = Stage(seed=3, opening=replace(opening, unfinished=(), kernel=None))
+        assert before.runtime.status(self.begun) is None
+        return Stage(seed=1, opening=opening)
+
+
+def test_what_had_just_begun_goes_on_as_it_was_admitted() -> None:
+    before = Beginning()
+    stage = before.then(before.begun)
+    shown = stage.runtime.execution(before.begun, outputs=False)
+    assert shown is not None
+    assert before.record is not None
+    assert shown.allow_stdin
+    assert shown == replace(before.record, started_s=shown.started_s, outputs=())
+    stage.kernel_says(ExecuteReply(before.begun, "ok", 2), Idle(before.begun))
+    assert ended(stage) == {before.begun: "ok"}
+    assert stage.ran() == []
+
+
+def test_what_no_kernel_had_been_given_yet_runs_as_it_was_admitted() -> None:
+    before = Beginning()
+    stage = before.then(before.ended)
+    assert stage.ran() == [(before.begun, "print('a')")]
+    stage.kernel_finishes()
+    assert ended(stage) == {before.begun: "ok"}
+
+
+def test_what_an_earlier_headway_admitted_and_did_not_show_is_lost() -> None:
+    before = Beginning()
+    opening = stored(before.stage)
+    (unfinished,) = opening.unfinished
+    living = LivingKernel(7, "python3", INFO, before.ended, AWAY_SINCE_S)
+    older = replace(opening, unfinished=(replace(unfinished, admission=b""),), kernel=living)
+    stage = Stage(seed=1, opening=older)
+    assert ended(stage) == {before.begun: "lost"}
+    assert stage.ran() == []
+
+
 def test_what_waited_behind_something_that_had_ended_goes_on_at_once() -> None:
     before = Before()
     running, *waiting = before.ids

@@ -100,6 +100,9 @@ class ExecutionAccepted:
     runs_as: ExecutionId
     cell_id: str
     source_sha256: str
+    admission: bytes = b""
+    """Its record as it was admitted, as JSON: the runtime document may have that a moment later.
+    Kept until it has ended; empty where it runs as another one, and in older stores."""
 
 
 @dataclass(frozen=True, slots=True)

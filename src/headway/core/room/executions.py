@@ -174,13 +174,8 @@ class Executions:
 
     def _admit(self, executions: Iterable[Execution], asked_by: str, now: Moment) -> None:
         admitted = tuple(executions)
+        begins = len(admitted) == 1 and not len(self.queue) and self._kernel.status == "idle"
         for execution in admitted:
-            self._take(
-                execution.execution_id,
-                execution.execution_id,
-                execution.cell_id,
-                execution.source_sha256,
-            )
             record = ExecutionRecord(
                 execution_id=execution.execution_id,
                 cell_id=execution.cell_id,
@@ -194,7 +189,14 @@ class Executions:
                 allow_stdin=execution.allow_stdin,
                 may_raise=execution.may_raise,
             )
-            self._recorder.admitted(record, now)
+            self._take(
+                execution.execution_id,
+                execution.execution_id,
+                execution.cell_id,
+                execution.source_sha256,
+                msgspec.json.encode(record),
+            )
+            self._recorder.admitted(record, now, begins=begins)
             self.queue.admit(execution)
         self._recorder.queue(self.queue.ids(), now)
 
@@ -206,11 +208,16 @@ class Executions:
         self._ledger.when_durable(durable)
 
     def _take(
-        self, execution_id: ExecutionId, runs_as: ExecutionId, cell_id: CellId, sha256: str
+        self,
+        execution_id: ExecutionId,
+        runs_as: ExecutionId,
+        cell_id: CellId,
+        sha256: str,
+        admission: bytes = b"",
     ) -> None:
         self._taken[execution_id] = runs_as
         self._ledger.record(
-            ExecutionAccepted(self._document, execution_id, runs_as, cell_id, sha256)
+            ExecutionAccepted(self._document, execution_id, runs_as, cell_id, sha256, admission)
         )
 
     def _accepted(self, execution_id: ExecutionId) -> rpc.Accepted:

@@ -72,7 +72,7 @@ class Inheritance:
                 continue
             status = self._recorder.reader.status(accepted.execution_id)
             if status is None:
-                self._admit_again(accepted, now)
+                status = self._admit_again(accepted, now)
             if living is not None and accepted.execution_id == living.asked:
                 self._go_on(accepted, living, now)
                 waited = True
@@ -82,18 +82,20 @@ class Inheritance:
                 self._end(accepted, "lost", DAEMON_ENDED, now)
         self._recorder.queue(self._queue.ids(), now)
 
-    def _admit_again(self, accepted: ExecutionAccepted, now: Moment) -> None:
-        """The store has it and the runtime document does not: a record of what is known."""
-        record = ExecutionRecord(
+    def _admit_again(self, accepted: ExecutionAccepted, now: Moment) -> str | None:
+        """The store has it and the runtime document does not; its status, if all of it is known."""
+        record = _admission_of(accepted)
+        if record is not None:
+            self._recorder.admitted(record, now)
+            return record.status
+        known = ExecutionRecord(
             execution_id=accepted.execution_id,
             cell_id=accepted.cell_id,
             source_sha256=accepted.source_sha256,
-            heads="",
-            requested_by="",
-            status="queued",
             queued_s=now.wall_s,
         )
-        self._recorder.admitted(record, now)
+        self._recorder.admitted(known, now)
+        return None
 
     def _go_on(self, accepted: ExecutionAccepted, living: LivingKernel, now: Moment) -> None:
         """It runs, or has just ended; either way the kernel's next words say which."""
@@ -167,6 +169,13 @@ class Inheritance:
         # it gets another.
         content = msgspec.json.encode(ended)
         self._ledger.record(ExecutionFinished(accepted.notebook, accepted.execution_id, content))
+
+
+def _admission_of(accepted: ExecutionAccepted) -> ExecutionRecord | None:
+    """Its record as it was admitted; None in a store of an earlier version."""
+    if not accepted.admission:
+        return None
+    return msgspec.json.decode(accepted.admission, type=ExecutionRecord)
 
 
 def _has_ended(asked: ExecutionId | None, opening: Opening) -> bool:

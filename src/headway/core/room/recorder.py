@@ -152,10 +152,14 @@ class Recorder:
         self._queue = ids
         self._touch(now, COALESCE_S)
 
-    def admitted(self, record: ExecutionRecord, now: Moment) -> None:
-        """An execution was admitted; to be flushed with its admission."""
+    def admitted(self, record: ExecutionRecord, now: Moment, *, begins: bool = False) -> None:
+        """An execution was admitted, which the store has with its admission.
+
+        One that waits is shown at once. One that `begins` is shown a moment later: a small cell
+        has ended by then, and is one commit.
+        """
         self.runtime.add_execution(record)
-        self._touch(now, 0.0)
+        self._touch(now, COALESCE_S if begins else 0.0)
 
     def started(self, execution_id: ExecutionId, now: Moment) -> None:
         """The kernel was given the execution."""
