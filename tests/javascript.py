@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -56,13 +57,15 @@ async def _process(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=_LINE_BYTES,
+        start_new_session=True,
     )
     try:
         yield process
     finally:
         if process.returncode is None:
-            process.kill()
-            await process.wait()
+            # The `node` from PyPI is a program that starts it: both are killed.
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.communicate()  # until nobody has the pipes any more
 
 
 async def run_script(name: str, options: dict[str, Any]) -> dict[str, Any]:

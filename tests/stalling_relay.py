@@ -123,7 +123,7 @@ class StallingRelay:
         finally:
             server.close()
             self.cut()
-            front.unlink()
+            front.unlink(missing_ok=True)  # since 3.13 the server removes it itself
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self.accepting:

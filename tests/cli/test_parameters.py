@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import pytest
 from hypothesis import given
@@ -20,8 +21,10 @@ from headway.cli.parameters import (
 )
 from headway.errors import BadRequest
 
-DEEP = '{"a": ' + "[" * 900 + "]" * 900 + "}"
-"""So deep that JSON can be read, and what is in it not be written."""
+LEVELS = 900 if sys.version_info < (3, 12) else 2_000
+DEEP = '{"a": ' + "[" * LEVELS + "]" * LEVELS + "}"
+"""So deep that JSON can be read, and what is in it not be written. Since 3.12 calls in C, as those
+that read it, are not counted with those in Python, which write it."""
 DEEPER = '{"a": ' + "[" * 100_000 + "]" * 100_000 + "}"
 
 

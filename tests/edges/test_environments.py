@@ -240,6 +240,22 @@ def test_what_cannot_be_had_says_so_and_leaves_nothing(tmp_path: Path, wheels: P
     bounded(scenario())
 
 
+@pytest.mark.parametrize("wanted", [None, ">=3.11"])
+def test_our_own_python_is_used_where_it_fits_also_if_it_is_not_on_path(
+    tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch, wanted: str | None
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(tmp_path / "nothing"))
+
+    async def scenario() -> None:
+        port = uv_at(tmp_path, wheels)
+        environment = NotebookEnvironment(Dependencies(("greeting",), wanted))
+        folder = await port.prepare(environment, installation_of(environment), Lines())
+        assert python_says(folder, "import sys; print(sys.base_prefix)") == sys.base_prefix
+
+    bounded(scenario())
+
+
 def test_a_python_that_is_not_here_says_so(tmp_path: Path, wheels: Path) -> None:
     async def scenario() -> None:
         port = uv_at(tmp_path, wheels)

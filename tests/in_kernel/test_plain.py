@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -120,8 +121,13 @@ def test_a_fault_is_found_where_ipython_finds_it(cell: str) -> None:
     assert found.value.args == known.value.args
 
 
-def test_an_escape_that_is_unknown_is_not_warned_of_by_us(recwarn: pytest.WarningsRecorder) -> None:
-    Kernel().manager.transform_cell("if a:\n    '\\d'")
+@pytest.mark.parametrize("warned_of", ["'\\d'", "1if a else 2", "0x1for b in c", "1.e3or a"])
+def test_what_python_warns_of_is_not_warned_of_by_us(
+    warned_of: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    ast.parse(warned_of)
+    assert recwarn.pop()
+    Kernel().manager.transform_cell(f"if a:\n    ({warned_of})")
     assert not list(recwarn)
 
 

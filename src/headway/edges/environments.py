@@ -37,6 +37,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from packaging.specifiers import SpecifierSet
+
 from headway.core.document.dependencies import Installation
 from headway.core.room.effects import Environment, FolderEnvironment, NotebookEnvironment
 from headway.edges.environment_folder import (
@@ -184,10 +186,9 @@ class UvEnvironments:
         try:
             await _to_its_end(self._begin, making)
             made = making / "environment"
-            # Of the machine's Pythons the first that fits; without a wish, the one we run on.
-            version = installation.requires_python or _OUR_VERSION
+            python = _python_for(installation)
             await self._run(
-                ("venv", "--no-project", "--relocatable", "--python", version, str(made)), progress
+                ("venv", "--no-project", "--relocatable", "--python", python, str(made)), progress
             )
             await self._install(str(python_in(made)), installation, progress, made)
             await _to_its_end(put_in_place, made, place, installation)
@@ -280,6 +281,13 @@ class UvEnvironments:
         ours = {"VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONHOME", "PYTHONPATH", "UV_PROJECT"}
         kept = {name: value for name, value in inherited.items() if name not in ours}
         return {**kept, "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
+
+
+def _python_for(installation: Installation) -> str:
+    """What uv takes: the Python we run on if it fits, on PATH or not; else which would fit."""
+    wanted = installation.requires_python
+    ours = ".".join(map(str, sys.version_info[:3]))
+    return sys.executable if wanted is None or ours in SpecifierSet(wanted) else wanted
 
 
 async def _ask_for_ipykernel(python: Path) -> int | None:

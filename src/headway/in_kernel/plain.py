@@ -15,6 +15,7 @@ What may be special goes the old way, whole; see docs/decisions/0013.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -39,6 +40,10 @@ PLAIN_TYPES: Final = frozenset(
 
 _CALLING: Final = frozenset(",;/")
 """At the start of a line they call what follows."""
+
+_WARNED_OF: Final = re.compile(r"\\|\b\d[\w.]*(and|else|for|if|in|is|not|or)\b")
+"""What Python may warn of while it reads: a backslash, as that of an unknown escape, and a number
+that ends in a word (`1if a else 2`)."""
 
 _OF_TRANSFORMERS: Final = "IPython.core.inputtransformer2"
 _OF_FORMATTERS: Final = "IPython.core.formatters"
@@ -70,8 +75,8 @@ def is_plain(lines: list[str]) -> bool:
 
 
 def _is_python(text: str) -> bool:
-    if "\\" in text:
-        return False  # an unknown escape would be warned of once more
+    if _WARNED_OF.search(text):
+        return False  # it would be warned of once more
     try:
         flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
         compile(text, "<cell>", "exec", flags, dont_inherit=True)

@@ -20,8 +20,10 @@ own `zmq_send`.
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
 import time
+from _thread import RLock, allocate_lock
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -121,6 +123,26 @@ class Flood:
         self._worked_since_s = time.monotonic()
 
 
+class LockLetGo(RLock):  # type: ignore[misc]  # it is not
+    """A lock that `with` lets go of, whenever a signal's handler raises.
+
+    Since Python 3.14 `with` looks for signals between taking a lock and being ready to let go of
+    it, if that was taken by a function of C.
+    """
+
+    def __enter__(self) -> bool:  # type: ignore[override]
+        """Take it, and note that in C."""
+        __tracebackhide__ = True
+        held: list[tuple[()]] = []
+        let_go = starmap(self.release, held)
+        try:
+            Publisher.at_once(partial(self.acquire), partial(held.append, ()))
+        except BaseException:
+            deque(let_go, 0)
+            raise
+        return True
+
+
 class Publisher:
     """The way out of the kernel for whatever it publishes."""
 
@@ -129,7 +151,7 @@ class Publisher:
         self._may_not_wait = self._thread.thread, kernel.control_thread
         self._send_as_it_comes = self._thread._really_send
         self._zmq_send = _zmq_send()
-        self._socket = threading.Lock()
+        self._socket = self.new_lock()
         self._turn: deque[tuple[Sequence[Any], dict[str, Any]]] = deque()
         self._flood = Flood()
 
@@ -146,6 +168,11 @@ class Publisher:
             thread.io_loop.add_handler(thread.socket, listener._handle_events, listener._state)
         thread.schedule = self.schedule
         thread.send_multipart = self.send
+
+    @staticmethod
+    def new_lock() -> Any:
+        """A lock for what runs in the thread of the cells, which may take it again."""
+        return RLock() if sys.version_info < (3, 14) else LockLetGo()
 
     @staticmethod
     def at_once(*calls: partial[Any]) -> int:
@@ -207,10 +234,11 @@ class Publisher:
         """Wait until all that the sending thread was given to do is done, `PATIENCE_S` at most."""
         __tracebackhide__ = True
         if threading.current_thread() not in self._may_not_wait:
-            sent = threading.Event()
+            sent = allocate_lock()  # an event has a lock within, see `LockLetGo`
+            sent.acquire()
             self._wake(self._send_in_turn)
-            self._wake(sent.set)
-            sent.wait(PATIENCE_S)
+            self._wake(sent.release)
+            sent.acquire(timeout=PATIENCE_S)
 
     def _has_thread(self) -> bool:
         """Whether the sending thread works: not in a fork of the kernel, nor when the kernel ends.
@@ -227,7 +255,7 @@ class Publisher:
 
     def _is_sent(self, frames: Sequence[Any], at_last: tuple[partial[Any], ...]) -> bool:
         __tracebackhide__ = True
-        if self._zmq_send is None or self._socket.locked():
+        if self._zmq_send is None or self._socket._is_owned():
             return False
         if len(frames) < 2 or not all(type(frame) is bytes for frame in frames):
             return False  # it has buffers, which are not copied

@@ -12,7 +12,6 @@ What was written is neither lost nor sent twice, whenever a signal's handler rai
 from __future__ import annotations
 
 import sys
-import threading
 from collections import deque
 from functools import partial
 from types import SimpleNamespace
@@ -71,7 +70,8 @@ class Stream:
         self._wait_for_descriptor = (lambda: None) if descriptor is None else descriptor.wait
         self._pieces: deque[tuple[dict[str, Any], str]] = deque()
         self._by_program: deque[bool] = deque(maxlen=1)
-        self._sending = threading.RLock()
+        self._sending = publisher.new_lock()
+        stream._buffer_lock = publisher.new_lock()
         self._exit = SimpleNamespace(
             send_multipart=partial(publisher.send, then=self._pieces.popleft)
         )
@@ -135,7 +135,7 @@ class Stream:
 
     def _send(self) -> None:
         __tracebackhide__ = True
-        if self._sending._is_owned():  # type: ignore[attr-defined]
+        if self._sending._is_owned():
             return  # a handler of a signal prints meanwhile; it is sent in time
         with self._sending:
             self._send_pieces()

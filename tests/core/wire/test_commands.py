@@ -305,7 +305,7 @@ def test_defaults_are_not_sent() -> None:
         b"{",
         b"\xff",
         b'{"id":1,"method":"stop"',
-        b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"a":' + b"[" * 500_000 + b"]" * 500_000 + b"}",
         b"1" * 5000,
         json.dumps({"id": 1, "result": {}, "error": {"code": 1, "message": ""}}).encode(),
         json.dumps({"result": {}}).encode(),
@@ -345,7 +345,7 @@ def test_a_request_that_cannot_be_written_is_refused_here() -> None:
 
 def test_a_result_that_cannot_be_written_becomes_a_failed_request() -> None:
     deep: list[Any] = []
-    for _ in range(100_000):
+    for _ in range(500_000):
         deep = [deep]
     for record in ({"deep": deep}, {"a": "\ud800"}, {"a": object()}, {"a": "x" * MAX_RPC_BYTES}):
         outcome = ExecutionOutcome(execution_id="e", document="d", record=record)
