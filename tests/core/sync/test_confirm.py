@@ -63,6 +63,7 @@ def test_a_deadline_names_the_missing_heads_and_leaves_the_others_waiting() -> N
     (settled,) = confirmations.expire(2.0, None)
     assert isinstance(settled.outcome, ConfirmTimeout)
     assert settled.outcome.data["missing"] == heads_to_text(written(5)[1])
+    assert settled.outcome.data["waited_s"] == 1.0
     assert confirmations.next_deadline_s() == 3.0
 
 

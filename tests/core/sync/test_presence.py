@@ -7,28 +7,84 @@ from typing import Any
 import pytest
 
 from headway.core.session.presence import PresenceMember
+from headway.core.sync.fanout import Frames
 from headway.core.sync.presence import MAX_PRESENCE_BYTES, PresenceRoom, check_presence
-from headway.core.wire.codec import Unknown, decode
-from headway.core.wire.messages import Ack, Joined, Kind, Update, UpdateStatus
+from headway.core.wire.codec import Unknown, decode, encode
+from headway.core.wire.messages import Ack, Join, Joined, Kind, Message, Update, UpdateStatus
 from headway.errors import InvalidEdit
 
 ROOM = "nb-0"
 
 
-def shown_status(value: dict[str, Any]) -> UpdateStatus:
-    """What the room answers a member that shows `value`."""
+JOIN = Join(Kind.PRESENCE, ROOM, b"", b"")
+
+
+def message(frame: bytes) -> Message:
+    decoded = decode(frame)
+    assert not isinstance(decoded, Unknown)
+    return decoded
+
+
+def showing(value: dict[str, Any]) -> Update:
+    """What a member sends that shows `value`."""
     member = PresenceMember(ROOM, "0123456789abcdef", bytes)
     member.receive(Joined(Kind.PRESENCE, ROOM, "write", b""), 0.0)
     (frame,) = member.set(value, 0.0)
-    update = decode(frame)
+    update = message(frame)
     assert isinstance(update, Update)
+    return update
+
+
+def status_of(frames: Frames) -> UpdateStatus:
+    (answer,) = map(message, frames)
+    assert isinstance(answer, Ack)
+    return answer.status
+
+
+def shown_status(value: dict[str, Any]) -> UpdateStatus:
+    """What the room answers a member that shows `value`."""
     room = PresenceRoom(ROOM)
-    room.members[1] = None
-    ((_, (answer,)),) = room.receive(1, update)
-    acknowledgement = decode(answer)
-    assert not isinstance(acknowledgement, Unknown)
-    assert isinstance(acknowledgement, Ack)
-    return acknowledgement.status
+    room.join(1, JOIN)
+    ((_, frames),) = room.receive(1, showing(value))
+    return status_of(frames)
+
+
+def seen_by_who_joins(room: PresenceRoom) -> dict[str, Any]:
+    late = PresenceMember(ROOM, "f" * 16, bytes)
+    for frame in room.join(4, JOIN):
+        late.receive(message(frame), 0.0)
+    return late.everybody()
+
+
+def test_what_a_member_shows_is_seen_by_the_others_and_by_who_joins_later() -> None:
+    room = PresenceRoom(ROOM)
+    for peer in (1, 2, 3):
+        room.join(peer, JOIN)
+    room.leave(3)
+    update = showing({"name": "Ada"})
+    (writer, answer), (other, passed_on) = room.receive(1, update)
+    assert (writer, status_of(answer)) == (1, UpdateStatus.OK)
+    assert (other, passed_on) == (2, (encode(update),))
+
+    assert seen_by_who_joins(room) == {"0123456789abcdef": {"name": "Ada"}}
+
+
+@pytest.mark.parametrize(
+    ("peer", "update", "status"),
+    [
+        (9, showing({"name": "Ada"}), UpdateStatus.PERMISSION_DENIED),
+        (1, Update(Kind.PRESENCE, ROOM, (b"garbage",), bytes(8)), UpdateStatus.INVALID_UPDATE),
+    ],
+)
+def test_what_is_refused_is_passed_on_to_nobody(
+    peer: int, update: Update, status: UpdateStatus
+) -> None:
+    room = PresenceRoom(ROOM)
+    for member in (1, 2):
+        room.join(member, JOIN)
+    ((answered, frames),) = room.receive(peer, update)
+    assert (answered, status_of(frames)) == (peer, status)
+    assert seen_by_who_joins(room) == {}
 
 
 def test_the_longest_that_is_accepted_is_passed_on() -> None:

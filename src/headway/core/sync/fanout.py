@@ -191,7 +191,7 @@ class HostedDocument:
             outcome = self._import(batch.batch_id, update)
             if outcome is None:
                 continue
-            if isinstance(outcome, Unsound) or self.replica.version() != self._exported:
+            if self.replica.version() != self._exported:
                 # A batch is taken whole or not at all.
                 self._rebuild()
             return outcome
@@ -208,8 +208,7 @@ class HostedDocument:
         except InvalidUpdate:
             return Refusal(batch_id, UpdateStatus.INVALID_UPDATE)
         try:
-            if step.changed:
-                self._check(self.replica, step)
+            self._check(self.replica, step)
         except DocumentError as refusal:
             return Unsound(batch_id, str(refusal))
         return None
@@ -217,7 +216,7 @@ class HostedDocument:
     def _rebuild(self) -> None:
         """Go back to what was exported last: nothing after it was stored or shown."""
         sound = self.replica.export(Version.EMPTY, self._exported)
-        self.replica = Replica.load(self._fresh_peer(), None, (sound,) if sound else ())
+        self.replica = Replica.load(self._fresh_peer(), None, (sound,))
 
     # What the room does
 

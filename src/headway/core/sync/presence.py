@@ -53,11 +53,9 @@ class PresenceRoom:
         """Let a peer in; the frames answer it with everybody's present state."""
         del message
         self.members[peer] = None
-        frames = [encode(Joined(Kind.PRESENCE, self.room, "write", b""))]
-        present = self._store.encode_all()
-        if present:
-            frames.append(encode(Update(Kind.PRESENCE, self.room, (present,), bytes(8))))
-        return tuple(frames)
+        joined = Joined(Kind.PRESENCE, self.room, "write", b"")
+        present = Update(Kind.PRESENCE, self.room, (self._store.encode_all(),), bytes(8))
+        return encode(joined), encode(present)
 
     def leave(self, peer: int) -> None:
         """Forget a peer; its state times out in every store by itself."""
