@@ -420,6 +420,19 @@ def _act(stage: Stage, peer: Peer, dice: random.Random) -> None:
     stage.wait(dice.choice([0.0, 0.05]))
 
 
+def test_an_id_that_another_answers_for_does_not_become_an_execution_of_its_own() -> None:
+    before = Before()
+    twin = before.stage.new_id()
+    asked = rpc.Execute(document=DOCUMENT, cell_id="c", execution_id=twin, allow_stdin=True)
+    assert before.stage.answer(before.stage.ask(asked)).execution_id == before.ids[2]
+
+    stage = before.then(asked=None, is_alive=False)
+    assert ended(stage) == dict.fromkeys(before.ids, "lost")
+    assert stage.runtime.latest("c") == before.ids[2]
+    outcome = stage.answer(stage.ask(rpc.GetExecution(execution_id=twin)))
+    assert outcome.execution_id == before.ids[2]
+
+
 def test_what_ended_unheard_is_lost_with_the_reason() -> None:
     before = Before()
     running = before.ids[0]

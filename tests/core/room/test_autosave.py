@@ -27,6 +27,7 @@ def test_a_change_is_written_after_a_quiet_while() -> None:
 
     assert not autosave.is_due(at(10.0))
     assert autosave.is_due(at(10.0 + AUTOSAVE_QUIET_S))
+    assert not autosave.has_given_up
 
 
 def test_a_busy_writer_does_not_put_the_write_off_for_ever() -> None:

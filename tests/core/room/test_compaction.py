@@ -9,6 +9,7 @@ from headway.core.room import compaction
 from headway.core.room.effects import Compact, Persist, RuntimeReplaced, UpdateStored
 from headway.core.room.inputs import PersistFailed
 from headway.core.room.opening import Opening
+from headway.core.wire import rpc
 from headway.errors import StoreFailed
 from room_stage import DOCUMENT, Stage
 
@@ -117,6 +118,33 @@ def test_the_runtime_document_is_compacted_too_and_its_successor_begins_with_a_s
         if isinstance(record, RuntimeReplaced)
     ]
     assert runtimes == [stage.room.runtime]
+
+
+@pytest.mark.parametrize("limit", [5, 6])
+def test_a_snapshot_of_the_runtime_document_is_what_the_store_has_whatever_runs(
+    limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An execution is two updates: the tail is long when one begins, or when one ends.
+    monkeypatch.setattr(compaction, "COMPACT_UPDATES", limit)
+    stage = Stage()
+    stage.peer().edit(AddCell("a", source="1"))
+    for _ in range(12):
+        params = rpc.Execute(document=DOCUMENT, cell_id="a", execution_id=stage.new_id())
+        stage.ask(params)
+        if len(stage.ran()) == 0:
+            stage.kernel_ready()
+        stage.kernel_finishes()
+    snapshots = [each for each in stage.of(Compact) if each.document == stage.room.runtime]
+    assert len(snapshots) > 1
+    for snapshot in snapshots:
+        stored = Replica(9)
+        for each in stage.log[: stage.log.index(snapshot)]:
+            for record in each.records if isinstance(each, Persist) else ():
+                if isinstance(record, RuntimeReplaced):
+                    stored.import_update(record.snapshot)
+                elif isinstance(record, UpdateStored) and record.document == stage.room.runtime:
+                    stored.import_update(record.update)
+        assert Replica.load(8, snapshot.snapshot, ()).version() == stored.version()
 
 
 def test_a_room_whose_store_failed_compacts_nothing() -> None:

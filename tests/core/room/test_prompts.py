@@ -276,6 +276,22 @@ def test_an_answer_that_an_interrupt_overtakes_on_its_way_to_the_disk_is_not_giv
     assert asking.outputs() == []
 
 
+def test_an_answer_that_another_prompt_overtakes_on_its_way_to_the_disk_is_not_given() -> None:
+    asking = Asking()
+    first = asking.asks("Name? ")
+    asking.stage.holds_disk = True
+    token = asking.answer(first, "Ada")
+    asking.stage.kernel_says(InputRequest(asking.id, "Delete it all? ", password=False))
+    asking.stage.holds_disk = False
+    asking.stage.disk()
+    refusal(asking, token)
+    assert asking.given() == []
+    second = asking.shown
+    assert second is not None
+    asking.answer(second, "no")
+    assert asking.given() == ["no"]
+
+
 def end_by_reply(asking: Asking) -> None:
     asking.ends()
 

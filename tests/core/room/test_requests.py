@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from headway.core.document.crdt import Replica
 from headway.core.room.effects import Answer, Refuse
 from headway.core.room.inputs import Requested
 from headway.core.room.ledger import Ledger
@@ -70,3 +71,4 @@ def test_too_many_open_requests_are_refused_as_busy() -> None:
     (refusal,) = ledger.settle(at(0))
     assert isinstance(refusal, Refuse)
     assert isinstance(refusal.error, Busy)
+    assert not requests.take(request(MAX_OPEN_REQUESTS), Replica(1)), "what is refused is not done"

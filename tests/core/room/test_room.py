@@ -624,6 +624,22 @@ def test_a_cancelled_execution_that_waits_never_runs() -> None:
     assert stage.runtime.status(ids[1]) == "cancelled"
 
 
+def test_what_has_ended_or_never_was_is_not_cancelled() -> None:
+    stage = Stage()
+    peer = stage.peer()
+    peer.add_cell("a", "a")
+    execution_id, _ = execute(stage, "a")
+    stage.kernel_ready()
+    stage.kernel_finishes()
+    late = stage.ask(rpc.Cancel(document=DOCUMENT, execution_id=execution_id))
+    unknown = stage.ask(rpc.Cancel(document=DOCUMENT, execution_id=stage.new_id()))
+
+    assert not stage.answer(late).cancelled
+    assert isinstance(stage.answer(unknown), ExecutionNotFound)
+    assert stage.of(InterruptKernel) == []
+    assert stage.runtime.status(execution_id) == "ok"
+
+
 def test_a_restart_ends_everything_and_begins_a_fresh_runtime_document() -> None:
     stage = Stage()
     peer = stage.peer()
