@@ -247,6 +247,19 @@ def test_what_waited_behind_something_that_had_ended_goes_on_at_once() -> None:
     assert ended(again) == {waiting[1]: "lost"}
 
 
+def test_what_no_kernel_had_been_given_when_the_daemon_was_killed_runs_at_once() -> None:
+    before = Before()
+    for execution_id in before.ids:
+        before.says(ExecuteReply(execution_id, "ok", 1), Idle(execution_id))
+    before.stage.holds_disk = True
+    execution_id = before.stage.new_id()
+    asked = rpc.Execute(document=DOCUMENT, cell_id="a", execution_id=execution_id)
+    before.stage.ask(asked)
+    before.stage.answered = len(before.stage.persists)  # on the disk, and nobody was told
+    stage = before.then(asked=before.ids[-1])
+    assert [each for each, _ in stage.ran()] == [execution_id]
+
+
 def test_what_may_have_run_already_is_lost() -> None:
     """Its end was not durable, and the kernel had been given the next one."""
     before = Before()

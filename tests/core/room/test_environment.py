@@ -82,6 +82,7 @@ def test_nothing_is_admitted_or_started_without_consent_and_the_error_names_what
     assert "pandas" in refusal.data["requirements"]
     assert "pandas" in str(refusal)
     assert "install=True" in str(refusal)
+    assert "has changed" not in str(refusal)
     assert stage.of(StartKernel) == []
     assert stage.runtime.executions() == []
 

@@ -226,9 +226,12 @@ def test_a_kernel_that_nobody_else_used_ends_with_its_only_user() -> None:
 
 def test_a_kernel_that_others_started_or_run_or_have_run_anything_in_goes_on() -> None:
     assert not given_up(started_by(OTHERS))
-    stage = started_by(OURS)
-    stage.ask(rpc.StartKernel(document=DOCUMENT), peer=OTHERS)
-    assert not given_up(stage)
+    batch = rpc.ExecuteAll(document=DOCUMENT, batch_id=Stage().new_id())
+    for used in rpc.StartKernel(document=DOCUMENT), rpc.RestartKernel(document=DOCUMENT), batch:
+        stage = started_by(OURS)
+        stage.ask(used, peer=OTHERS)
+        stage.kernel_ready()
+        assert not given_up(stage)
     stage = started_by(OURS)
     execute_as(stage, OTHERS)
     assert not given_up(stage)

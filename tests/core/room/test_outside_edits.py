@@ -670,13 +670,18 @@ def test_after_a_save_elsewhere_the_old_file_is_nobodys_business() -> None:
 # From one life of the daemon to the next
 
 
-def test_a_file_that_was_not_read_at_the_opening_is_looked_at_before_anything_is_written() -> None:
-    base = notebook("1", "2")
+@pytest.mark.parametrize(
+    ("base", "refused"),
+    [(notebook("1", "2"), None), (None, NotebookUnreadable("It is half a notebook."))],
+)
+def test_a_file_that_was_not_read_at_the_opening_is_looked_at_before_anything_is_written(
+    base: bytes | None, refused: NotebookUnreadable | None
+) -> None:
     stage = FileStage()
     updates = tuple(
         each.update for each in stage.records(UpdateStored) if each.document == DOCUMENT
     )
-    opening = Opening(document=DOCUMENT, path=PATH, updates=updates, base=base)
+    opening = Opening(document=DOCUMENT, path=PATH, updates=updates, base=base, refused=refused)
     later = FileStage(seed=1, opening=opening, holds_file=True)
     later.outside(b"half", told=False)
     later.holds_file = False

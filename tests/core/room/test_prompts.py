@@ -257,7 +257,9 @@ def test_an_interrupt_takes_the_prompt_away_before_the_kernel_hears_of_it(by: st
     (interrupt,) = asking.stage.of(InterruptKernel)
     assert interrupt.execution_id == asking.id
     assert asking.shown is None
-    assert refusal(asking, asking.answer(prompt, "late")).data["answered"] is False
+    late = refusal(asking, asking.answer(prompt, "late"))
+    assert late.data["answered"] is False
+    assert "does not wait for an answer" in str(late)
     again = asking.asks("again? ")  # the code caught the interrupt
     asking.answer(again, "Ada")
     assert asking.given() == ["Ada"]

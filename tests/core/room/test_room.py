@@ -177,6 +177,7 @@ def test_a_gap_asks_the_peer_to_join_again_and_then_closes() -> None:
     assert close.peer == 1
     assert close.code == 4001
     assert peer.acks == []
+    assert len([each for each in peer.others if isinstance(each, RoomError)]) == 1
 
 
 def test_garbage_is_refused_and_the_notebook_is_as_it_was() -> None:
@@ -320,10 +321,14 @@ def test_a_cell_runs_as_the_caller_saw_it_and_the_record_says_so() -> None:
 def test_a_request_waits_for_heads_that_have_not_arrived() -> None:
     stage = Stage()
     peer = stage.peer()
+    unsent = peer.sent
     heads = heads_to_text(peer.write(AddCell("a", source="1")))
     _, token = execute(stage, "a", heads)
 
     assert stage.answer(token) is None
+    stage.peer(2).add_cell("b", "2")
+    assert stage.answer(token) is None, "somebody else's change is not the one it waits for"
+    peer.sent = unsent
     peer.send()
     assert isinstance(stage.answer(token), rpc.Accepted)
 
@@ -668,8 +673,9 @@ def test_a_result_can_be_asked_for_by_id_alone_and_an_unknown_id_is_refused() ->
     token = stage.ask(rpc.GetExecution(execution_id=execution_id))
 
     assert stage.answer(token).record["status"] == "ok"
-    unknown = stage.ask(rpc.GetExecution(execution_id=stage.new_id()))
-    assert isinstance(stage.answer(unknown), ExecutionNotFound)
+    for wait in (False, True):
+        unknown = stage.ask(rpc.GetExecution(execution_id=stage.new_id(), wait=wait))
+        assert isinstance(stage.answer(unknown), ExecutionNotFound)
 
 
 def test_what_was_unfinished_when_the_daemon_ended_is_lost_and_says_so() -> None:

@@ -41,3 +41,19 @@ def test_a_runtime_document_replaced_during_the_join_is_found_by_the_notebook(co
     assert world.session.status == "live"
     assert world.session.runtime is not None
     assert not [each for each in world.seen if isinstance(each, effects.Disconnect)]
+
+
+def test_a_runtime_document_that_is_refused_ends_a_session_only_if_it_was_never_here() -> None:
+    refusing = Moving(runtime_id=OLD_RUNTIME)
+    refusing.app_code = "strange"
+    world = World(refusing)
+    world.feed(inputs.Started())
+    world.settle()
+    assert world.status() == "closed"
+
+    world = World().live()
+    world.server.runtime_id = OLD_RUNTIME
+    world.drop()
+    world.server = refusing
+    world.pass_time(1)
+    assert world.status() == "reconnecting"

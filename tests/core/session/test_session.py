@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -14,13 +15,19 @@ from headway.core.document.runtime import ExecutionRecord
 from headway.core.document.runtime_writing import RuntimeDocument
 from headway.core.session import effects, inputs
 from headway.core.session.outgoing import MAX_BATCHES_IN_FLIGHT
+from headway.core.session.requests import MAX_REQUESTS
 from headway.core.session.session import JOIN_TIMEOUT_S, STEADY_S
 from headway.core.sync.confirm import Confirmation
 from headway.core.wire import codec, commands
 from headway.core.wire.commands import MAX_RPC_BYTES
+from headway.core.wire.fragments import FRAGMENT_BYTES
 from headway.core.wire.messages import (
     Ack,
+    FragmentHeader,
     Join,
+    Joined,
+    JoinError,
+    JoinErrorCode,
     Kind,
     RoomError,
     RoomErrorCode,
@@ -34,25 +41,33 @@ from headway.core.wire.rpc import (
     Execute,
     Interrupt,
     Interrupted,
+    Open,
     Save,
     Saved,
     Status,
 )
 from headway.errors import (
     BadRequest,
+    Busy,
     ConfirmTimeout,
     ConnectionLost,
     DeadlineExceeded,
+    EngineFailure,
+    HeadsUnknown,
     HeadwayError,
+    InvalidUpdate,
     NotebookNotFound,
     NotebookReplaced,
+    NotPermitted,
+    RequestFailed,
     StoreFailed,
     UnknownMethod,
     UpdateRejected,
+    UpdateTooLarge,
 )
 from headway.ids import Heads, heads_to_text
 from headway.moments import Moment
-from session_world import NOTEBOOK, Server, World, seeded
+from session_world import NOTEBOOK, RUNTIME, Server, World, seeded
 
 
 def sources(document: NotebookDocument) -> list[str]:
@@ -97,6 +112,8 @@ def test_a_refused_open_ends_the_session_with_the_daemons_error() -> None:
     )
     assert world.status() == "closed"
     assert isinstance(world.session.error, NotebookNotFound)
+    for late in world.confirm(), world.request(Status()):
+        assert world.outcome(late) is world.session.error
 
 
 def test_a_first_connection_that_fails_ends_the_session_with_its_error() -> None:
@@ -114,6 +131,124 @@ def test_an_opening_that_makes_no_progress_is_tried_again() -> None:
     world.settle()
     world.pass_time(JOIN_TIMEOUT_S + 1)
     assert sum(isinstance(each, effects.Connect) for each in world.seen) == 2
+
+
+class Withholding(Server):
+    """Lets a session into its rooms, and sends what is in them later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.withheld: dict[str, list[bytes]] = {}
+
+    def admit(self, message: Join) -> list[bytes]:
+        joined, *self.withheld[message.room] = super().admit(message)
+        return [joined]
+
+
+@pytest.mark.parametrize("last", [NOTEBOOK, RUNTIME])
+def test_a_session_is_not_live_while_anything_of_its_documents_is_missing(last: str) -> None:
+    server = Withholding()
+    world = World(server)
+    world.feed(inputs.Started())
+    world.settle()
+    (first,) = server.withheld.keys() - {last}
+    world.deliver(server.withheld[first])
+    assert world.status() == "connecting"
+    world.deliver(server.withheld[last])
+    assert world.status() == "live"
+
+
+def test_an_opening_that_makes_progress_is_not_given_up_however_slow_it_is() -> None:
+    server = Withholding()
+    world = World(server)
+    world.feed(inputs.Started())
+    world.settle()
+    for withheld in server.withheld.values():
+        world.pass_time(JOIN_TIMEOUT_S - 1)
+        world.feed(inputs.Tick())
+        world.deliver(withheld)
+    assert not [each for each in world.seen if isinstance(each, effects.Disconnect)]
+    assert world.status() == "live"
+
+
+def test_a_join_that_is_answered_with_no_version_ends_the_session() -> None:
+    world = World(Withholding())
+    world.feed(inputs.Started())
+    world.settle()
+    world.deliver([codec.encode(Joined(Kind.DOCUMENT, NOTEBOOK, "write", b"\xff"))])
+    assert world.status() == "closed"
+    assert isinstance(world.session.error, InvalidUpdate)
+
+
+def test_a_large_change_that_comes_in_parts_is_taken_in_when_it_is_whole() -> None:
+    world = World().live()
+    header, *parts = world.server.write(random.Random(0).randbytes(FRAGMENT_BYTES).hex())
+    assert len(parts) > 1
+    world.deliver([header, *parts[:-1]])
+    assert sources(world.session.document) == []
+    world.deliver(parts[-1:])
+    assert sources(world.session.document) == sources(world.server.notebook)
+    assert world.status() == "live"
+
+
+def test_a_session_is_not_live_again_before_it_is_let_in_again() -> None:
+    server = Server()
+    world = World(server).live()
+    world.drop()
+    world.pass_time(1)
+    world.drop()
+    world.feed(inputs.Tick())
+    world.now_s += 10
+    world.feed(inputs.Tick())
+    world.deliver(server.receive(world.to_server.pop(0)))
+    world.deliver([codec.encode(Joined(Kind.PRESENCE, NOTEBOOK, "write", b""))])
+    assert world.status() == "reconnecting"
+    world.settle()
+    assert world.status() == "live"
+
+
+def test_a_notebook_that_nobody_finds_any_more_is_asked_for_by_its_path_once() -> None:
+    world = World().live()
+    world.drop()
+    asked: list[Open] = []
+
+    class Forgetful(Server):
+        def receive(self, frame: bytes | str) -> list[bytes]:
+            assert isinstance(frame, bytes)
+            request = commands.decode(frame)
+            assert isinstance(request, commands.Request)
+            assert isinstance(request.params, Open)
+            asked.append(request.params)
+            return [commands.encode_error(request.id, NotebookNotFound("There is none."))]
+
+    world.server = Forgetful()
+    world.pass_time(1)
+    assert [(each.document, each.path) for each in asked] == [(NOTEBOOK, None), (None, "/a.ipynb")]
+    assert not any(each.create for each in asked)
+    assert world.status() == "closed"
+    assert isinstance(world.session.error, NotebookNotFound)
+
+
+@pytest.mark.parametrize(
+    ("code", "app_code", "error"),
+    [
+        (JoinErrorCode.AUTH_FAILED, None, NotPermitted),
+        (JoinErrorCode.VERSION_UNKNOWN, None, HeadsUnknown),
+        (JoinErrorCode.APP_ERROR, "UPDATE_TOO_LARGE", UpdateTooLarge),
+        (JoinErrorCode.UNKNOWN, None, RequestFailed),
+    ],
+)
+def test_a_refused_join_ends_the_session_with_a_typed_error(
+    code: JoinErrorCode, app_code: str | None, error: type[HeadwayError]
+) -> None:
+    world = World(Withholding())
+    world.feed(inputs.Started())
+    world.settle()
+    refusal = JoinError(Kind.DOCUMENT, NOTEBOOK, code, "No.", app_code=app_code)
+    world.deliver([codec.encode(refusal)])
+    assert world.status() == "closed"
+    assert type(world.session.error) is error
+    assert "No." in str(world.session.error)
 
 
 # Confirmation
@@ -331,7 +466,9 @@ def test_a_confirmation_without_a_connection_ends_as_connection_lost() -> None:
     world.edit("offline")
     token = world.confirm(timeout_s=1.0)
     world.pass_time(1.5)
-    assert isinstance(world.outcome(token), ConnectionLost)
+    outcome = world.outcome(token)
+    assert isinstance(outcome, ConnectionLost)
+    assert outcome.data["reason"] == "the wire was cut"
 
 
 @pytest.mark.parametrize("kind", ["of another peer", "malformed"])
@@ -416,6 +553,32 @@ def test_garbage_ends_the_connection_and_unknown_frames_are_skipped() -> None:
     assert world.status() == "reconnecting"
 
 
+def test_what_was_half_received_when_the_connection_ended_does_not_end_the_next_one() -> None:
+    world = World().live()
+    header = FragmentHeader(Kind.DOCUMENT, NOTEBOOK, b"12345678", 2, 1000)
+    world.deliver([codec.encode(header)])
+    world.drop()
+    world.pass_time(1)
+    world.seen.clear()
+    world.pass_time(JOIN_TIMEOUT_S + 1)
+    world.feed(inputs.Tick())
+    assert not [each for each in world.seen if isinstance(each, effects.Disconnect)]
+    assert world.status() == "live"
+
+
+def test_an_update_that_the_engine_fails_over_ends_the_session_with_its_error() -> None:
+    world = World().live()
+    error = EngineFailure("The document engine failed.")
+
+    def fails(*_: object) -> None:
+        raise error
+
+    world.session.document.replica.import_update = fails  # type: ignore[method-assign, assignment]
+    world.deliver(world.server.write("x = 1"))
+    assert world.status() == "closed"
+    assert world.session.error is error
+
+
 def test_a_suggested_rejoin_is_done_once_and_then_the_connection_ends() -> None:
     world = World().live()
     suggestion = codec.encode(
@@ -473,6 +636,17 @@ def test_a_refused_replica_is_kept_aside_and_a_fresh_one_goes_on() -> None:
     world.edit("after")
     world.settle()
     assert sources(world.server.notebook) == ["good", "after"]
+
+
+def test_a_request_that_must_see_what_was_refused_is_never_sent() -> None:
+    world = World(Server(refuse_with=UpdateStatus.INVALID_UPDATE)).live()
+    world.drop()
+    cell_id = world.edit("bad")
+    running, other = world.request(execute(world, cell_id)), world.request(Status())
+    world.pass_time(3)
+    assert isinstance(world.outcome(running), UpdateRejected)
+    assert [each.id for each in world.server.requests] == [other]
+    assert world.session.next_deadline() is not None, "the other one goes on"
 
 
 def be_refused(world: World) -> None:
@@ -587,6 +761,13 @@ def test_a_request_may_wait_for_longer_than_the_daemon_is_asked_to() -> None:
     assert sources(world.server.notebook) == ["1"]
 
 
+def test_more_requests_than_a_session_keeps_are_refused_as_busy() -> None:
+    world = World().live()
+    for _ in range(MAX_REQUESTS):
+        assert world.outcome(world.request(Status())) is None
+    assert isinstance(world.outcome(world.request(Status())), Busy)
+
+
 def test_a_request_that_cannot_be_sent_after_all_costs_no_edit() -> None:
     world = World().live()
     params = Complete(document=NOTEBOOK, code="", cursor=0)
@@ -652,9 +833,19 @@ def test_a_waiting_call_shortens_the_wait_for_the_next_attempt() -> None:
 # The runtime document
 
 
+def runtime_changes(world: World) -> list[effects.RuntimeChanged]:
+    """What was told of the runtime document since the last call."""
+    found = [each for each in world.seen if isinstance(each, effects.RuntimeChanged)]
+    world.seen.clear()
+    return found
+
+
 def test_a_new_runtime_document_is_followed_and_the_old_one_stays_until_it_is_here() -> None:
     world = World().live()
+    old = world.server.runtime_id
+    assert runtime_changes(world) == [effects.RuntimeChanged(old, replaced=True)]
     world.deliver(world.server.run(ExecutionRecord(execution_id="e1", cell_id="c", status="ok")))
+    assert runtime_changes(world) == [effects.RuntimeChanged(old, replaced=False)]
     reader = world.session.runtime
     assert reader is not None
     assert reader.status("e1") == "ok"
@@ -668,7 +859,9 @@ def test_a_new_runtime_document_is_followed_and_the_old_one_stays_until_it_is_he
     server.notebook.set_runtime(server.runtime_id, Moment(0, 0), "server")
     world.deliver(server.update_frames(NOTEBOOK, server.notebook.replica.export(before)))
     assert world.session.runtime is reader
+    assert runtime_changes(world) == []
     world.settle()
+    assert runtime_changes(world) == [effects.RuntimeChanged(server.runtime_id, replaced=True)]
     assert world.session.runtime is not reader
     assert world.session.runtime is not None
     assert world.session.runtime.status("e2") == "ok"
@@ -696,6 +889,13 @@ def test_closing_fails_what_waits_and_sends_nothing_more() -> None:
     assert world.session.next_deadline() is None
 
 
+def test_closing_without_a_connection_leaves_nothing_to_do() -> None:
+    world = World().live()
+    world.drop()
+    world.feed(inputs.CloseAsked())
+    assert world.session.next_deadline() is None
+
+
 def test_a_connection_that_keeps_breaking_is_tried_ever_more_slowly() -> None:
     world = World().live()
     delays = []
@@ -712,6 +912,21 @@ def test_a_connection_that_keeps_breaking_is_tried_ever_more_slowly() -> None:
     deadline_s = world.session.next_deadline()
     assert deadline_s is not None
     assert deadline_s - world.now_s < delays[1]
+
+
+def test_a_server_that_nobody_reaches_is_tried_ever_more_slowly() -> None:
+    world = World().live()
+    world.pass_time(STEADY_S)
+    world.drop()
+    world.reachable = False
+    delays = []
+    for _ in range(10):
+        deadline_s = world.session.next_deadline()
+        assert deadline_s is not None
+        delays.append(deadline_s - world.now_s)
+        world.pass_time(delays[-1])
+        world.feed(inputs.Disconnected("nobody is there"))
+    assert delays[-1] > 20 * delays[0]
 
 
 def test_a_large_backlog_is_cut_between_commits() -> None:
@@ -793,6 +1008,27 @@ def test_another_notebook_that_was_found_before_anybody_waited_is_told_once() ->
     world.pass_time(5)
     world.settle()
     is_told_once(world, NotebookReplaced)
+
+
+def test_a_notebook_that_is_lost_a_second_time_is_found_by_its_path_again() -> None:
+    class Forgetful(Server):
+        """Knows no document by its id."""
+
+        def receive(self, frame: bytes | str) -> list[bytes]:
+            if isinstance(frame, bytes) and frame.startswith(commands.RPC_MAGIC):
+                request = commands.decode(frame)
+                assert isinstance(request, commands.Request)
+                if isinstance(request.params, Open) and request.params.document is not None:
+                    return [commands.encode_error(request.id, NotebookNotFound("Unknown."))]
+            return super().receive(frame)
+
+    world = World().live()
+    for number in (1, 2):
+        world.drop()
+        world.server = Forgetful(entropy=seeded(number), document=f"nb-{number:032}")
+        world.pass_time(1)
+        assert world.session.document_id == world.server.document
+        assert world.status() == "live"
 
 
 def test_requests_to_the_lost_notebook_fail_and_later_ones_are_answered() -> None:

@@ -181,7 +181,7 @@ def _admission_of(accepted: ExecutionAccepted) -> ExecutionRecord | None:
 def _has_ended(asked: ExecutionId | None, opening: Opening) -> bool:
     """Whether the execution that the kernel was given last is known, and its end too."""
     unfinished = {each.execution_id for each in opening.unfinished}
-    return asked is not None and asked in opening.taken and asked not in unfinished
+    return asked in opening.taken and asked not in unfinished
 
 
 def _sha256(source: str) -> str:

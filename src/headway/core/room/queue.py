@@ -120,9 +120,8 @@ class Queue:
         line = tuple(self)
         behind = line[line.index(execution) + 1 :]
         taken = tuple(each for each in behind if each.batch_id == execution.batch_id)
-        if taken:
-            gone = frozenset(taken)
-            self._waiting = deque(each for each in self._waiting if each not in gone)
+        gone = frozenset(taken)
+        self._waiting = deque(each for each in self._waiting if each not in gone)
         return taken
 
     def ids(self) -> list[ExecutionId]:

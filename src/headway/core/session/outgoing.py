@@ -130,11 +130,6 @@ class Outgoing:
         """When `resume` has something to do (monotonic)."""
         return self._resend_s
 
-    @property
-    def batches_in_flight(self) -> int:
-        """Batches sent and not acknowledged."""
-        return len(self._in_flight)
-
     def _next_cut(self) -> Version | None:
         """The commit boundary where the next batch ends; None: it takes everything."""
         while self._marks and self._sent.includes(self._marks[0]):

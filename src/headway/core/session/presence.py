@@ -67,7 +67,6 @@ class PresenceMember:
 
     def join_frame(self) -> bytes:
         """Ask to be let in."""
-        self.joined = False
         return encode(Join(Kind.PRESENCE, self.room, b"", b""))
 
     def reset(self) -> None:
@@ -81,7 +80,7 @@ class PresenceMember:
                 self.joined = True
                 again = () if self._value is None else self.set(self._value, now_s)
                 return False, again
-            case Update(updates=updates) if self.joined:
+            case Update(updates=updates):
                 return self._merge(updates), ()
             case JoinError() | RoomError():
                 self.joined = False
@@ -100,7 +99,7 @@ class PresenceMember:
         return True
 
     def _frames(self, update: bytes) -> tuple[bytes, ...]:
-        if not self.joined or not update:
+        if not self.joined:
             return ()
         batch = Update(Kind.PRESENCE, self.room, (update,), batch_id(self.entropy))
         return (encode(batch),)

@@ -381,8 +381,6 @@ class Session:
     def _leave(self, reason: str) -> None:
         self._away = reason
         self._set_phase(Phase.LEAVING)
-        if self._rooms.member is not None:
-            self._rooms.member.outgoing.stop()
         self._emit(effect.Disconnect(reason))
 
     def _close(self, error: HeadwayError | None) -> None:
