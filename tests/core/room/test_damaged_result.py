@@ -1,19 +1,24 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
+from headway.core.kernel.events import KernelInfo
 from headway.core.room.effects import (
     ExecutionAccepted,
     ExecutionFinished,
     RuntimeReplaced,
     UpdateStored,
 )
-from headway.core.room.opening import Opening
+from headway.core.room.opening import LivingKernel, Opening
 from headway.core.wire import rpc
 from room_stage import DOCUMENT, Stage
 
 
-def test_a_result_that_the_store_lost_is_written_again_from_the_runtime_document() -> None:
+@pytest.mark.parametrize("lives", [False, True])
+def test_a_result_that_the_store_lost_is_written_again_from_the_runtime_document(
+    lives: bool,
+) -> None:
     stage = Stage()
     stage.peer().add_cell("c", "1 + 1")
     identity = stage.new_id()
@@ -35,6 +40,7 @@ def test_a_result_that_the_store_lost_is_written_again_from_the_runtime_document
         runtime_updates=tuple(each.update for each in updates if each.document == runtime),
         taken={identity: identity},
         unfinished=(ExecutionAccepted(DOCUMENT, identity, identity, "c", ""),),
+        kernel=LivingKernel(7, "python3", KernelInfo("python"), identity, 0.0) if lives else None,
     )
     again = Stage(seed=1, opening=opening)
     (written,) = [
@@ -46,3 +52,4 @@ def test_a_result_that_the_store_lost_is_written_again_from_the_runtime_document
     before, after = msgspec.json.decode(whole.record), msgspec.json.decode(written.record)
     assert after == before
     assert after["status"] == "ok"
+    assert again.runtime.queue() == []

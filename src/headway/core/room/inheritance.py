@@ -103,6 +103,7 @@ class Inheritance:
         record = self._recorder.reader.execution(execution_id, outputs=False)
         assert record is not None, "it was admitted, now or before"
         if record.status in TERMINAL:
+            self._end(accepted, record.status, DAEMON_ENDED, now)
             return
         self._queue.running = Execution(
             execution_id,
