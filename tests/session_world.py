@@ -44,7 +44,7 @@ class Server:
     """Replies as a daemon would; what it holds back, it holds back until told."""
 
     entropy: Entropy = field(default_factory=lambda: seeded(99))
-    durable: bool = True
+    extra: bytes = b'{"headway":1,"ack":"durable"}'
     permission: Permission = "write"
     notebook: NotebookDocument = field(init=False)
     runtime: RuntimeDocument = field(init=False)
@@ -116,11 +116,12 @@ class Server:
     def admit(self, message: Join) -> list[bytes]:
         replica = self.replica_of(message.room)
         theirs = Version.decode(message.version)
-        extra = b'{"headway":1,"ack":"durable"}' if self.durable else b""
         permission: Permission = self.permission if message.room == self.document else "read"
         version = replica.version()
         frames = [
-            codec.encode(Joined(Kind.DOCUMENT, message.room, permission, version.encode(), extra))
+            codec.encode(
+                Joined(Kind.DOCUMENT, message.room, permission, version.encode(), self.extra)
+            )
         ]
         if not theirs.includes(version):
             frames += self.update_frames(message.room, replica.export(theirs))

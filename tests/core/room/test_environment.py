@@ -113,6 +113,18 @@ def test_consent_to_what_was_declared_before_is_no_consent_to_what_is_declared_n
     assert stage.of(StartKernel) == []
 
 
+def test_what_was_seen_of_another_environment_or_for_nobody_changes_nothing() -> None:
+    stage = declaring()
+    other = NotebookEnvironment(Dependencies(("numpy",)))
+    stage.feed(EnvironmentSeen(other, True))
+    token = execute(stage)
+    stage.feed(EnvironmentSeen(other, True))
+    assert stage.answer(token) is None
+    assert stage.of(StartKernel) == []
+    see(stage, is_ready=True)
+    assert isinstance(stage.answer(token), rpc.Accepted)
+
+
 def test_what_is_asked_during_the_look_keeps_its_place() -> None:
     stage = declaring(cells=3)
     tokens = [execute(stage, each, install=DIGEST) for each in "ab"]

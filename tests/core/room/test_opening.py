@@ -141,3 +141,29 @@ def test_attachments_that_are_too_large_together_are_taken_in_one_by_one() -> No
     file["cells"][0] |= {"cell_type": "markdown", "attachments": attachments}
     stage = first(json.dumps(file).encode())
     assert stage.room.notebook.cells()[0].attachments == attachments
+
+
+@pytest.mark.parametrize(
+    ("outputs", "count", "status"),
+    [
+        ([{"output_type": "stream", "name": "stdout", "text": "1"}], None, "ok"),
+        ([], 7, "ok"),
+        ([{"output_type": "error", "ename": "E", "evalue": "", "traceback": []}], 7, "error"),
+        ([], None, None),
+    ],
+)
+def test_what_a_file_shows_of_a_run_is_the_record_of_one(
+    outputs: list[dict[str, Any]], count: int | None, status: str | None
+) -> None:
+    content = json.loads(FILE)
+    content["cells"][0] |= {"outputs": outputs, "execution_count": count}
+    stage = first(json.dumps(content).encode())
+    latest = stage.runtime.latest("one")
+    record = None if latest is None else stage.runtime.execution(latest)
+    if record is None:
+        assert status is None
+    else:
+        assert (record.status, record.execution_count) == (status, count)
+        assert [each["output_type"] for each in record.outputs] == [
+            each["output_type"] for each in outputs
+        ]

@@ -348,8 +348,9 @@ def test_nothing_to_confirm_is_confirmed_at_once() -> None:
     assert isinstance(world.outcome(world.confirm()), Confirmation)
 
 
-def test_a_plain_server_accepts_without_promising_the_disk() -> None:
-    world = World(Server(durable=False), commands=False).live()
+@pytest.mark.parametrize("extra", [b"", b"no json", b"[]", b"{}", b'{"ack":"accepted"}'])
+def test_a_plain_server_accepts_without_promising_the_disk(extra: bytes) -> None:
+    world = World(Server(extra=extra), commands=False).live()
     world.edit("x = 1")
     token = world.confirm()
     world.settle()
@@ -357,7 +358,7 @@ def test_a_plain_server_accepts_without_promising_the_disk() -> None:
 
 
 def test_a_plain_server_has_no_commands() -> None:
-    world = World(Server(durable=False), commands=False).live()
+    world = World(Server(extra=b""), commands=False).live()
     assert isinstance(world.outcome(world.request(Status())), UnknownMethod)
 
 
@@ -593,6 +594,16 @@ def test_a_suggested_rejoin_is_done_once_and_then_the_connection_ends() -> None:
     assert world.status() == "reconnecting"
 
 
+def test_nothing_is_sent_between_a_suggested_rejoin_and_the_join() -> None:
+    world = World().live()
+    suggestion = RoomError(Kind.DOCUMENT, NOTEBOOK, RoomErrorCode.REJOIN_SUGGESTED, "out of step")
+    world.deliver([codec.encode(suggestion)])
+    world.edit("x = 1")
+    assert updates_under_way(world) == []
+    world.settle()
+    assert sources(world.server.notebook) == ["x = 1"]
+
+
 def test_an_eviction_closes_the_session_with_a_typed_error() -> None:
     world = World().live()
     token = world.request(Status())
@@ -660,7 +671,9 @@ def be_refused(world: World) -> None:
 
 def is_told_once(world: World, error: type[HeadwayError]) -> None:
     assert world.status() == "live"
+    assert world.session.owes_an_error
     assert isinstance(world.outcome(world.confirm()), error)
+    assert not world.session.owes_an_error
     again = world.confirm()
     world.settle()
     assert world.outcome(again).confirmed
@@ -779,6 +792,13 @@ def test_a_request_that_cannot_be_sent_after_all_costs_no_edit() -> None:
     assert sources(world.server.notebook) == ["kept"]
 
 
+def test_a_request_that_no_message_holds_is_refused_at_once_also_without_a_connection() -> None:
+    world = World().live()
+    world.drop()
+    token = world.request(Complete(document=NOTEBOOK, code="x" * MAX_RPC_BYTES, cursor=0))
+    assert isinstance(world.outcome(token), BadRequest)
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [(b"text", "bytes are no JSON"), (float("nan"), "nan is no JSON"), ([{"a": b""}], "bytes")],
@@ -868,6 +888,18 @@ def test_a_new_runtime_document_is_followed_and_the_old_one_stays_until_it_is_he
     assert world.status() == "live"
 
 
+def test_a_gap_in_the_runtime_document_ends_the_connection_and_a_fresh_copy_is_read() -> None:
+    world = World().live()
+    world.server.run(ExecutionRecord(execution_id="missed", cell_id="c", status="ok"))
+    later = ExecutionRecord(execution_id="later", cell_id="c", status="ok")
+    world.deliver(world.server.run(later))
+    assert world.status() == "reconnecting"
+    world.pass_time(1)
+    reader = world.session.runtime
+    assert reader is not None
+    assert {reader.status("missed"), reader.status("later")} == {"ok"}
+
+
 def test_after_a_reconnect_the_runtime_document_goes_on_from_our_copy() -> None:
     world = World().live()
     world.deliver(world.server.run(ExecutionRecord(execution_id="e1", cell_id="c", status="ok")))
@@ -925,7 +957,7 @@ def test_a_server_that_nobody_reaches_is_tried_ever_more_slowly() -> None:
         assert deadline_s is not None
         delays.append(deadline_s - world.now_s)
         world.pass_time(delays[-1])
-        world.feed(inputs.Disconnected("nobody is there"))
+        world.feed(inputs.Disconnected("refused", ConnectionLost("Nobody is there.")))
     assert delays[-1] > 20 * delays[0]
 
 

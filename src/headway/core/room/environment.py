@@ -58,12 +58,10 @@ class Look:
         """Whether what it is for has just been seen."""
         return self._seen is not None and self._seen.environment == look.environment
 
-    def ended(self, event: EnvironmentSeen) -> bool:
-        """Whether this is what was looked for. From now on, until `forget`, it is known."""
-        if self._under_way is None or event.environment != self._under_way.environment:
-            return False
-        self._under_way, self._seen = None, event
-        return True
+    def ended(self, event: EnvironmentSeen) -> None:
+        """What was looked for is known from now on, until `forget`; anything else is nothing."""
+        if self._under_way is not None and event.environment == self._under_way.environment:
+            self._under_way, self._seen = None, event
 
     def next_held(self) -> Requested | None:
         """The request that has waited longest; None if there is none, or they must wait on."""

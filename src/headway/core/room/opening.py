@@ -256,7 +256,7 @@ def _sha256(content: bytes | None) -> str | None:
 
 
 def _old_runtime(opening: Opening, entropy: Entropy) -> RuntimeReader | None:
-    if opening.runtime_snapshot is None and not opening.runtime_updates:
+    if opening.runtime_snapshot is None:
         return None
     replica = Replica.load(peer_id(entropy), opening.runtime_snapshot, opening.runtime_updates)
     return RuntimeReader(replica)

@@ -350,8 +350,7 @@ class Room:
 
     def _serve_held(self, event: EnvironmentSeen, now: Moment) -> None:
         """The requests that waited to know this environment."""
-        if not self._look.ended(event):
-            return
+        self._look.ended(event)
         while (request := self._look.next_held()) is not None:
             if self._requests.is_open(request.token):
                 self._serve(request, now)
