@@ -12,7 +12,14 @@ from file_stage import PATH, FileStage, notebook, run, sha, shown
 from headway.core.document.edits import AddCell, SetCellType, SetNotebookMetadata
 from headway.core.kernel.events import CommOpened
 from headway.core.room.autosave import AUTOSAVE_QUIET_S
-from headway.core.room.effects import FileRecorded, Persist, ReadFile, UpdateStored, WriteFile
+from headway.core.room.effects import (
+    FileRecorded,
+    Persist,
+    ReadFile,
+    RuntimeReplaced,
+    UpdateStored,
+    WriteFile,
+)
 from headway.core.room.file import LOOK_AGAIN_S, MAX_RACES
 from headway.core.room.file_errors import is_removed
 from headway.core.room.inputs import FileAccepted, FileTouched, FileWritten, KernelEnded
@@ -694,6 +701,87 @@ def test_a_file_that_was_not_read_at_the_opening_is_looked_at_before_anything_is
     assert [type(each) for each in later.log if isinstance(each, Persist | ReadFile)].count(
         ReadFile
     ) == 1
+
+
+def next_life(stage: FileStage, file: bytes) -> FileStage:
+    """The daemon ends; its successor finds `file`, that another program wrote meanwhile."""
+    (runtime,) = stage.records(RuntimeReplaced)
+    updates = stage.records(UpdateStored)
+    opening = Opening(
+        document=DOCUMENT,
+        path=PATH,
+        updates=tuple(each.update for each in updates if each.document == DOCUMENT),
+        runtime_snapshot=runtime.snapshot,
+        runtime_updates=tuple(e.update for e in updates if e.document == runtime.runtime),
+        base=stage.files.get(PATH),
+        file=file,
+    )
+    return FileStage(seed=1, opening=opening)
+
+
+def test_a_file_that_came_where_none_was_is_merged_with_what_was_never_saved() -> None:
+    before = FileStage(opening=Opening(document=DOCUMENT, path=PATH))
+    before.peer().add_cell("ours", "ours")
+    stage = next_life(before, notebook("1", "2"))
+    assert sorted(stage.sources()) == ["1", "2", "ours"]
+    stage.settle()
+    assert stage.in_file() == stage.sources()
+
+
+@pytest.mark.parametrize("second", ["2", "theirs"])
+def test_outputs_in_the_file_stay_there_when_the_store_has_lost_the_runs(second: str) -> None:
+    before = FileStage()
+    run(before, "c0", "shown", 1)
+    before.settle()
+    file = before.text.replace('"2"', f'"{second}"').encode()
+    lost = replace(next_life(before, file).opening, runtime_snapshot=None, runtime_updates=())
+    stage = FileStage(seed=2, opening=lost)
+    stage.peer().add_cell("ours", "ours")
+    stage.settle()
+    assert stage.in_file() == ["1", second, "ours"]
+    assert json.loads(stage.text)["cells"][0] == json.loads(file)["cells"][0]
+
+
+@pytest.mark.parametrize(
+    ("file", "merged"),
+    [
+        (notebook("1", "2", "theirs"), ["1", "2", "ours", "theirs"]),
+        (notebook("1"), ["1", "ours"]),
+        (notebook("one", "2"), ["one", "2", "ours"]),
+    ],
+)
+def test_unsaved_edits_of_an_earlier_daemon_are_merged_with_those_of_another_program(
+    file: bytes, merged: list[str]
+) -> None:
+    before = FileStage()
+    before.peer().add_cell("ours", "ours")
+    stage = next_life(before, file)
+    assert sorted(stage.sources()) == sorted(merged)
+    stage.settle()
+    assert stage.in_file() == stage.sources()
+
+
+def test_outputs_from_before_are_those_of_their_run_when_another_program_wrote_the_file() -> None:
+    before = FileStage()
+    before.peer()
+    run(before, "c0", "shown", 1)
+    before.settle()
+    file = json.loads(before.text)
+    file["cells"][1]["source"] = "theirs"
+    ran = before.runtime.latest("c0")
+    stage = next_life(before, json.dumps(file).encode())
+    assert stage.sources() == ["1", "theirs"]
+    assert stage.runtime.latest("c0") == ran
+    stage.settle()
+    assert stage.of(WriteFile) == []
+
+    file["cells"][0] |= {"outputs": [], "execution_count": None}
+    stage = next_life(before, json.dumps(file).encode())
+    cleared = stage.runtime.latest("c0")
+    assert cleared not in (None, ran)
+    record = stage.runtime.execution(str(cleared))
+    assert record is not None
+    assert (record.requested_by, record.outputs) == ("file", ())
 
 
 def state_of(value: int) -> dict[str, Any]:

@@ -149,7 +149,7 @@ def begin(opening: Opening, entropy: Entropy, now: Moment) -> Beginning:
     elif opening.file is None:
         known = _without_file(opening, notebook)
     elif _sha256(opening.file) in (_sha256(opening.base), _sha256(opening.intended)):
-        known = _with_known_file(opening, opening.file, notebook, runtime, entropy)
+        known, outputs = _with_known_file(opening, opening.file, notebook, runtime, entropy)
     else:
         known, outputs = _merged(opening, opening.file, notebook, runtime, entropy, now)
     return Beginning(notebook, stored, runtime, outputs, known)
@@ -161,12 +161,8 @@ def _first_reading(
     """A file that begins a history."""
     theirs = parse_notebook(content, lambda: cell_id(entropy))
     _apply(notebook, _first_edits(theirs), theirs, now)
-    outputs = tuple(
-        FileOutputs(cell.id, cell.source, theirs.outputs[cell.id])
-        for cell in theirs.cells
-        if cell.id in theirs.outputs
-    )
-    return _known(opening, content, {}, theirs, is_behind=False), outputs
+    known = _known(opening, content, {}, theirs, is_behind=False)
+    return known, _only_in_file(theirs, notebook, None)
 
 
 def _without_file(opening: Opening, notebook: NotebookDocument) -> KnownFile:
@@ -186,7 +182,7 @@ def _with_known_file(
     notebook: NotebookDocument,
     runtime: RuntimeReader | None,
     entropy: Entropy,
-) -> KnownFile:
+) -> tuple[KnownFile, _Outputs]:
     """The file is as we left it; the history may have gone on."""
     parsed = parse_notebook(content, lambda: cell_id(entropy))
     ours = notebook.cells()
@@ -195,7 +191,7 @@ def _with_known_file(
     is_whole = says_all(theirs, ours, notebook.metadata())
     is_behind = not is_whole or _lacks_outputs(theirs, runtime, runs)
     known = _known(opening, content, runs, theirs, is_behind=is_behind)
-    return replace(known, has_new_widgets=False)
+    return replace(known, has_new_widgets=False), _only_in_file(theirs, notebook, runtime)
 
 
 def _merged(
@@ -219,7 +215,8 @@ def _merged(
     is_whole = says_all(plan.theirs, notebook.cells(), notebook.metadata())
     is_behind = not is_whole or _lacks_outputs(plan.theirs, runtime, shown)
     known = _known(opening, content, runs, plan.theirs, is_behind=is_behind)
-    return replace(known, has_new_widgets=plan.widgets_changed), plan.outputs
+    outputs = (*plan.outputs, *_only_in_file(plan.theirs, notebook, runtime))
+    return replace(known, has_new_widgets=plan.widgets_changed), outputs
 
 
 def _known(
@@ -240,6 +237,18 @@ def _known(
         is_behind=is_behind,
         widgets=theirs.widgets,
         has_new_widgets=True,
+    )
+
+
+def _only_in_file(
+    theirs: ParsedNotebook, notebook: NotebookDocument, runtime: RuntimeReader | None
+) -> _Outputs:
+    """What the file shows of cells of which no run is known: of all if the store has lost them."""
+    latest = {} if runtime is None else runtime.latest_by_cell()
+    return tuple(
+        FileOutputs(cell.id, cell.source, theirs.outputs[cell.id])
+        for cell in theirs.cells
+        if cell.id in theirs.outputs and cell.id not in latest and cell.id in notebook
     )
 
 
