@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from headway.core.document.dependencies import Dependencies
-from headway.core.document.edits import AddCell, SetNotebookMetadata
+from headway.core.document.edits import AddCell, CellType, SetNotebookMetadata
 from headway.core.kernel.events import KernelInfo
 from headway.core.room.effects import (
     FolderEnvironment,
@@ -94,6 +94,16 @@ def test_with_consent_the_kernel_is_started_with_what_is_missing() -> None:
     assert stage.answer(token).cell_id == "a"
     (start,) = stage.of(StartKernel)
     assert start == StartKernel(1, None, "python", DECLARED, WANTED.installation())
+
+
+@pytest.mark.parametrize("kind", ["code", "markdown", "raw"])
+def test_only_code_declares_what_a_notebook_needs(kind: CellType) -> None:
+    stage = Stage()
+    block = "# /// script\n# dependencies = ['pandas']\n# ///"
+    stage.peer().edit(AddCell("a", source="1"), AddCell("b", kind, block))
+    execute(stage)
+    looks = stage.of(LookAtEnvironment)
+    assert looks == ([LookAtEnvironment(DECLARED)] if kind == "code" else [])
 
 
 def test_an_environment_that_is_there_needs_no_consent_and_nothing_is_installed() -> None:
@@ -194,6 +204,20 @@ def test_a_kernel_that_runs_needs_no_look_for_further_cells() -> None:
     assert stage.room.kernel_state.environment == rpc.KernelEnvironment(
         path="/made", source="notebook"
     )
+
+
+def test_consent_counts_for_what_is_asked_before_the_first_is_durable() -> None:
+    stage = declaring(cells=2)
+    stage.holds_disk = True
+    first = execute(stage, "a", install=DIGEST)
+    see(stage)
+    second = execute(stage, "b")
+    stage.holds_disk = False
+    stage.disk()
+    assert isinstance(stage.answer(first), rpc.Accepted)
+    assert isinstance(stage.answer(second), rpc.Accepted)
+    (started,) = stage.of(StartKernel)
+    assert started.installation == WANTED.installation()
 
 
 def test_an_execution_that_is_taken_back_before_it_is_durable_takes_its_consent_along() -> None:

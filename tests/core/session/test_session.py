@@ -535,6 +535,15 @@ def test_a_refusal_that_passes_puts_nothing_aside_however_often_it_comes(
 # Doubt
 
 
+def test_what_was_known_already_is_no_change() -> None:
+    world = World().live()
+    frames = world.server.write("x = 1")
+    world.seen.clear()
+    world.deliver(frames)
+    world.deliver(frames)
+    assert len([each for each in world.seen if isinstance(each, effects.DocumentChanged)]) == 1
+
+
 def test_a_gap_ends_the_connection_and_the_next_join_closes_it() -> None:
     world = World().live()
     world.server.write("missed")
