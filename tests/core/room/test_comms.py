@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headway.core.document import comms
 from headway.core.document.comm_records import CommRecord
 from headway.core.kernel.events import (
     Busy,
@@ -19,11 +20,13 @@ from headway.core.kernel.events import (
     CommOpened,
     DisplayData,
     ErrorOutput,
+    ExecuteReply,
     Idle,
     KernelInfo,
     Stream,
     UpdateDisplay,
 )
+from headway.core.room.comms import CAUGHT_S
 from headway.core.room.effects import (
     AskKernel,
     CommInfoRequest,
@@ -153,6 +156,31 @@ def test_a_dragged_slider_is_one_commit_in_its_time(world: World) -> None:
     assert len(world.asked()) == 1
 
 
+def test_an_update_is_under_way_until_the_kernel_is_done_with_it(world: World) -> None:
+    world.open("s", SLIDER, world.run())
+    world.set("s", value=1)
+    world.set("s", value=2)
+    (first,) = world.asked()
+    world.stage.kernel_says(Busy(first.request_id))
+    assert world.asked() == [first]
+    world.stage.kernel_says(Idle(first.request_id))
+    assert [each.data["state"] for each in world.asked()] == [{"value": 1}, {"value": 2}]
+
+
+@pytest.mark.parametrize("limit", ["MAX_COMM_STATE_BYTES", "MAX_COMMS"])
+def test_what_is_left_out_of_widgets_is_said_once_by_the_cell_that_made_them(
+    world: World, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = world.run()
+    monkeypatch.setattr(comms, limit, 0)
+    world.open("s", SLIDER, running)
+    world.open("t", SLIDER, running)
+    record = world.stage.runtime.execution(running)
+    assert record is not None
+    (note,) = record.outputs
+    assert note["name"] == "stderr"
+
+
 def test_an_older_echo_does_not_throw_a_value_back(world: World) -> None:
     world.open("s", SLIDER, world.run())
     world.stage.kernel_finishes()
@@ -280,6 +308,44 @@ def test_an_output_widget_catches_what_its_request_shows(world: World) -> None:
     world.says(running, "o", "update", outputs=[])
     world.wait()
     assert world.comm("o").state["outputs"] == []
+
+
+def test_what_was_caught_is_the_kernels_too_before_it_gets_the_next_execution(
+    world: World,
+) -> None:
+    running = world.run()
+    world.open("o", {**OUTPUT, "msg_id": running, "outputs": []}, running)
+    world.run("b")
+    caught = Stream(running, "stdout", "caught")
+    world.stage.kernel_says(caught, ExecuteReply(running, "ok", 1), Idle(running))
+    update, execute = [effect.request for effect in world.stage.of(AskKernel)][-2:]
+    assert update.data["state"]["outputs"][0]["text"] == "caught"
+    assert isinstance(execute, ExecuteRequest)
+
+
+def test_what_is_caught_is_shown_while_its_cell_still_runs(world: World) -> None:
+    running = world.run()
+    world.open("o", {**OUTPUT, "msg_id": running, "outputs": []}, running)
+    for shown in ("one ", "one two "):
+        world.stage.kernel_says(Stream(running, "stdout", shown[-4:]))
+        world.stage.wait(CAUGHT_S)
+        assert [each["text"] for each in world.comm("o").state["outputs"]] == [shown]
+
+
+def test_what_was_caught_is_cleared_and_a_closed_widget_catches_no_more(world: World) -> None:
+    running = world.run()
+    world.open("o", {**OUTPUT, "msg_id": running, "outputs": []}, running)
+    world.stage.kernel_says(
+        Stream(running, "stdout", "gone"),
+        ClearOutput(running, wait=False),
+        Stream(running, "stdout", "caught"),
+    )
+    world.stage.wait(CAUGHT_S)
+    assert [each["text"] for each in world.comm("o").state["outputs"]] == ["caught"]
+    world.stage.kernel_says(CommClosed(running, "o"), Stream(running, "stdout", "after"))
+    world.wait()
+    assert world.outputs(running) == ["after"]
+    assert world.stage.runtime.comms.records() == []
 
 
 def test_the_widget_that_began_last_catches_first(world: World) -> None:

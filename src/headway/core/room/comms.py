@@ -53,7 +53,11 @@ if TYPE_CHECKING:
     from headway.ids import Entropy, ExecutionId
     from headway.moments import Moment
 
-__all__ = ["MAX_MESSAGE_ORIGINS", "RoomComms"]
+__all__ = ["CAUGHT_S", "MAX_MESSAGE_ORIGINS", "RoomComms"]
+
+CAUGHT_S = 0.25
+"""What an Output widget catches is shown so much later at the latest. All that it has is one value
+that is written anew each time: 10 ms for a megabyte."""
 
 MAX_MESSAGE_ORIGINS = 1_000
 """Messages to comms whose late outputs still find their cell."""
@@ -206,7 +210,7 @@ class RoomComms:
                 if isinstance(event, Idle):
                     self._handled(parent, now)
             case _ if isinstance(event, _OUTPUTS):
-                return self._output(event)
+                return self._output(event, now)
             case _:
                 return event
         return None
@@ -254,11 +258,12 @@ class RoomComms:
             self._recorder.comms.update(comm_id, stands)
             self._recorder.comms_changed(now)
 
-    def _output(self, event: OutputEvent) -> OutputEvent | None:
+    def _output(self, event: OutputEvent, now: Moment) -> OutputEvent | None:
         parent = event.execution_id
         if isinstance(event, ErrorOutput) and parent is not None and parent in self._traffic:
             self._traffic.failed(parent)
         if self._outputs.catch(event):
+            self._recorder.comms_changed(now, CAUGHT_S)
             return None
         if parent is None or parent not in self._origins or isinstance(event, UpdateDisplay):
             return event

@@ -237,10 +237,10 @@ class Recorder:
             case _:
                 assert_never(event)
 
-    def comms_changed(self, now: Moment) -> None:
-        """`comms` has news."""
+    def comms_changed(self, now: Moment, within_s: float = FIRST_OUTPUT_S) -> None:
+        """`comms` has news, to be shown within so many seconds."""
         self._outputs_changed = True
-        self._touch_outputs(now)
+        self._touch_outputs(now, within_s)
 
     def when_shown(self, continuation: Continuation, now: Moment) -> None:
         """Do this when all that happened up to now was committed, is durable and shown."""
