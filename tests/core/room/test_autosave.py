@@ -61,6 +61,17 @@ def test_a_disk_that_refuses_is_asked_again_less_and_less_often() -> None:
         assert autosave.next_deadline() == 100.0 + wait_s
 
 
+def test_after_a_write_that_went_well_no_earlier_refusal_counts() -> None:
+    autosave = Autosave()
+    autosave.changed(at(0.0))
+    autosave.began()
+    autosave.failed(FileNotWritable("a folder", transient=False), at(1.0))
+    autosave.began()  # somebody asked for it
+    autosave.succeeded(at(2.0))
+    autosave.changed(at(2.0))
+    assert autosave.is_due(at(2.0 + AUTOSAVE_QUIET_S))
+
+
 def test_a_refusal_that_does_not_pass_is_not_tried_again_by_time_alone() -> None:
     autosave = Autosave()
     autosave.changed(at(0.0))

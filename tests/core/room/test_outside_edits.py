@@ -10,7 +10,7 @@ import pytest
 
 from file_stage import PATH, FileStage, notebook, run, sha, shown
 from headway.core.document.edits import AddCell, SetCellType, SetNotebookMetadata
-from headway.core.kernel.events import CommOpened
+from headway.core.kernel.events import CommMessage, CommOpened
 from headway.core.room.autosave import AUTOSAVE_QUIET_S
 from headway.core.room.effects import (
     FileRecorded,
@@ -169,6 +169,21 @@ def test_a_save_of_what_is_in_the_file_already_looks_and_does_not_write() -> Non
     assert stage.files[PATH] == content
 
 
+def test_while_the_file_is_written_nothing_is_due() -> None:
+    stage = FileStage(holds_file=True)
+    peer = stage.peer()
+    peer.add_cell("ours", "ours")
+    stage.settle()
+    peer.add_cell("more", "more")
+    stage.settle()
+    assert [type(each) for each in stage.asked] == [WriteFile]
+    assert stage.room.next_deadline() is None
+    stage.holds_file = False
+    stage.file()
+    stage.settle()
+    assert stage.in_file() == ["1", "2", "ours", "more"]
+
+
 def test_our_own_write_is_not_taken_for_another_programs() -> None:
     stage = FileStage()
     stage.peer().add_cell("ours", "ours")
@@ -267,6 +282,8 @@ def test_outputs_that_another_program_wrote_are_shown_as_a_run_of_the_file() -> 
     stage.outside(notebook(shown("new\n", 2)))
 
     assert outputs_of(stage, "c0") == ("file", "new\n")
+    stage.outside(notebook(shown("newer\n", 3)))
+    assert outputs_of(stage, "c0") == ("file", "newer\n")
     stage.settle()
     assert stage.of(WriteFile) == []
 
@@ -834,9 +851,14 @@ def test_widgets_of_a_kernel_take_the_place_of_those_in_the_file() -> None:
     make_widget(stage, 7)
     assert in_file(stage) == state_of(7)
     assert saved(stage) is None
+    update = {"method": "update", "state": {"value": 8}, "buffer_paths": []}
+    stage.kernel_says(CommMessage(None, "w", update))
+    stage.show()
+    stage.settle()
+    assert in_file(stage) == state_of(8)
     stage.outside(notebook("1", "2", widgets=state_of(2)))
     stage.wait(AUTOSAVE_QUIET_S + 1)
-    assert in_file(stage) == state_of(7), "the kernel lives, and knows better"
+    assert in_file(stage) == state_of(8), "the kernel lives, and knows better"
 
 
 def test_widgets_of_an_ended_kernel_are_kept_until_another_program_writes_others() -> None:

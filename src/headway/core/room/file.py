@@ -291,9 +291,7 @@ class NotebookFile:
         self._ledger.record(FileRecorded(self._document, self.path, sha256, base.content))
 
     def _hold(self, error: HeadwayError, sha256: str | None) -> None:
-        self._held, self._held_sha256 = error, sha256
-        if sha256 is None or sha256 != self._keeps_ours:
-            self._keeps_ours = None
+        self._held, self._held_sha256, self._keeps_ours = error, sha256, None
 
     def _leave_alone(self, error: HeadwayError, sha256: str | None) -> None:
         error = left_alone(self.path, error)
