@@ -15,7 +15,12 @@ from file_content import serialize
 from headway.core.document import strict_json
 from headway.core.document.crdt import Replica
 from headway.core.document.edits import AddCell, SetCellType, SetNotebookMetadata
-from headway.core.document.forms import blobs_of, form_size, seal_outputs
+from headway.core.document.forms import (
+    SEAL_THRESHOLD_CHARACTERS,
+    blobs_of,
+    form_size,
+    seal_outputs,
+)
 from headway.core.document.mime import resolve
 from headway.core.document.nbformat import (
     ParsedNotebook,
@@ -193,6 +198,17 @@ def test_a_notebook_that_nbformat_finds_invalid_is_written_as_a_valid_one() -> N
 def test_it_writes_what_nbformats_own_writer_writes(content: dict[str, Any]) -> None:
     node = library.from_dict(json.loads(json.dumps(content)))  # type: ignore[no-untyped-call]
     assert serialize(content).decode() == library.v4.writes(node) + "\n"  # type: ignore[no-untyped-call]
+
+
+def test_every_blob_that_outputs_were_sealed_into_is_named_by_them() -> None:
+    large = "x" * SEAL_THRESHOLD_CHARACTERS * 2
+    error = {"output_type": "error", "ename": "E", "evalue": "", "traceback": [large + "1"]}
+    bundle = {"data": {"text/plain": large + "2"}, "metadata": {"m": large + "3"}}
+    stream = {"output_type": "stream", "name": "stdout", "text": large + "4"}
+    strange = {"output_type": "strange", "what": large + "5"}
+    sealed = seal_outputs([error, {"output_type": "display_data", **bundle}, stream, strange])
+    assert len(sealed.blobs) >= 5
+    assert set(blobs_of(sealed.outputs)) == {sha256 for sha256, _ in sealed.blobs}
 
 
 @given(notebooks(odd_outputs))

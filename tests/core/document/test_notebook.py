@@ -379,6 +379,26 @@ def test_the_source_at_earlier_heads_is_what_was_seen_there_emoji_included() -> 
         assert notebook.source_at("b", heads) == "# b"
 
 
+def test_the_source_of_a_cell_that_came_just_now_is_read_at_once() -> None:
+    notebook, other = notebook_of("a"), notebook_of("b", peer=2)
+    notebook.replica.import_update(other.replica.export())
+    assert notebook.source_at("b", notebook.replica.heads()) == "# b"
+
+
+def test_what_came_since_too_long_ago_to_be_followed_is_read_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    notebook, other = notebook_of("a", "b"), notebook_of("c", peer=2)
+    assert notebook.order() == ["a", "b"]
+
+    def refuse(*_: object) -> None:
+        raise HeadsTooOld("These heads lie far back.")
+
+    monkeypatch.setattr(notebook.replica, "touched", refuse)
+    notebook.replica.import_update(other.replica.export())
+    assert sorted(notebook.order()) == ["a", "b", "c"]
+
+
 def test_the_source_at_my_heads_leaves_out_what_others_typed_at_once() -> None:
     mine = notebook_of("a")
     daemon = copy_of(mine, 2)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headway.core.document import outputs
 from headway.core.document.execution import MAX_ERRORS
 from headway.core.document.forms import SEALED_BLOB_CHARACTERS, file_form
 from headway.core.document.mime import resolve
@@ -342,6 +343,17 @@ def test_an_update_of_a_cleared_or_unknown_display_changes_nothing() -> None:
     assembler.update_display("d", {"text/plain": "2"}, {})
     assembler.update_display("unknown", {"text/plain": "2"}, {})
     assert document.take(assembler).shown() == {}
+
+
+def test_of_endless_display_ids_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outputs, "MAX_DISPLAY_IDS", 2)
+    assembler, document = OutputAssembler(), Document()
+    for display_id in "abc":
+        assembler.display("e", {"text/plain": "1"}, {}, display_id)
+    for display_id in "abc":
+        assembler.update_display(display_id, {"text/plain": "2"}, {})
+    shown = document.take(assembler).shown()["e"]
+    assert [each["data"]["text/plain"] for each in shown] == ["1", "2", "2"]
 
 
 def test_large_values_and_long_text_leave_the_document() -> None:

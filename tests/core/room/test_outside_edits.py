@@ -542,6 +542,13 @@ def test_a_file_that_cannot_be_read_is_looked_at_again_if_that_may_help() -> Non
     assert stage.sources() == ["1", "2", "3"]
 
 
+def test_why_a_file_is_out_of_reach_is_told_as_it_is() -> None:
+    stage = FileStage()
+    stage.refusal = FileNotWritable("The disk is gone.", transient=True)
+    stage.outside(notebook("1", "2", "3"))
+    assert stage.room.file_trouble is stage.refusal
+
+
 def test_a_folder_in_the_files_place_is_not_looked_at_for_ever() -> None:
     stage = FileStage()
     stage.peer().add_cell("ours", "ours")
