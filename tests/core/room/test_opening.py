@@ -81,6 +81,11 @@ def test_a_notebook_that_never_had_its_file_gets_it() -> None:
     assert len(later.of(WriteFile)) == 1
 
 
+def test_a_notebook_without_cells_gets_no_file_for_being_opened() -> None:
+    later = reopened(first(None), file=None, base=None)
+    assert later.of(WriteFile) == []
+
+
 def test_a_file_that_holds_everything_is_not_written_for_being_opened() -> None:
     later = reopened(first(FILE), file=FILE, base=FILE)
     assert later.of(WriteFile) == []

@@ -308,6 +308,19 @@ def test_a_cell_that_was_run_since_the_last_save_keeps_its_outputs() -> None:
     assert "theirs" not in stage.text
 
 
+def test_a_cell_that_ran_while_the_file_was_saved_keeps_what_it_showed_after() -> None:
+    stage = FileStage()
+    stage.peer()
+    stage.ask(rpc.Execute(document=DOCUMENT, cell_id="c0", execution_id=stage.new_id()))
+    stage.kernel_ready()
+    assert isinstance(stage.save(), rpc.Saved)
+    stage.kernel_finishes(value="ours")
+    stage.outside(notebook(shown("theirs\n", 9), "2"))
+    stage.settle()
+    assert outputs_of(stage, "c0")[0] == "ada"
+    assert "ours" in stage.text
+
+
 def test_a_cell_that_was_run_and_saved_takes_the_files_outputs() -> None:
     stage = FileStage()
     run(stage, "c0", "ours", 1)
@@ -876,6 +889,10 @@ def test_widgets_of_an_ended_kernel_are_kept_until_another_program_writes_others
     stage.wait(AUTOSAVE_QUIET_S + 1)
     assert in_file(stage) == state_of(7)
     changed = json.loads(stage.text)
+    changed["cells"][0]["source"] = "theirs"
+    stage.outside(json.dumps(changed).encode())
+    stage.show()
+    assert stage.runtime.comms.records() != []
     changed["metadata"]["widgets"] = state_of(2)
     stage.outside(json.dumps(changed).encode())
     stage.wait(AUTOSAVE_QUIET_S + 1)

@@ -408,6 +408,17 @@ def test_an_execution_id_runs_once_however_often_it_is_asked_for() -> None:
     assert len(stage.ran()) == 1
 
 
+@pytest.mark.parametrize("made_up", ["7", "00000000-0000-7000-8000-00000000000A"])
+def test_an_id_that_is_no_uuid_is_refused_and_runs_nothing(made_up: str) -> None:
+    stage = Stage()
+    stage.peer().add_cell("a", "1")
+    _, single = execute(stage, "a", execution_id=made_up)
+    batch = stage.ask(rpc.ExecuteAll(document=DOCUMENT, batch_id=made_up))
+    for token in single, batch:
+        assert isinstance(stage.answer(token), BadRequest)
+    assert stage.runtime.executions() == []
+
+
 def test_queueing_a_queued_cell_again_gives_the_execution_that_waits() -> None:
     stage = Stage()
     heads = stage.peer().add_cell("a", "1")

@@ -576,6 +576,16 @@ def test_what_was_half_received_when_the_connection_ended_does_not_end_the_next_
     assert world.status() == "live"
 
 
+@pytest.mark.parametrize("room", [NOTEBOOK, RUNTIME])
+def test_a_change_whose_parts_do_not_come_costs_the_connection_and_nothing_else(room: str) -> None:
+    world = World().live()
+    world.deliver([codec.encode(FragmentHeader(Kind.DOCUMENT, room, b"12345678", 2, 1000))])
+    world.seen.clear()
+    world.pass_time(JOIN_TIMEOUT_S + 10)
+    assert len([each for each in world.seen if isinstance(each, effects.Disconnect)]) == 1
+    assert world.status() == "live"
+
+
 def test_an_update_that_the_engine_fails_over_ends_the_session_with_its_error() -> None:
     world = World().live()
     error = EngineFailure("The document engine failed.")
@@ -599,7 +609,9 @@ def test_a_suggested_rejoin_is_done_once_and_then_the_connection_ends() -> None:
     world.settle()
     assert len(world.server.joins) == joins + 1
     assert world.status() == "live"
+    assert not [each for each in world.seen if isinstance(each, effects.Disconnect)]
     world.deliver([suggestion])
+    assert [each for each in world.seen if isinstance(each, effects.Disconnect)]
     assert world.status() == "reconnecting"
 
 
@@ -841,7 +853,8 @@ def test_an_abandoned_wait_is_settled_by_nothing() -> None:
     assert world.outcome(token) is None
 
 
-def test_a_waiting_call_shortens_the_wait_for_the_next_attempt() -> None:
+@pytest.mark.parametrize("call", ["a request", "a confirmation"])
+def test_a_waiting_call_shortens_the_wait_for_the_next_attempt(call: str) -> None:
     world = World().live()
     world.reachable = False
     world.drop()
@@ -851,7 +864,11 @@ def test_a_waiting_call_shortens_the_wait_for_the_next_attempt() -> None:
             world.feed(inputs.Disconnected("nobody is there"))
     deadline_s = world.session.next_deadline()
     assert deadline_s is not None
-    world.request(Status(), timeout_s=100)
+    if call == "a request":
+        world.request(Status(), timeout_s=100)
+    else:
+        world.edit("x = 1")
+        world.confirm(timeout_s=100)
     world.reachable = True
     world.pass_time(0.2)
     assert world.status() == "live"
@@ -925,6 +942,8 @@ def test_closing_fails_what_waits_and_sends_nothing_more() -> None:
     token = world.confirm()
     world.feed(inputs.CloseAsked())
     assert isinstance(world.outcome(token), ConnectionLost)
+    for late in world.confirm(), world.request(Status()):
+        assert isinstance(world.outcome(late), ConnectionLost)
     world.edit("y")
     assert world.to_server == []
     assert world.session.next_deadline() is None
