@@ -247,6 +247,22 @@ def test_a_kernel_that_others_started_or_run_or_have_run_anything_in_goes_on() -
     assert given_up(stage), "it is another kernel, which others know nothing of"
 
 
+@pytest.mark.parametrize("fails", [True, False])
+def test_who_used_a_kernel_that_ended_by_itself_is_no_user_of_the_next(fails: bool) -> None:
+    stage = Stage()
+    stage.peer().add_cell("a", "1")
+    stage.ask(rpc.StartKernel(document=DOCUMENT), peer=OTHERS)
+    incarnation = stage.room.kernel_state.incarnation
+    if fails:
+        stage.feed(KernelFailed(incarnation, KernelStartFailed("It would not.", stderr="")))
+    else:
+        stage.kernel_ready()
+        stage.feed(KernelEnded(incarnation, "it was killed"))
+    execute_as(stage, OURS)
+    stage.kernel_ready()
+    assert given_up(stage)
+
+
 def test_a_request_that_was_refused_makes_nobody_a_user() -> None:
     stage = started_by(OURS)
     stage.ask(rpc.StartKernel(document=DOCUMENT, name="nowhere"), peer=OTHERS)

@@ -798,6 +798,14 @@ def test_unsaved_edits_of_an_earlier_daemon_are_merged_with_those_of_another_pro
     assert stage.in_file() == stage.sources()
 
 
+def test_an_empty_file_is_being_written_unless_somebody_accepts_it() -> None:
+    before = FileStage()
+    with pytest.raises(NotebookUnreadable):
+        next_life(before, b"")
+    accepted = replace(next_life(before, notebook("1")).opening, file=b"", accept_file=True)
+    assert FileStage(seed=2, opening=accepted).sources() == []
+
+
 def test_outputs_from_before_are_those_of_their_run_when_another_program_wrote_the_file() -> None:
     before = FileStage()
     before.peer()

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from headway.core.document.edits import AddCell, DeleteCell, UpdateSource
-from headway.core.kernel.events import ErrorOutput, Idle, Stream
+from headway.core.kernel.events import ErrorOutput, ExecuteReply, Idle, Stream
 from headway.core.room.documents import CLOSE_UNSOUND
 from headway.core.room.effects import (
     Close,
@@ -483,6 +483,23 @@ def test_outputs_are_in_every_replica_before_the_terminal_status() -> None:
     terminal = [outputs for status, outputs in seen if status == "ok"]
     assert terminal
     assert set(terminal) == {3}
+
+
+@pytest.mark.parametrize("reply_first", [True, False])
+def test_an_execution_ends_with_its_reply_and_its_idle_status_whichever_comes_last(
+    reply_first: bool,
+) -> None:
+    stage = Stage()
+    stage.peer().add_cell("a", "1")
+    execution_id, _ = execute(stage, "a")
+    stage.kernel_ready()
+    words = ExecuteReply(execution_id, "ok", 1), Idle(execution_id)
+    first, last = words if reply_first else words[::-1]
+    stage.kernel_says(first)
+    assert stage.runtime.status(execution_id) == "running"
+    stage.kernel_says(last)
+    assert stage.runtime.status(execution_id) == "ok"
+    assert stage.room.kernel_state.status == "idle"
 
 
 def test_executions_run_in_the_order_in_which_they_were_admitted() -> None:

@@ -14,6 +14,7 @@ from headway.core.document.notebook import NotebookDocument
 from headway.core.document.runtime import ExecutionRecord
 from headway.core.document.runtime_writing import RuntimeDocument
 from headway.core.session import effects, inputs
+from headway.core.session.opening import OPEN_TOKEN
 from headway.core.session.outgoing import MAX_BATCHES_IN_FLIGHT
 from headway.core.session.requests import MAX_REQUESTS
 from headway.core.session.session import JOIN_TIMEOUT_S, STEADY_S
@@ -205,6 +206,15 @@ def test_a_session_is_not_live_again_before_it_is_let_in_again() -> None:
     assert world.status() == "reconnecting"
     world.settle()
     assert world.status() == "live"
+
+
+def test_a_second_answer_to_the_opening_is_nothing() -> None:
+    world = World().live()
+    joins = len(world.server.joins)
+    world.deliver([commands.encode_result(OPEN_TOKEN, world.server.opened)])
+    world.settle()
+    assert world.status() == "live"
+    assert len(world.server.joins) == joins
 
 
 def test_a_notebook_that_nobody_finds_any_more_is_asked_for_by_its_path_once() -> None:
