@@ -96,6 +96,14 @@ def test_a_cell_of_a_notebook_whose_kernel_is_not_here_is_admitted_and_ends_with
     assert stage.of(StartKernel) == [StartKernel(1, "nowhere", None)]
 
 
+def test_a_notebook_that_names_only_its_language_is_run_by_a_kernel_of_it() -> None:
+    stage = Stage()
+    language = SetNotebookMetadata("language_info", {"name": "bash"})
+    stage.peer().edit(language, AddCell("a", source="ls"))
+    stage.ask(rpc.Execute(document=DOCUMENT, cell_id="a", execution_id=stage.new_id()))
+    assert stage.of(StartKernel) == [StartKernel(1, None, "bash")]
+
+
 def test_a_name_whose_kernelspec_cannot_be_used_is_refused_with_the_reason() -> None:
     stage = running(unreadable={"odd": "/odd/kernel.json cannot be used: it is not JSON"})
     token = stage.ask(rpc.StartKernel(document=DOCUMENT, name="Odd"))

@@ -16,7 +16,7 @@ from headway.core.room.effects import (
     InterruptKernel,
     Persist,
 )
-from headway.core.room.inputs import KernelEnded
+from headway.core.room.inputs import KernelEnded, KernelSaid
 from headway.core.wire import rpc
 from headway.errors import ExecutionNotFound, InputNotAwaited
 from room_stage import DOCUMENT, Peer, Stage
@@ -357,6 +357,21 @@ def test_a_request_for_input_of_what_does_not_run_is_nothing() -> None:
     asking.ends()
     asking.stage.kernel_says(InputRequest(asking.id, "Name? ", password=False))
     assert asking.shown is None
+
+
+def test_what_an_earlier_kernel_asks_late_is_not_asked_by_what_runs_now() -> None:
+    asking = Asking()
+    stage = asking.stage
+    earlier = stage.room.kernel_state.incarnation
+    stage.ask(rpc.RestartKernel(document=DOCUMENT))
+    stage.kernel_ready()
+    asking.id = stage.new_id()
+    stage.ask(rpc.Execute(document=DOCUMENT, cell_id="a", execution_id=asking.id, allow_stdin=True))
+    stage.feed(KernelSaid(earlier, (InputRequest(None, "Name? ", password=False),)))
+    stage.show()
+    record = stage.runtime.execution(asking.id)
+    assert record is not None
+    assert (record.status, record.prompt) == ("running", None)
 
 
 def test_a_kernel_that_names_no_request_asks_for_what_runs() -> None:

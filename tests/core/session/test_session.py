@@ -126,6 +126,16 @@ def test_a_first_connection_that_fails_ends_the_session_with_its_error() -> None
     assert world.session.next_deadline() is None
 
 
+def test_a_connection_that_comes_after_the_end_is_ended_too() -> None:
+    world = World()
+    world.reachable = False
+    world.feed(inputs.Started())
+    world.feed(inputs.CloseAsked())
+    happened = world.session.handle(inputs.Connected(), Moment(world.now_s, world.now_s))
+    assert [type(each) for each in happened] == [effects.Disconnect]
+    assert world.status() == "closed"
+
+
 def test_an_opening_that_makes_no_progress_is_tried_again() -> None:
     world = World(Server(answers_open=False))
     world.feed(inputs.Started())

@@ -107,7 +107,6 @@ class _Merge:
         *,
         may_empty: bool,
     ) -> None:
-        self._has_base = base is not None
         self._base = {cell.id: cell for cell in (base.cells if base is not None else ())}
         self._theirs = {cell.id: cell for cell in theirs.cells}
         self._ours = {cell.id: cell for cell in ours}

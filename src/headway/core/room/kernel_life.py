@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from headway.core.room.ledger import Ledger
     from headway.core.room.opening import LivingKernel
     from headway.core.room.recorder import Recorder
-    from headway.core.room.requests import Requests
     from headway.moments import Moment
 
 __all__ = ["KernelLife"]
@@ -68,7 +67,6 @@ class KernelLife:
     def __init__(
         self,
         ledger: Ledger,
-        requests: Requests,
         kernel: RoomKernel,
         executions: Executions,
         documents: Documents,
@@ -77,7 +75,6 @@ class KernelLife:
     ) -> None:
         """The room's parts that a kernel's life touches."""
         self._ledger = ledger
-        self._requests = requests
         self._kernel = kernel
         self._executions = executions
         self._documents = documents

@@ -153,7 +153,6 @@ class Room:
         self._look = Look(self._ledger)
         self._life = KernelLife(
             self._ledger,
-            self._requests,
             self._kernel,
             self._executions,
             self._documents,
