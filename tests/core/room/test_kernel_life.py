@@ -316,6 +316,14 @@ def test_a_run_that_is_refused_leaves_the_kernel_alone() -> None:
 # Which kernel
 
 
+def test_everybody_sees_which_kernel_a_notebook_is_for_once_it_is_there() -> None:
+    stage = Stage()
+    peer = stage.peer()
+    stage.ask(rpc.StartKernel(document=DOCUMENT))
+    stage.kernel_ready()
+    assert peer.notebook.metadata()["kernelspec"]["name"] == "python3"
+
+
 def spec_of(stage: Stage) -> Any:
     return stage.room.notebook.metadata().get("kernelspec")
 
