@@ -167,7 +167,7 @@ async def output_and_end(
     return told.output, end
 
 
-def test_the_events_of_an_execution_that_only_the_daemon_knows_end_too(
+def test_an_execution_that_only_the_daemon_knows_is_there_when_it_was_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = "0191d0a0-0000-7000-8000-000000000001"
@@ -184,10 +184,12 @@ def test_the_events_of_an_execution_that_only_the_daemon_knows_end_too(
             return encode_result(identity, outcome)
 
     async def scenario() -> None:
-        monkeypatch.setattr(executions, "ASK_AFTER_S", 0.02)
+        monkeypatch.setattr(executions, "ASK_AFTER_S", LIMIT_S)
         async with daemon_at(tmp_path, Remembering()), headway.open_async("a", home=tmp_path) as nb:
             job = await nb.get_execution(old)
-            found = [event async for event in job.events(timeout=10)]
+            assert (job.status, job.outputs) == ("ok", (output,))
+            assert (await job.result()).text == "long ago"
+            found = [event async for event in job.events()]
             assert [type(event).__name__ for event in found] == ["Started", "Output", "Finished"]
             assert isinstance(found[-1], headway.Finished)
             assert found[-1].result.text == "long ago"

@@ -46,6 +46,7 @@ __all__ = [
     "ASK_AFTER_S",
     "AsyncExecution",
     "deadline_of",
+    "record_of",
     "time_left",
 ]
 
@@ -65,16 +66,14 @@ class AsyncExecution:
         pump: Pump,
         home: Paths | None,
         document: DocumentId,
-        execution_id: ExecutionId,
-        cell_id: CellId,
-        told: str,
+        told: ExecutionRecord,
     ) -> None:
         """Not for callers: executions come from `queue_cell` and `get_execution`.
 
-        `told` is the status in the daemon's answer.
+        `told` is what the daemon answered; the runtime document shows it a moment later, or never.
         """
-        self.id = execution_id
-        self.cell_id = cell_id
+        self.id: ExecutionId = told.execution_id
+        self.cell_id: CellId = told.cell_id
         self._pump = pump
         self._home = home
         self._document = document
@@ -83,19 +82,18 @@ class AsyncExecution:
     @property
     def status(self) -> str:
         """queued, running, ok, error, cancelled or lost, as far as that is here."""
-        return self._shown_status() or self._told
+        shown = self._shown_status()
+        return self._told.status if shown is None or self._is_told_more(shown) else shown
 
     @property
     def outputs(self) -> tuple[dict[str, Any], ...]:
         """The outputs so far; large values as references."""
-        record = self._shown()
-        return tuple(record.outputs) if record is not None else ()
+        return tuple(self._known().outputs)
 
     @property
     def prompt(self) -> Prompt | None:
         """What it asks and waits for; None when it asks nothing. Everybody sees it."""
-        record = self._shown()
-        return record.prompt if record is not None else None
+        return self._known().prompt
 
     async def answer(
         self, value: str, *, prompt: Prompt | None = None, timeout: float = ANSWER_TIMEOUT_S
@@ -151,21 +149,18 @@ class AsyncExecution:
         started = False
         outputs = OutputEvents(self._home, resolve=resolve)
         asked: Prompt | None = None
-        told: ExecutionRecord | None = None
         while True:
-            record = told or self._shown()
-            terminal = record is not None and record.status in TERMINAL
+            record = self._known()
+            terminal = record.status in TERMINAL
             news = False
-            if record is not None and not started and (terminal or record.status == "running"):
+            if not started and (terminal or record.status == "running"):
                 started = news = True
                 yield Started(self.id, record.cell_id, record.execution_count)
-            prompt = record.prompt if record is not None else None
+            prompt = record.prompt
             if asked is not None and prompt != asked:
                 news = True
                 yield InputClosed(self.id, asked)
-            async with contextlib.aclosing(
-                outputs.since(tuple(record.outputs) if record is not None else ())
-            ) as found:
+            async with contextlib.aclosing(outputs.since(tuple(record.outputs))) as found:
                 while (event := await self._in_time(anext(found, None), deadline_s)) is not None:
                     news = True
                     yield event
@@ -173,12 +168,12 @@ class AsyncExecution:
                 news = True
                 yield self._requested(prompt)
             asked = prompt
-            if record is not None and terminal:
+            if terminal:
                 yield Finished(await self._in_time(self._resolved(record), deadline_s))
                 return
             # While the caller had an event, a change may have come and gone: look again first.
             if not news:
-                told = await self._in_time(self._change(wait=False), deadline_s)
+                await self._in_time(self._change(wait=False), deadline_s)
 
     def _requested(self, prompt: Prompt) -> InputRequested:
         async def reply(value: str, timeout_s: float) -> None:
@@ -198,23 +193,18 @@ class AsyncExecution:
 
     async def _terminal(self) -> ExecutionRecord:
         while True:
-            if self.status in TERMINAL and (shown := self._shown()) is not None:
-                return shown
-            if (told := await self._change(wait=True)) is not None:
-                return told
+            if self.status in TERMINAL:
+                return self._known()
+            await self._change(wait=True)
 
-    async def _change(self, *, wait: bool) -> ExecutionRecord | None:
-        """Wait for news; gives the record if the execution has ended and only the daemon says so.
-
-        With `wait` the daemon answers when it has ended, else at once.
-        """
+    async def _change(self, *, wait: bool) -> None:
+        """Wait for news. With `wait` the daemon, if asked, answers when it has ended."""
         self._check_open()
         if self._is_live and self._shown_status() is not None:
             await self._pump.changed.next()
         elif not self._is_live or not await self._appears():
             # Asking also makes the session want its connection back.
-            return await self._ask(wait=wait)
-        return None
+            await self._ask(wait=wait)
 
     async def _resolved(self, record: ExecutionRecord) -> ExecutionResult:
         return result_of(record, await resolve_outputs(self._home, record.outputs))
@@ -236,22 +226,24 @@ class AsyncExecution:
     def _is_live(self) -> bool:
         return self._pump.session.status == "live"
 
-    async def _ask(self, *, wait: bool) -> ExecutionRecord | None:
+    async def _ask(self, *, wait: bool) -> None:
         params = GetExecution(document=self._document, execution_id=self.id, wait=wait)
-        try:
+        with contextlib.suppress(DeadlineExceeded):
             outcome: ExecutionOutcome = await self._pump.request(params, _ASK_TIMEOUT_S)
-        except DeadlineExceeded:
-            return None
-        record = msgspec.convert(outcome.record, ExecutionRecord)
-        return record if record.status in TERMINAL else None
+            self._told = record_of(outcome)
+
+    def _known(self) -> ExecutionRecord:
+        """What the runtime document shows, or the daemon's answer where that says more."""
+        runtime = self._pump.session.runtime
+        shown = runtime.execution(self.id) if runtime is not None else None
+        return self._told if shown is None or self._is_told_more(shown.status) else shown
 
     def _shown_status(self) -> str | None:
         runtime = self._pump.session.runtime
         return runtime.status(self.id) if runtime is not None else None
 
-    def _shown(self) -> ExecutionRecord | None:
-        runtime = self._pump.session.runtime
-        return runtime.execution(self.id) if runtime is not None else None
+    def _is_told_more(self, shown: str) -> bool:
+        return self._told.status in TERMINAL and shown not in TERMINAL
 
     def _check_open(self) -> None:
         session = self._pump.session
@@ -269,6 +261,11 @@ class AsyncExecution:
             cell_id=self.cell_id,
             status=self.status,
         )
+
+
+def record_of(outcome: ExecutionOutcome) -> ExecutionRecord:
+    """The record in the daemon's answer."""
+    return msgspec.convert(outcome.record, ExecutionRecord)
 
 
 def time_left(deadline_s: float | None) -> float | None:

@@ -15,12 +15,13 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Literal
 
 from headway.client.arguments import checked_limit
-from headway.client.executions import AsyncExecution, deadline_of, time_left
+from headway.client.executions import AsyncExecution, deadline_of, record_of, time_left
 from headway.client.kernels import KernelCalls
 from headway.client.local import CellLike, id_of
 from headway.client.models import Event, ExecutionResult
 from headway.client.pump import Pump
 from headway.client.questions import AsyncQuestions
+from headway.core.document.runtime import ExecutionRecord
 from headway.core.wire import rpc
 from headway.edges.paths import Paths
 from headway.errors import BadRequest
@@ -87,7 +88,7 @@ class RunningNotebook(AsyncQuestions, KernelCalls):
             allow_stdin=allow_stdin,
         )
         accepted: rpc.Accepted = await self._pump.request(params, timeout)
-        return self._execution(accepted.execution_id, accepted.cell_id, "queued")
+        return self._accepted(accepted)
 
     async def stream_execute(
         self,
@@ -197,10 +198,7 @@ class RunningNotebook(AsyncQuestions, KernelCalls):
             allow_stdin=allow_stdin,
         )
         admitted: rpc.AcceptedAll = await self._pump.request(params, timeout)
-        return [
-            self._execution(each.execution_id, each.cell_id, "queued")
-            for each in admitted.executions
-        ]
+        return [self._accepted(each) for each in admitted.executions]
 
     async def get_execution(
         self, execution_id: ExecutionId, *, timeout: float = rpc.REQUEST_TIMEOUT_S
@@ -208,15 +206,17 @@ class RunningNotebook(AsyncQuestions, KernelCalls):
         """An execution by its id, also one that another client asked for; ExecutionNotFound."""
         params = rpc.GetExecution(document=self.id, execution_id=execution_id)
         outcome: rpc.ExecutionOutcome = await self._pump.request(params, timeout)
-        record = outcome.record
-        return self._execution(
-            outcome.execution_id, str(record.get("cell_id", "")), str(record.get("status", ""))
-        )
+        return self._execution(record_of(outcome))
 
     # Inside
 
-    def _execution(self, identity: ExecutionId, cell: str, told: str) -> AsyncExecution:
-        return AsyncExecution(self._pump, self._home, self.id, identity, cell, told)
+    def _accepted(self, answer: rpc.Accepted) -> AsyncExecution:
+        return self._execution(
+            ExecutionRecord(execution_id=answer.execution_id, cell_id=answer.cell_id)
+        )
+
+    def _execution(self, told: ExecutionRecord) -> AsyncExecution:
+        return AsyncExecution(self._pump, self._home, self.id, told)
 
     def _ticket(self) -> str:
         return heads_to_text(self.heads)
