@@ -173,6 +173,13 @@ class Kernel:
             self._take(request_id, asked)
         self.said.append(("idle", request_id, None))
 
+    def interrupt(self, *, at_once: bool) -> None:
+        """End what comes next before it is done; it says nothing but that it is idle."""
+        request_id, asked = self.queue.popleft()
+        if asked is not None and not at_once:
+            self.value = min(asked, self._limit)
+        self.said.append(("idle", request_id, None))
+
     def _take(self, request_id: str, asked: int) -> None:
         value = min(asked, self._limit)
         if self._echoes:
@@ -194,6 +201,7 @@ ACTIONS = st.lists(
     st.one_of(
         st.tuples(st.just("set"), st.integers(0, 9)),
         st.tuples(st.just("cell"), st.integers(0, 9)),
+        st.tuples(st.just("interrupt"), st.integers(0, 1)),
         st.sampled_from(["handle", "hear", "push"]).map(lambda name: (name, 0)),
     ),
     max_size=40,
@@ -231,11 +239,17 @@ def test_when_all_is_said_the_document_and_the_kernel_agree(
         if "value" in accepted:
             shown = accepted["value"].value
 
+    def interrupt(at_once: int) -> None:
+        traffic.interrupted()
+        if kernel.queue:
+            kernel.interrupt(at_once=bool(at_once))
+
     moves: dict[str, Callable[[int], None]] = {
         "cell": kernel.run_cell,
         "handle": lambda _: kernel.step() if kernel.queue else None,
         "hear": lambda _: hear() if kernel.said else None,
         "push": lambda _: traffic.push(),
+        "interrupt": interrupt,
     }
     for action, value in actions:
         if action == "set":

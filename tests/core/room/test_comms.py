@@ -239,6 +239,23 @@ def test_a_widget_is_asked_for_its_state_once_and_only_after_an_update_that_fail
     assert len(world.asked()) == 3, "a widget that cannot tell its state is not asked for ever"
 
 
+def test_a_widget_is_asked_for_its_state_when_an_interrupt_may_have_ended_its_update(
+    world: World,
+) -> None:
+    world.open("s", SLIDER, world.run())
+    world.stage.kernel_finishes()
+    world.set("s", value=9)
+    (update,) = world.asked()
+    world.stage.ask(rpc.Interrupt(document=DOCUMENT))
+    world.stage.kernel_says(Idle(update.request_id))
+    (_, question) = world.asked()
+    assert question.data == {"method": "request_state"}
+    world.says(question.request_id, "s", "update", **SLIDER)
+    world.stage.kernel_says(Idle(question.request_id))
+    world.wait()
+    assert world.comm("s").state["value"] == 3
+
+
 def test_the_kernel_hears_what_was_set_before_it_gets_the_next_execution(world: World) -> None:
     world.open("s", SLIDER, world.run())
     world.set("s", value=1)

@@ -18,7 +18,9 @@ after it: then, if it is handled without a word (a kernel without echo), what wa
 *What is refused.* A widget that does not take a value raises an error, and says nothing of the
 value that it keeps; the echo says the refused one. So after an update that ended in an error it is
 asked for its state, once no update of it is under way any more, and its answer is an answer like
-any other. A question that fails is followed by none: only what a peer sets leads to one.
+any other. A question that fails is followed by none: only what a peer sets leads to one. What an
+interrupt ends says nothing at all, so after one every widget is asked that had an update, or such a
+question, under way.
 
 Source: "Jupyter Widget Messaging Protocol" 2.1, "Echo updates" and "Request state".
 """
@@ -60,7 +62,9 @@ class _Updates:
     """When what gathered goes in any case."""
     expected: dict[str, _Expected] = field(default_factory=dict)
     has_failed: bool = False
-    """Whether a message ended in an error while they were under way."""
+    """Whether a message ended in an error, or may have been cut short, since the last question."""
+    question: str | None = None
+    """What asks for the state, and is under way."""
 
 
 class CommTraffic:
@@ -146,7 +150,13 @@ class CommTraffic:
 
     def failed(self, message_id: str) -> None:
         """What the kernel does with a message that is under way ended in an error."""
-        if (updates := self._updates.get(self._under_way[message_id])) is not None:
+        updates = self._updates.get(self._under_way[message_id])
+        if updates is not None and message_id != updates.question:
+            updates.has_failed = True
+
+    def interrupted(self) -> None:
+        """The kernel is interrupted: of what is under way, any may end before it was done."""
+        for updates in self._updates.values():
             updates.has_failed = True
 
     def handled(self, message_id: str) -> tuple[str, dict[str, KeyChange]]:
@@ -161,10 +171,13 @@ class CommTraffic:
         if updates.under_way == message_id:
             updates.under_way = None
             self._push(comm_id, updates)
-        if updates.under_way is None and not updates.expected:
-            del self._updates[comm_id]
+        if updates.question == message_id:
+            updates.question = None
+        if updates.under_way is None and updates.question is None and not updates.expected:
             if updates.has_failed:
-                self._ask_for_state(comm_id)
+                self._ask_for_state(comm_id, updates)
+            else:
+                del self._updates[comm_id]
         return comm_id, {k: each.change for k, each in done.items() if each.is_overwritten}
 
     def next_deadline(self) -> float | None:
@@ -189,10 +202,11 @@ class CommTraffic:
         updates.under_way = message_id
         self._begin(CommRequest(message_id, "comm_msg", comm_id, data, buffers=tuple(buffers)))
 
-    def _ask_for_state(self, comm_id: str) -> None:
+    def _ask_for_state(self, comm_id: str, updates: _Updates) -> None:
         # In place of an update that was handled, so whatever bounds those bounds this.
-        data = {"method": "request_state"}
-        self._begin(CommRequest(self._mint(), "comm_msg", comm_id, data))
+        message_id = updates.question = self._mint()
+        updates.has_failed = False
+        self._begin(CommRequest(message_id, "comm_msg", comm_id, {"method": "request_state"}))
 
     def _begin(self, request: CommRequest) -> None:
         self._under_way[request.request_id] = request.comm_id

@@ -328,6 +328,10 @@ class RoomComms:
         """Whether the kernel has not handled everything: a callback may run."""
         return len(self._traffic) > 0
 
+    def interrupted(self) -> None:
+        """The kernel is interrupted, whatever it does."""
+        self._traffic.interrupted()
+
     def settle(self, now: Moment) -> None:
         """What Output widgets caught is their state: show it, and tell the kernel."""
         for comm_id, changes in self._outputs.take_changed():

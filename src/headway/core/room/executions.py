@@ -391,6 +391,7 @@ class Executions:
 
     def _interrupt_running(self, now: Moment) -> None:
         self._prompts.interrupted(now)
+        self._comms.interrupted()
         running = self.queue.running
         self._kernel.interrupt(None if running is None else running.execution_id)
 
