@@ -397,6 +397,24 @@ def test_a_reply_that_an_interrupt_swallowed_is_made_up_for() -> None:
     play(scenario)
 
 
+def test_an_interrupt_that_comes_while_one_is_written_down_does_not_end_the_kernel() -> None:
+    async def scenario(kernels: JupyterKernels) -> None:
+        kernel, heard = await started(kernels)
+        code = (
+            "import signal; kernel = get_ipython().kernel\n"
+            "kernel.log.error = lambda *_, **__: signal.raise_signal(signal.SIGINT)\n"
+            "kernel.finish_metadata = lambda *_: signal.raise_signal(signal.SIGINT)"
+        )
+        kernel.ask(ExecuteRequest("e1", code))
+        await heard.until(lambda: Idle("e1") in heard.events or bool(heard.reasons))
+        assert heard.reasons == []
+        kernel._replies.outstanding.interrupted()
+        kernel._replies.heard(())
+        await heard.finished("e1")
+
+    play(scenario)
+
+
 def test_a_reply_that_the_kernels_own_failure_swallowed_is_made_up_for() -> None:
     async def scenario(kernels: JupyterKernels) -> None:
         kernel, heard = await started(kernels)
