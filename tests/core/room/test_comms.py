@@ -484,6 +484,32 @@ def has_runtime(effect: Any) -> bool:
     return any(isinstance(each, RuntimeReplaced) for each in getattr(effect, "records", ()))
 
 
+def test_a_kernel_that_is_interrupted_while_it_tells_its_widgets_is_asked_again(
+    world: World,
+) -> None:
+    world.open("s", SLIDER, world.run())
+    world.stage.kernel_finishes()
+    living = LivingKernel(4, "python3", KernelInfo("python"), None, 1_700_000_000.0)
+    opening = Opening(document=DOCUMENT, path=None, **stored(world.stage))
+    after = World(Stage(seed=1, opening=replace(opening, kernel=living)))
+    (asked,) = after.stage.of(AskKernel)
+    assert isinstance(asked.request, CommInfoRequest)
+    after.stage.kernel_says(CommInfo(asked.request.request_id, {"s": "jupyter.widget"}))
+    _, question = after.asked()
+    after.stage.ask(rpc.Interrupt(document=DOCUMENT))
+    after.stage.kernel_says(Idle(question.request_id))
+    asked = after.stage.of(AskKernel)[-1]
+    assert isinstance(asked.request, CommInfoRequest)
+    after.stage.kernel_says(CommInfo(asked.request.request_id, {"s": "jupyter.widget"}))
+    opened, question = after.asked()[-2:]
+    told = {"method": "update_states", "states": {"s": {"state": {**SLIDER, "value": 8}}}}
+    after.stage.kernel_says(CommMessage(question.request_id, opened.comm_id, told))
+    after.wait()
+    assert after.comm("s").state["value"] == 8
+    after.stage.ask(rpc.Interrupt(document=DOCUMENT))
+    assert after.asked()[-1].kind == "comm_close", "what was told is not asked again"
+
+
 def test_a_kernel_that_outlived_its_daemon_is_asked_for_its_widgets(world: World) -> None:
     world.open("s", {**SLIDER, "value": 3}, world.run())
     world.open("gone", SLIDER, None)

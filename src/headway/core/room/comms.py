@@ -102,8 +102,7 @@ class RoomComms:
         comms.resume(reader.records(), reader.last_message)
         if self._kernel.is_alive:
             self._incarnation = self._kernel.incarnation
-            self._inquiry = self._mint()
-            self._ledger.to_kernel(AskKernel(self._incarnation, CommInfoRequest(self._inquiry)))
+            self._inquire()
         elif comms.has_open:
             self._ended(now)
 
@@ -273,6 +272,10 @@ class RoomComms:
 
     # A kernel of an earlier daemon
 
+    def _inquire(self) -> None:
+        self._inquiry = self._mint()
+        self._ledger.to_kernel(AskKernel(self._incarnation, CommInfoRequest(self._inquiry)))
+
     def _told_comms(self, targets: dict[str, str], now: Moment) -> None:
         comms = self._recorder.comms
         self._inquiry = ""
@@ -331,6 +334,8 @@ class RoomComms:
     def interrupted(self) -> None:
         """The kernel is interrupted, whatever it does."""
         self._traffic.interrupted()
+        if self._inquiry or self._control:
+            self._inquire()  # what it was asked may have ended without an answer
 
     def settle(self, now: Moment) -> None:
         """What Output widgets caught is their state: show it, and tell the kernel."""
