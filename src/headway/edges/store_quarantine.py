@@ -125,10 +125,10 @@ def _move_snapshot(
 def _give_up_if_lost(connection: sqlite3.Connection, notebook: DocumentId) -> None:
     """A notebook without any history left gives up its path."""
     connection.execute(
-        f"UPDATE documents SET path = NULL, {_NOTHING_OF_FILE} WHERE id = ?1"
-        " AND NOT EXISTS (SELECT 1 FROM snapshots WHERE document = ?1)"
-        " AND NOT EXISTS (SELECT 1 FROM updates WHERE document = ?1)",
-        (notebook,),
+        f"UPDATE documents SET path = NULL, {_NOTHING_OF_FILE} WHERE id = :notebook"
+        " AND NOT EXISTS (SELECT 1 FROM snapshots WHERE document = :notebook)"
+        " AND NOT EXISTS (SELECT 1 FROM updates WHERE document = :notebook)",
+        {"notebook": notebook},
     )
 
 

@@ -104,9 +104,9 @@ def read_execution(
     """
     row = connection.execute(
         f"SELECT {_ACCEPTANCE}, e.record, e.record_checksum, o.id, o.record, o.record_checksum"
-        f" {_SELF_AND_ORIGINAL} WHERE e.id = ?1 AND (?2 IS NULL OR e.notebook = ?2)"
+        f" {_SELF_AND_ORIGINAL} WHERE e.id = :id AND (:notebook IS NULL OR e.notebook = :notebook)"
         " ORDER BY e.rowid DESC LIMIT 1",
-        (execution_id, notebook),
+        {"id": execution_id, "notebook": notebook},
     ).fetchone()
     if row is None:
         return None
@@ -136,8 +136,8 @@ def read_notices(connection: sqlite3.Connection, notebook: DocumentId | None) ->
     counted = connection.execute(
         # With min() the other columns are of the row that has it (SQLite, "Bare columns").
         "SELECT notebook, count(*), what, min(id) FROM quarantine"
-        " WHERE ?1 IS NULL OR notebook = ?1 GROUP BY notebook",
-        (notebook,),
+        " WHERE :notebook IS NULL OR notebook = :notebook GROUP BY notebook",
+        {"notebook": notebook},
     )
     return tuple(
         f"Of notebook {owner}, {count} stored parts were damaged on the disk and are kept apart "

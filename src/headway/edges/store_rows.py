@@ -223,8 +223,9 @@ class RowWriter:
     def _compact(self, entry: Compacted) -> None:
         run = self._connection.execute
         owned = run(
-            "SELECT 1 FROM documents WHERE id = ?1 UNION SELECT 1 FROM runtimes WHERE runtime = ?1",
-            (entry.document,),
+            "SELECT 1 FROM documents WHERE id = :it"
+            " UNION SELECT 1 FROM runtimes WHERE runtime = :it",
+            {"it": entry.document},
         )
         if owned.fetchone() is None:
             return  # Of a runtime document that was replaced: its rows would belong to nobody.
