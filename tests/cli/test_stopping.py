@@ -306,7 +306,7 @@ def test_where_the_command_line_begins_next_to_nothing_is_imported() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=LIMIT_S
     )
     ours = {name for name in done.stdout.split() if name.startswith(("headway", "typer"))}
-    assert ours == {"headway", "headway.cli", "headway.cli.main"}
+    assert ours == {"headway", "headway.cli", "headway.cli.exit_statuses", "headway.cli.main"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -123,7 +123,7 @@ class Flood:
         self._worked_since_s = time.monotonic()
 
 
-class LockLetGo(RLock):  # type: ignore[misc]  # it is not
+class _LockLetGo(RLock):  # type: ignore[misc]  # it is not
     """A lock that `with` lets go of, whenever a signal's handler raises.
 
     Since Python 3.14 `with` looks for signals between taking a lock and being ready to let go of
@@ -172,7 +172,7 @@ class Publisher:
     @staticmethod
     def new_lock() -> Any:
         """A lock for what runs in the thread of the cells, which may take it again."""
-        return RLock() if sys.version_info < (3, 14) else LockLetGo()
+        return RLock() if sys.version_info < (3, 14) else _LockLetGo()
 
     @staticmethod
     def at_once(*calls: partial[Any]) -> int:
@@ -234,7 +234,7 @@ class Publisher:
         """Wait until all that the sending thread was given to do is done, `PATIENCE_S` at most."""
         __tracebackhide__ = True
         if threading.current_thread() not in self._may_not_wait:
-            sent = allocate_lock()  # an event has a lock within, see `LockLetGo`
+            sent = allocate_lock()  # an event has a lock within, see `_LockLetGo`
             sent.acquire()
             self._wake(self._send_in_turn)
             self._wake(sent.release)
