@@ -395,6 +395,23 @@ def test_nothing_reaches_the_kernel_before_its_admission_is_durable() -> None:
     assert isinstance(stage.answer(token), rpc.Accepted)
 
 
+def test_what_begins_is_shown_a_moment_later_and_what_waits_behind_it_at_once() -> None:
+    stage = Stage()
+    peer = stage.peer()
+    stage.ask(rpc.StartKernel(document=DOCUMENT))
+    stage.kernel_ready()
+    stage.show()
+    peer.add_cell("a", "1")
+    peer.join_runtime()
+    first, _ = execute(stage, "a")
+    assert peer.runtime.status(first) is None
+    stage.show()
+    assert peer.runtime.status(first) == "running"
+    waits, _ = execute(stage, "a")
+    assert peer.runtime.status(waits) == "queued"
+    assert peer.runtime.queue() == [first, waits]
+
+
 def test_an_execution_id_runs_once_however_often_it_is_asked_for() -> None:
     stage = Stage()
     heads = stage.peer().add_cell("a", "1")
