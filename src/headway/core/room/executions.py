@@ -46,7 +46,6 @@ from headway.errors import (
     Busy as TooBusy,
 )
 from headway.ids import (
-    CellId,
     DocumentId,
     ExecutionId,
     derived_execution_id,
@@ -118,7 +117,10 @@ class Executions:
         sha256 = execution.source_sha256
         twin = self.queue.find_waiting(params.cell_id, sha256, allow_stdin=execution.allow_stdin)
         if twin is not None:
-            self._take(params.execution_id, twin.execution_id, params.cell_id, sha256)
+            accepted = ExecutionAccepted(
+                self._document, params.execution_id, twin.execution_id, params.cell_id, sha256
+            )
+            self._take(accepted)
             self._answer_when_durable(request.token, self._accepted(twin.execution_id))
             return
         self._require_room(1)
@@ -189,13 +191,15 @@ class Executions:
                 allow_stdin=execution.allow_stdin,
                 may_raise=execution.may_raise,
             )
-            self._take(
+            accepted = ExecutionAccepted(
+                self._document,
                 execution.execution_id,
                 execution.execution_id,
                 execution.cell_id,
                 execution.source_sha256,
                 msgspec.json.encode(record),
             )
+            self._take(accepted)
             self._recorder.admitted(record, now, begins=begins)
             self.queue.admit(execution)
         self._recorder.queue(self.queue.ids(), now)
@@ -207,18 +211,9 @@ class Executions:
 
         self._ledger.when_durable(durable)
 
-    def _take(
-        self,
-        execution_id: ExecutionId,
-        runs_as: ExecutionId,
-        cell_id: CellId,
-        sha256: str,
-        admission: bytes = b"",
-    ) -> None:
-        self._taken[execution_id] = runs_as
-        self._ledger.record(
-            ExecutionAccepted(self._document, execution_id, runs_as, cell_id, sha256, admission)
-        )
+    def _take(self, accepted: ExecutionAccepted) -> None:
+        self._taken[accepted.execution_id] = accepted.runs_as
+        self._ledger.record(accepted)
 
     def _accepted(self, execution_id: ExecutionId) -> rpc.Accepted:
         record = self._recorder.reader.execution(execution_id, outputs=False)

@@ -85,17 +85,8 @@ class Inheritance:
     def _admit_again(self, accepted: ExecutionAccepted, now: Moment) -> str | None:
         """The store has it and the runtime document does not; its status, if all of it is known."""
         record = _admission_of(accepted)
-        if record is not None:
-            self._recorder.admitted(record, now)
-            return record.status
-        known = ExecutionRecord(
-            execution_id=accepted.execution_id,
-            cell_id=accepted.cell_id,
-            source_sha256=accepted.source_sha256,
-            queued_s=now.wall_s,
-        )
-        self._recorder.admitted(known, now)
-        return None
+        self._recorder.admitted(record or _bare_record(accepted, now), now)
+        return None if record is None else record.status
 
     def _go_on(self, accepted: ExecutionAccepted, living: LivingKernel, now: Moment) -> None:
         """It runs, or has just ended; either way the kernel's next words say which."""
@@ -177,6 +168,15 @@ def _admission_of(accepted: ExecutionAccepted) -> ExecutionRecord | None:
     if not accepted.admission:
         return None
     return msgspec.json.decode(accepted.admission, type=ExecutionRecord)
+
+
+def _bare_record(accepted: ExecutionAccepted, now: Moment) -> ExecutionRecord:
+    return ExecutionRecord(
+        execution_id=accepted.execution_id,
+        cell_id=accepted.cell_id,
+        source_sha256=accepted.source_sha256,
+        queued_s=now.wall_s,
+    )
 
 
 def _has_ended(asked: ExecutionId | None, opening: Opening) -> bool:
