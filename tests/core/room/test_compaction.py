@@ -120,19 +120,19 @@ def test_the_runtime_document_is_compacted_too_and_its_successor_begins_with_a_s
     assert runtimes == [stage.room.runtime]
 
 
-@pytest.mark.parametrize("limit", [5, 6])
+@pytest.mark.parametrize("limit", [5, 6, 7])
 def test_a_snapshot_of_the_runtime_document_is_what_the_store_has_whatever_runs(
     limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # An execution is two updates: the tail is long when one begins, or when one ends.
+    # A run of two cells is three updates: the tail is long when it begins, or when a cell ends.
     monkeypatch.setattr(compaction, "COMPACT_UPDATES", limit)
     stage = Stage()
-    stage.peer().edit(AddCell("a", source="1"))
+    stage.peer().edit(AddCell("a", source="1"), AddCell("b", source="2"))
     for _ in range(12):
-        params = rpc.Execute(document=DOCUMENT, cell_id="a", execution_id=stage.new_id())
-        stage.ask(params)
+        stage.ask(rpc.ExecuteAll(document=DOCUMENT, batch_id=stage.new_id()))
         if len(stage.ran()) == 0:
             stage.kernel_ready()
+        stage.kernel_finishes()
         stage.kernel_finishes()
     snapshots = [each for each in stage.of(Compact) if each.document == stage.room.runtime]
     assert len(snapshots) > 1
